@@ -1,0 +1,30 @@
+"""What can go wrong in `winbatch`, each with one line that says what is wrong, where, and what to do.
+
+::
+
+    WinbatchError
+    ├── SpecError          a job specification or a parameter
+    ├── DeploymentError    deployment.json
+    ├── JobError           what a job left in S3: job.json, stage.json, manifest, result, ledger
+    └── ClusterError       the cluster cannot give what was asked for
+"""
+
+
+class WinbatchError(Exception):
+    """Base of all; `str(error)` is the line that a person sees."""
+
+
+class SpecError(WinbatchError):
+    """A job specification, or a parameter given for one, is wrong."""
+
+
+class DeploymentError(WinbatchError):
+    """deployment.json is missing, half-written or of another schema."""
+
+
+class JobError(WinbatchError):
+    """An object of a job in S3 is missing, does not parse or is of another schema."""
+
+
+class ClusterError(WinbatchError):
+    """The cluster refused, or did not deliver in time."""

@@ -1,0 +1,143 @@
+"""A stage of a job: where its objects lie in S3 and which lines make which shard.
+
+The layout is the contract of docs/architecture.md, "A job in S3". Everything that names a key of a stage asks here.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from winbatch.errors import JobError
+
+SCHEMA = 1
+
+ClaimKind = Literal["claim", "failed", "released"]
+
+_CLAIM = re.compile(r"(?P<shard>\d{6})/(?P<attempt>\d{2})\.(?P<kind>claim|failed|released)")
+_RESULT = re.compile(r"(?P<shard>\d{6})\.json")
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class ClaimMark:
+    """One object below a stage's claims prefix.
+
+    Attributes:
+        shard: the shard's number.
+        attempt: 0 for the first.
+        kind: `claim` when a worker took it, `failed` when it failed there, `released` when the next attempt may be taken.
+    """
+
+    shard: int
+    attempt: int
+    kind: ClaimKind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What stage.json holds. Keys and prefixes are without bucket; prefixes end with a slash.
+
+    Attributes:
+        dag: DAG id.
+        job: job id.
+        stage: the stage's name, unique in its job.
+        workload: whose task definition runs it.
+        run: `module:function` of the workload's code.
+        manifest: key of the manifest, one line an item.
+        claims: prefix of the claims.
+        results: prefix of the results.
+        outputs: prefix of the files that items leave.
+        items: number of items.
+        shard_items: items a shard; the last shard may hold fewer.
+        inputs: name of an earlier stage to the key of its stage.json.
+    """
+
+    dag: str
+    job: str
+    stage: str
+    workload: str
+    run: str
+    manifest: str
+    claims: str
+    results: str
+    outputs: str
+    items: int
+    shard_items: int
+    inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.items // self.shard_items)
+
+    def shard_lines(self, shard: int) -> range:
+        """The manifest's lines, from 0, that make this shard."""
+        return range(shard * self.shard_items, min((shard + 1) * self.shard_items, self.items))
+
+    def claim_key(self, mark: ClaimMark) -> str:
+        return f"{self.claims}{mark.shard:06d}/{mark.attempt:02d}.{mark.kind}"
+
+    def parse_claim_key(self, key: str) -> ClaimMark | None:
+        """The mark that a key below `claims` stands for; None for a key that is none of ours."""
+        match = _CLAIM.fullmatch(key.removeprefix(self.claims))
+        if match is None:
+            return None
+        kind: ClaimKind = match["kind"]  # type: ignore[assignment]  # the expression allows just these three
+        return ClaimMark(int(match["shard"]), int(match["attempt"]), kind)
+
+    def result_key(self, shard: int) -> str:
+        return f"{self.results}{shard:06d}.json"
+
+    def parse_result_key(self, key: str) -> int | None:
+        """The shard whose result lies at a key below `results`; None for any other key."""
+        match = _RESULT.fullmatch(key.removeprefix(self.results))
+        return int(match["shard"]) if match else None
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {"schema": SCHEMA, **dataclasses.asdict(self), "shards": self.shards}, indent=2, sort_keys=True
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Self:
+        """Read a stage.json.
+
+        Args:
+            text: its content.
+            where: its address, for the error's line.
+
+        Raises:
+            JobError: it does not parse, is of another schema, or lacks a field.
+        """
+        data = load_object(text, where=where)
+        known = {field.name for field in dataclasses.fields(cls)}
+        try:
+            return cls(**{name: value for name, value in data.items() if name in known})
+        except TypeError as error:
+            raise JobError(f"{where}: not a stage.json of this release ({error}); plan the job again") from error
+
+
+def load_object(text: str | bytes, *, where: str) -> dict[str, Any]:
+    """Parse a JSON object that carries our schema number.
+
+    Raises:
+        JobError: it does not parse, is no object, or is of another schema.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise JobError(f"{where}: not JSON ({error}); it was cut off or written by something else") from error
+    if not isinstance(data, dict):
+        raise JobError(f"{where}: a JSON object is expected, found {type(data).__name__}")
+    if data.get("schema") != SCHEMA:
+        raise JobError(
+            f"{where}: schema {data.get('schema')!r}, this release reads schema {SCHEMA};"
+            " run the job with the release that planned it, or plan it again"
+        )
+    return data
+
+
+def canonical(data: Mapping[str, Any]) -> bytes:
+    """The one way to write an object that must be the same bytes when written again: sorted, no spaces, newline."""
+    return (json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
