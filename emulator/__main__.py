@@ -1,0 +1,53 @@
+"""`python -m emulator serve`: the local AWS in the foreground until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from emulator.errors import EmulatorError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 1 with one line on standard error when it cannot go on."""
+    options = _parser().parse_args(arguments)
+    # A command's module is imported when it is needed: moto reads its settings at import, `serve` sets them before.
+    try:
+        importlib.import_module(options.module).main(options)
+    except EmulatorError as error:
+        print(f"emulator: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve AWS on 127.0.0.1 until SIGTERM")
+    serve.set_defaults(module="emulator.serve")
+    serve.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    serve.add_argument("--state", type=Path, required=True, help="folder of what dies with the emulator")
+    serve.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
+    serve.add_argument("--account", default="123456789012", help="AWS account to play (%(default)s)")
+    serve.add_argument("--region", default="eu-central-1", help="region of the environment (%(default)s)")
+    serve.add_argument(
+        "--instance-seconds",
+        type=float,
+        default=1.0,
+        help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
+    )
+
+    airflow = commands.add_parser(
+        "install-airflow", help="make the Airflow environment of a version ahead of time"
+    )
+    airflow.set_defaults(module="emulator.mwaa.install")
+    airflow.add_argument("--version", required=True, help="Airflow version, such as 3.0.6")
+    airflow.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

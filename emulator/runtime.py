@@ -1,0 +1,89 @@
+"""One running emulator: its services, its HTTP server, and how both stop."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from werkzeug.wrappers import Request, Response
+
+from emulator.application import Application
+from emulator.context import Context
+from emulator.credentials import Credentials
+from emulator.http import Server
+from emulator.processes import Supervisor
+from emulator.routes import Routes, json_response
+
+log = logging.getLogger(__name__)
+
+# Installed in this order and shut down in the reverse one: Airflow stops before the cluster on which it drives tasks.
+SERVICES: tuple[str, ...] = ("emulator.mwaa",) if importlib.util.find_spec("emulator.mwaa") else ()
+
+
+class Runtime:
+    """Everything between start and stop, as a context manager."""
+
+    def __init__(
+        self, *, port: int, state: Path, cache: Path, account: str, region: str, instance_seconds: float
+    ) -> None:
+        self.endpoint_url = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._state = state
+        self._cache = cache
+        self._account = account
+        self._region = region
+        self._instance_seconds = instance_seconds
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            routes = Routes()
+            routes.add("health", self._health)
+            # The port comes first: a second emulator must end before it touches the first one's folders.
+            server = Server(self._port, Application(routes))
+            stack.callback(server.server_close)
+            processes = Supervisor()
+            stack.callback(processes.stop_all)
+            context = Context(
+                endpoint_url=self.endpoint_url,
+                port=self._port,
+                state=self._state,
+                cache=self._cache,
+                account=self._account,
+                region=self._region,
+                processes=processes,
+                credentials=Credentials(self.endpoint_url, self._account, self._region, routes),
+                routes=routes,
+            )
+            thread = Thread(target=server.serve_forever, name="http", daemon=True)
+            thread.start()
+            stack.callback(server.shutdown)
+            for name in SERVICES:
+                service = importlib.import_module(name)
+                service.install(context)
+                stack.callback(service.shutdown)
+            self._undo = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def _health(self, request: Request, rest: str) -> Response:  # noqa: ARG002
+        return json_response(
+            {
+                "status": "ok",
+                "pid": os.getpid(),
+                "endpoint_url": self.endpoint_url,
+                "account": self._account,
+                "region": self._region,
+                "state": str(self._state),
+            }
+        )

@@ -1,0 +1,65 @@
+"""`serve`: sets moto up, installs the services, answers until SIGTERM, then stops everything it started."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from threading import Event
+
+log = logging.getLogger("emulator")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        EmulatorError: the port is in use
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _configure_moto(options)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    # Only now: what these import reads moto's settings.
+    runtime = importlib.import_module("emulator.runtime")
+    with runtime.Runtime(
+        port=options.port,
+        state=_folder(options.state),
+        cache=_folder(options.cache),
+        account=options.account,
+        region=options.region,
+        instance_seconds=options.instance_seconds,
+    ) as running:
+        ready = options.state / "ready.json"
+        ready.write_text(json.dumps({"endpoint_url": running.endpoint_url, "pid": os.getpid()}) + "\n")
+        log.info("ready at %s", running.endpoint_url)
+        try:
+            stop.wait()
+        finally:
+            ready.unlink(missing_ok=True)
+            log.info("stopping")
+
+
+def _configure_moto(options: argparse.Namespace) -> None:
+    os.environ.update(
+        {
+            "MOTO_ACCOUNT_ID": options.account,
+            # AWS managed policies exist without anybody creating them.
+            "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+            "MOTO_PORT": str(options.port),
+            "AWS_DEFAULT_REGION": options.region,
+        }
+    )
+    # Settings that are for the emulator's clients must not send its own look-ups back to it.
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "HTTP_PROXY", "http_proxy"):
+        os.environ.pop(name, None)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path.resolve()
