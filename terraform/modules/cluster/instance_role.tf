@@ -1,0 +1,81 @@
+# The ECS agent's and Session Manager's role. AWS's managed policies for the two reach every cluster and every parameter of
+# the account; these name this cluster.
+
+# EC2 sets no source account or source ARN when it assumes an instance's role, so a condition on them would lock it out; who
+# may hand the role to an instance is decided by iam:PassRole.
+data "aws_iam_policy_document" "instance_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.${data.aws_partition.current.dns_suffix}"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "instance" {
+  statement {
+    sid       = "FindAgentEndpoint"
+    actions   = ["ecs:DiscoverPollEndpoint"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "JoinCluster"
+    actions = [
+      "ecs:DeregisterContainerInstance",
+      "ecs:RegisterContainerInstance",
+      "ecs:SubmitAttachmentStateChanges",
+      "ecs:SubmitContainerStateChange",
+      "ecs:SubmitTaskStateChange",
+    ]
+    resources = [local.cluster_arn]
+  }
+
+  statement {
+    sid       = "WorkForCluster"
+    actions   = ["ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState"]
+    resources = ["arn:${local.partition}:ecs:${var.region}:${local.account_id}:container-instance/${var.name}/*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [local.cluster_arn]
+    }
+  }
+
+  # Session Manager's channels have no ARN to name.
+  statement {
+    sid = "SessionManager"
+    actions = [
+      "ssm:UpdateInstanceInformation",
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"]
+  }
+}
+
+locals {
+  cluster_arn = "arn:${local.partition}:ecs:${var.region}:${local.account_id}:cluster/${var.name}"
+}
+
+resource "aws_iam_role" "instance" {
+  name               = "${var.name}-instance"
+  description        = "Container instances join their cluster and can be reached by Session Manager"
+  assume_role_policy = data.aws_iam_policy_document.instance_trust.json
+}
+
+resource "aws_iam_role_policy" "instance" {
+  name   = "join-cluster"
+  role   = aws_iam_role.instance.id
+  policy = data.aws_iam_policy_document.instance.json
+}
+
+resource "aws_iam_instance_profile" "instance" {
+  name = "${var.name}-instance"
+  role = aws_iam_role.instance.name
+}

@@ -1,0 +1,67 @@
+locals {
+  # A workload whose image nobody has pushed yet has no task definition.
+  runnable = { for workload, size in var.workloads : workload => size if contains(keys(var.images), workload) }
+
+  # What the smallest of the instance types gives to ECS tasks.
+  room = {
+    cpu    = min([for type in data.aws_ec2_instance_type.type : type.default_vcpus * 1024]...)
+    memory = min([for type in data.aws_ec2_instance_type.type : type.memory_size - var.reserved_memory_mib]...)
+  }
+}
+
+resource "aws_cloudwatch_log_group" "workload" {
+  for_each = var.workloads
+
+  name              = "/winbatch/${local.environment}/${each.key}"
+  kms_key_id        = var.kms_key_arn
+  retention_in_days = var.log_retention_days
+}
+
+resource "aws_ecs_task_definition" "workload" {
+  for_each = local.runnable
+
+  family                   = "${var.name}-${each.key}"
+  requires_compatibilities = ["EC2"]
+  # Each ECS task has a network interface of its own, and so no way to the host's metadata.
+  network_mode       = "awsvpc"
+  execution_role_arn = aws_iam_role.execution.arn
+  task_role_arn      = aws_iam_role.task.arn
+
+  runtime_platform {
+    cpu_architecture        = "X86_64"
+    operating_system_family = "WINDOWS_SERVER_${var.windows.version}_${upper(var.windows.edition)}"
+  }
+
+  # Windows on EC2 ignores the size of an ECS task: the container has it. It ignores `user` and `readonlyRootFilesystem` too:
+  # the image says who runs.
+  container_definitions = jsonencode([
+    {
+      name      = each.key
+      image     = var.images[each.key]
+      cpu       = each.value.cpu
+      memory    = each.value.memory
+      essential = true
+      environment = [
+        for name, value in merge(each.value.environment, {
+          AWS_REGION     = var.region
+          WINBATCH_SLOTS = tostring(max(1, floor(each.value.cpu / 1024)))
+        }) : { name = name, value = value }
+      ]
+      logConfiguration = {
+        logDriver = "awslogs"
+        options = {
+          awslogs-group         = aws_cloudwatch_log_group.workload[each.key].name
+          awslogs-region        = var.region
+          awslogs-stream-prefix = each.key
+        }
+      }
+    },
+  ])
+
+  lifecycle {
+    precondition {
+      condition     = each.value.cpu <= local.room.cpu && each.value.memory <= local.room.memory
+      error_message = "Workload ${each.key} asks for cpu ${each.value.cpu} and memory ${each.value.memory} MiB, but the smallest of the instance types has room for ${local.room.cpu} and ${local.room.memory}. Make the workload smaller or choose larger instance_types."
+    }
+  }
+}

@@ -1,0 +1,74 @@
+# The other way out: one NAT gateway in a public subnet that holds nothing else.
+
+locals {
+  nat = var.egress == "nat" ? { a = local.zones["a"] } : {}
+}
+
+resource "aws_internet_gateway" "internet" {
+  for_each = local.nat
+
+  vpc_id = aws_vpc.vpc.id
+
+  tags = { Name = var.name }
+}
+
+resource "aws_subnet" "public" {
+  for_each = local.nat
+
+  vpc_id            = aws_vpc.vpc.id
+  availability_zone = each.value.name
+  # The private subnets fill the range from below, these from above.
+  cidr_block = cidrsubnet(var.vpc_cidr, 8, 255 - each.value.index)
+
+  tags = { Name = "${var.name}-public-${each.key}" }
+}
+
+resource "aws_route_table" "public" {
+  for_each = local.nat
+
+  vpc_id = aws_vpc.vpc.id
+
+  tags = { Name = "${var.name}-public" }
+}
+
+resource "aws_route_table_association" "public" {
+  for_each = local.nat
+
+  route_table_id = aws_route_table.public[each.key].id
+  subnet_id      = aws_subnet.public[each.key].id
+}
+
+resource "aws_route" "internet" {
+  for_each = local.nat
+
+  route_table_id         = aws_route_table.public[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.internet[each.key].id
+}
+
+resource "aws_eip" "nat" {
+  for_each = local.nat
+
+  domain = "vpc"
+
+  tags = { Name = "${var.name}-nat-${each.key}" }
+}
+
+resource "aws_nat_gateway" "nat" {
+  for_each = local.nat
+
+  allocation_id = aws_eip.nat[each.key].id
+  subnet_id     = aws_subnet.public[each.key].id
+
+  tags = { Name = "${var.name}-${each.key}" }
+
+  depends_on = [aws_internet_gateway.internet]
+}
+
+resource "aws_route" "nat" {
+  for_each = local.nat
+
+  route_table_id         = aws_route_table.private.id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.nat[each.key].id
+}

@@ -1,0 +1,59 @@
+variable "egress" {
+  description = "The way out of the private subnets: `endpoints` (interface endpoints for what the system calls, no internet) or `nat` (one NAT gateway, internet)."
+  type        = string
+  default     = "endpoints"
+  nullable    = false
+
+  validation {
+    condition     = contains(["endpoints", "nat"], var.egress)
+    error_message = "egress must be \"endpoints\" or \"nat\"."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "The key that encrypts the flow logs."
+  type        = string
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  description = "How long flow logs are kept."
+  type        = number
+  nullable    = false
+}
+
+variable "name" {
+  description = "The prefix of every name, `winbatch-<environment>`."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "The region that the endpoints serve."
+  type        = string
+  nullable    = false
+}
+
+variable "vpc_cidr" {
+  description = "The VPC's addresses. A sixteenth of them goes to each zone's private subnet, and each ECS task takes one."
+  type        = string
+  default     = "10.0.0.0/16"
+  nullable    = false
+
+  validation {
+    condition     = can(cidrhost(var.vpc_cidr, 0)) && try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 20, false)
+    error_message = "vpc_cidr must be an IPv4 range between /16 and /20, such as 10.0.0.0/16."
+  }
+}
+
+variable "zones" {
+  description = "How many availability zones to use. MWAA needs two."
+  type        = number
+  default     = 2
+  nullable    = false
+
+  validation {
+    condition     = contains([2, 3], var.zones)
+    error_message = "zones must be 2 or 3: MWAA needs two zones."
+  }
+}

@@ -1,0 +1,59 @@
+variable "force_destroy" {
+  description = "Whether destroying the environment deletes buckets that still hold objects."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "job_retention_days" {
+  description = "After how many days a job's claims, manifests and results are deleted; null keeps them."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.job_retention_days == null || try(var.job_retention_days >= 1 && floor(var.job_retention_days) == var.job_retention_days, false)
+    error_message = "job_retention_days must be a whole number of at least 1, or null to keep everything."
+  }
+}
+
+variable "data_prefixes" {
+  description = "The data bucket's prefixes that jobs write under, without a slash at either end."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "key_deletion_days" {
+  description = "How long the key can still be rescued after the environment is destroyed."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.key_deletion_days >= 7 && var.key_deletion_days <= 30
+    error_message = "key_deletion_days must be between 7 and 30, which is what KMS allows."
+  }
+}
+
+variable "name" {
+  description = "The prefix of every name, `winbatch-<environment>`."
+  type        = string
+  nullable    = false
+}
+
+variable "old_version_days" {
+  description = "After how many days an overwritten or deleted object's old version goes."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.old_version_days >= 1 && floor(var.old_version_days) == var.old_version_days
+    error_message = "old_version_days must be a whole number of at least 1."
+  }
+}
+
+variable "region" {
+  description = "The region, which is part of the buckets' names."
+  type        = string
+  nullable    = false
+}
