@@ -1,0 +1,221 @@
+"""The engine's ports on AWS: boto3 on S3, ECS and Auto Scaling."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from itertools import batched
+from typing import Any
+
+from winbatch.capacity import Instance
+from winbatch.deployment import Deployment, Workload
+from winbatch.driver import Conflict, Object, Throttled
+from winbatch.engine import TaskStatus, Worker
+from winbatch.errors import ClusterError
+
+# Limits of one call.
+_DESCRIBE_TASKS = 100
+_DESCRIBE_INSTANCES = 100
+
+_STATUS: dict[str, TaskStatus] = {
+    "PROVISIONING": "pending",
+    "PENDING": "pending",
+    "ACTIVATING": "pending",
+    "RUNNING": "running",
+    "DEACTIVATING": "running",
+    "STOPPING": "running",
+    "DEPROVISIONING": "running",
+    "STOPPED": "stopped",
+}
+_THROTTLED = frozenset(
+    {"ThrottlingException", "Throttling", "RequestLimitExceeded", "ServerException", "TooManyRequestsException"}
+)
+_NO_OBJECT = frozenset({"NoSuchKey", "404"})
+_LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+class AwsPorts:
+    """Ports on one deployment. Credentials and endpoint come from the environment, as boto3 finds them."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        import boto3  # noqa: PLC0415 - parsing a DAG must not pay for it
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(retries={"mode": "adaptive", "total_max_attempts": 6})
+        session = boto3.Session(region_name=deployment.region)
+        self._deployment = deployment
+        self._cluster = deployment.cluster.name
+        self._bucket = deployment.data_bucket
+        self._s3: Any = session.client("s3", config=config)
+        self._ecs: Any = session.client("ecs", config=config)
+        self._autoscaling: Any = session.client("autoscaling", config=config)
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    def get(self, key: str) -> Object | None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _NO_OBJECT:
+                return None
+            raise
+        return Object(answer["Body"].read(), answer["ETag"])
+
+    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        condition = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag else {}
+        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
+        try:
+            answer = self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind, **condition)
+        except ClientError as error:
+            if condition and _code(error) in _LOST_RACE:
+                raise Conflict(key) from error
+            raise
+        return str(answer["ETag"])
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        return (item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def task_arns(self, started_by: str) -> list[str]:
+        paginator = self._ecs.get_paginator("list_tasks")
+        return [
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for page in paginator.paginate(cluster=self._cluster, startedBy=started_by, desiredStatus=status)
+            for arn in page["taskArns"]
+        ]
+
+    def workers(self, arns: Sequence[str]) -> list[Worker]:
+        found: list[Worker] = []
+        for batch in batched(arns, _DESCRIBE_TASKS, strict=False):
+            answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=list(batch))
+            found += [_worker(task) for task in answer["tasks"]]
+            found += [
+                Worker(arn=failure["arn"], status="missing")
+                for failure in answer["failures"]
+                if failure["reason"] == "MISSING"
+            ]
+        return found
+
+    def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        cluster = self._deployment.cluster
+        environment = [{"name": "WINBATCH_STAGE", "value": f"s3://{self._bucket}/{stage}"}]
+        try:
+            answer = self._ecs.run_task(
+                cluster=self._cluster,
+                taskDefinition=workload.task_definition,
+                # A launch type would win over the strategy: it must not be given.
+                capacityProviderStrategy=[{"capacityProvider": cluster.capacity_provider, "weight": 1}],
+                count=count,
+                startedBy=started_by,
+                clientToken=token,
+                propagateTags="TASK_DEFINITION",
+                enableECSManagedTags=True,
+                networkConfiguration={
+                    "awsvpcConfiguration": {
+                        "subnets": list(cluster.subnets),
+                        "securityGroups": list(cluster.security_groups),
+                        "assignPublicIp": "DISABLED",
+                    }
+                },
+                overrides={"containerOverrides": [{"name": workload.container, "environment": environment}]},
+            )
+        except ClientError as error:
+            if _code(error) in _THROTTLED:
+                raise Throttled(str(error)) from error
+            if _code(error) == "InvalidParameterException" and "No Container Instances" in str(error):
+                return []
+            raise
+        # RESOURCE:… and AGENT mean that there is no room now; anything else will not get better by waiting.
+        broken = [
+            failure for failure in answer["failures"] if not re.match("RESOURCE|AGENT", failure.get("reason", ""))
+        ]
+        if broken and not answer["tasks"]:
+            raise ClusterError(f"ECS cannot start {workload.task_definition}: {broken[0]}")
+        return [task["taskArn"] for task in answer["tasks"]]
+
+    def stop(self, arn: str, reason: str) -> None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            self._ecs.stop_task(cluster=self._cluster, task=arn, reason=reason)
+        except ClientError as error:
+            # ECS has forgotten it, so it stopped long ago.
+            if _code(error) != "InvalidParameterException":
+                raise
+
+    def instances(self) -> list[Instance]:
+        paginator = self._ecs.get_paginator("list_container_instances")
+        arns = [
+            arn
+            for page in paginator.paginate(cluster=self._cluster, status="ACTIVE")
+            for arn in page["containerInstanceArns"]
+        ]
+        interfaces = {kind.type: kind.network_interfaces for kind in self._deployment.cluster.instance_types}
+        return [
+            _instance(item, interfaces)
+            for batch in batched(arns, _DESCRIBE_INSTANCES, strict=False)
+            for item in self._ecs.describe_container_instances(cluster=self._cluster, containerInstances=list(batch))[
+                "containerInstances"
+            ]
+            if item["agentConnected"]
+        ]
+
+    def desired(self) -> int:
+        return int(self._group()["DesiredCapacity"])
+
+    def ask(self, instances: int) -> None:
+        self._autoscaling.set_desired_capacity(
+            AutoScalingGroupName=self._deployment.cluster.auto_scaling_group,
+            DesiredCapacity=instances,
+            HonorCooldown=False,
+        )
+
+    def cluster_task_arns(self) -> list[str]:
+        """All live ECS tasks of the cluster, of any job."""
+        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, desiredStatus="RUNNING")
+        return [arn for page in pages for arn in page["taskArns"]]
+
+    def _group(self) -> dict[str, Any]:
+        name = self._deployment.cluster.auto_scaling_group
+        groups = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        if not groups:
+            raise ClusterError(f"there is no Auto Scaling group {name}; apply the environment again: invoke up")
+        group: dict[str, Any] = groups[0]
+        return group
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _worker(task: dict[str, Any]) -> Worker:
+    container = task["containers"][0] if task.get("containers") else {}
+    reasons = (task.get("stoppedReason"), container.get("reason"))
+    return Worker(
+        arn=task["taskArn"],
+        status=_STATUS[task["lastStatus"]],
+        since=task.get("createdAt"),
+        exit_code=container.get("exitCode"),
+        stop_code=task.get("stopCode", ""),
+        reason="; ".join(reason for reason in reasons if reason),
+    )
+
+
+def _instance(item: dict[str, Any], interfaces: dict[str, int]) -> Instance:
+    free = {resource["name"]: resource.get("integerValue", 0) for resource in item["remainingResources"]}
+    kind = next((entry["value"] for entry in item.get("attributes", ()) if entry["name"] == "ecs.instance-type"), "")
+    tasks = item["runningTasksCount"] + item["pendingTasksCount"]
+    return Instance(
+        cpu=free["CPU"],
+        memory=free["MEMORY"],
+        # One interface is the host's own, and each ECS task in awsvpc mode has one.
+        interfaces=interfaces.get(kind, min(interfaces.values())) - 1 - tasks,
+        tasks=tasks,
+    )

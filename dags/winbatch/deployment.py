@@ -1,0 +1,120 @@
+"""deployment.json: what Terraform built, as the DAGs see it (docs/architecture.md, "Terraform → everything")."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from winbatch.errors import DeploymentError, JobError
+from winbatch.stage import load_object
+
+PATH = Path(__file__).resolve().parent.parent / "deployment.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """One of the Auto Scaling group's instance types."""
+
+    type: str
+    vcpus: int
+    memory_mib: int
+    network_interfaces: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cluster:
+    name: str
+    capacity_provider: str
+    auto_scaling_group: str
+    max_instances: int
+    subnets: Sequence[str]
+    security_groups: Sequence[str]
+    instance_types: Sequence[InstanceType]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A workload's task definition; `cpu` in units of 1/1024 core, `memory` in MiB."""
+
+    task_definition: str
+    container: str
+    cpu: int
+    memory: int
+    image: str
+    log_group: str
+    log_stream_prefix: str
+
+    @property
+    def slots(self) -> int:
+        """Shards that one ECS task works on at once; the task definition tells the worker the same number."""
+        return max(1, self.cpu // 1024)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployment:
+    environment: str
+    region: str
+    account_id: str
+    data_bucket: str
+    cluster: Cluster
+    workloads: Mapping[str, Workload]
+
+    def workload(self, name: str) -> Workload:
+        """A workload by name.
+
+        Raises:
+            DeploymentError: it is not deployed.
+        """
+        try:
+            return self.workloads[name]
+        except KeyError:
+            raise DeploymentError(
+                f"workload {name!r} is not deployed in {self.environment} (there are"
+                f" {', '.join(sorted(self.workloads)) or 'none'}); push its image and apply: invoke up"
+            ) from None
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Self:
+        """Read deployment.json.
+
+        Raises:
+            DeploymentError: half-written, of another schema, or without a field.
+        """
+        try:
+            data = load_object(text, where=where)
+        except JobError as error:
+            raise DeploymentError(f"{error}; apply the environment again: invoke up") from error
+        try:
+            cluster = data["cluster"]
+            types = [_pick(InstanceType, item) for item in cluster["instance_types"]]
+            return _pick(
+                cls,
+                data,
+                cluster=_pick(Cluster, cluster, instance_types=types),
+                workloads={name: _pick(Workload, item) for name, item in data["workloads"].items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DeploymentError(
+                f"{where}: {error!r} is missing or wrong; apply the environment again: invoke up"
+            ) from error
+
+
+def load(path: Path = PATH) -> Deployment:
+    """Read the deployment.json that lies beside the DAGs.
+
+    Raises:
+        DeploymentError: it is missing or wrong.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise DeploymentError(
+            f"{path.name} is not beside the DAGs; Terraform writes it: apply the environment (invoke up)"
+        ) from None
+    return Deployment.from_json(text, where=path.name)
+
+
+def _pick[T](kind: type[T], data: Mapping[str, Any], **overrides: Any) -> T:
+    """An instance of a dataclass from the fields that it knows; what else a newer release wrote is ignored."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # only dataclasses are given
+    return kind(**{name: value for name, value in data.items() if name in names} | overrides)
