@@ -1,0 +1,34 @@
+# A shared account for trying things out: small, cheap while idle, everything goes with destroy.
+
+environment = "dev"
+region      = "eu-central-1"
+
+force_destroy      = true
+log_retention_days = 365
+
+storage = {
+  job_retention_days = 30
+  key_deletion_days  = 7
+  old_version_days   = 7
+}
+
+# One NAT gateway costs less a month than the interface endpoints of two zones.
+network = {
+  egress = "nat"
+}
+
+airflow = {
+  version           = "3.0.6"
+  environment_class = "mw1.micro"
+  scale             = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
+}
+
+cluster = {
+  instance_types = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
+  max_instances  = 10
+  purchase       = { on_demand_percentage = 0 }
+}
+
+workloads = {
+  ber = { cpu = 4096, memory = 6144 }
+}

@@ -1,0 +1,36 @@
+# The emulator on one machine. The same root as everywhere; only these values differ.
+
+environment = "local"
+region      = "eu-central-1"
+
+aws_provider = {
+  # An emulator that fails a call fails it again.
+  max_retries                 = 2
+  s3_use_path_style           = true
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+}
+
+force_destroy      = true
+log_retention_days = 7
+
+storage = {
+  job_retention_days = 7
+  key_deletion_days  = 7
+  old_version_days   = 1
+}
+
+airflow = {
+  version           = "3.0.6"
+  environment_class = "mw1.micro"
+  scale             = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
+}
+
+cluster = {
+  instance_types = ["c5.xlarge"]
+  max_instances  = 6
+}
+
+workloads = {
+  ber = { cpu = 4096, memory = 6144 }
+}

@@ -1,0 +1,33 @@
+# Production: no way to the internet, three zones, nothing is deleted by accident.
+
+environment = "prod"
+region      = "eu-central-1"
+
+force_destroy      = false
+log_retention_days = 731
+
+storage = {
+  key_deletion_days = 30
+  old_version_days  = 90
+}
+
+network = {
+  egress = "endpoints"
+  zones  = 3
+}
+
+airflow = {
+  version           = "3.0.6"
+  environment_class = "mw1.small"
+  scale             = { max_workers = 5 }
+}
+
+cluster = {
+  instance_types = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
+  max_instances  = 100
+  purchase       = { on_demand_base = 2, on_demand_percentage = 50 }
+}
+
+workloads = {
+  ber = { cpu = 4096, memory = 6144 }
+}

@@ -1,0 +1,101 @@
+locals {
+  name = "winbatch-${var.environment}"
+
+  tags = merge(var.tags, {
+    environment = var.environment
+    managed-by  = "terraform"
+    root        = "winbatch"
+  })
+
+  # A digest wins by being there: a workload with an image of its own takes none.
+  images = merge(
+    { for workload, size in var.workloads : workload => size.image if size.image != null },
+    { for workload, digest in var.image_digests : workload => "${module.registry.repositories[workload].url}@${digest}" },
+  )
+}
+
+module "network" {
+  source = "./modules/network"
+
+  name               = local.name
+  region             = var.region
+  egress             = var.network.egress
+  kms_key_arn        = module.storage.kms_key_arn
+  log_retention_days = var.log_retention_days
+  vpc_cidr           = var.network.vpc_cidr
+  zones              = var.network.zones
+}
+
+module "storage" {
+  source = "./modules/storage"
+
+  name               = local.name
+  region             = var.region
+  data_prefixes      = var.data_prefixes
+  force_destroy      = var.force_destroy
+  job_retention_days = var.storage.job_retention_days
+  key_deletion_days  = var.storage.key_deletion_days
+  old_version_days   = var.storage.old_version_days
+}
+
+# Applied first, alone, so that images can be pushed and named by digest: it depends on the key and on nothing else.
+module "registry" {
+  source = "./modules/registry"
+
+  name          = local.name
+  force_destroy = var.force_destroy
+  kms_key_arn   = module.storage.kms_key_arn
+  workloads     = [for workload, size in var.workloads : workload if size.image == null]
+}
+
+module "cluster" {
+  source = "./modules/cluster"
+
+  name                = local.name
+  region              = var.region
+  tags                = local.tags
+  agent_environment   = var.cluster.agent_environment
+  container_insights  = var.cluster.container_insights
+  data_bucket_arn     = module.storage.buckets.data.arn
+  data_prefixes       = var.data_prefixes
+  https_destinations  = module.network.https_destinations
+  images              = local.images
+  instance_types      = var.cluster.instance_types
+  kms_key_arn         = module.storage.kms_key_arn
+  log_retention_days  = var.log_retention_days
+  managed_scaling     = var.cluster.managed_scaling
+  max_instances       = var.cluster.max_instances
+  private_subnet_ids  = module.network.private_subnet_ids
+  purchase            = var.cluster.purchase
+  repository_arns     = [for repository in module.registry.repositories : repository.arn]
+  reserved_memory_mib = var.cluster.reserved_memory_mib
+  root_volume         = var.cluster.root_volume
+  vpc_id              = module.network.vpc_id
+  windows             = var.cluster.windows
+  workloads           = var.workloads
+}
+
+module "airflow" {
+  source = "./modules/airflow"
+
+  name                  = local.name
+  region                = var.region
+  airflow_version       = var.airflow.version
+  auto_scaling_group    = local.name
+  buckets               = module.storage.buckets
+  cluster               = local.name
+  configuration         = var.airflow.configuration
+  data_prefixes         = var.data_prefixes
+  deployment            = jsonencode(local.deployment)
+  environment_class     = var.airflow.environment_class
+  families              = [for workload in keys(var.workloads) : "${local.name}-${workload}"]
+  https_destinations    = module.network.https_destinations
+  kms_key_arn           = module.storage.kms_key_arn
+  log_level             = var.airflow.log_level
+  log_retention_days    = var.log_retention_days
+  private_subnet_ids    = module.network.private_subnet_ids
+  scale                 = var.airflow.scale
+  task_role_arns        = module.cluster.role_arns
+  vpc_id                = module.network.vpc_id
+  webserver_access_mode = var.airflow.webserver_access_mode
+}

@@ -1,0 +1,83 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  account_id  = data.aws_caller_identity.current.account_id
+  partition   = data.aws_partition.current.partition
+  environment = trimprefix(var.name, "winbatch-")
+
+  configuration = merge(
+    {
+      # A released DAG can be run at once; none of ours has a schedule.
+      "core.dags_are_paused_at_creation" = "False"
+      # A release is seen within half a minute of its sync.
+      "dag_processor.min_file_process_interval" = "30"
+      "dag_processor.refresh_interval"          = "30"
+    },
+    var.configuration,
+  )
+}
+
+resource "aws_mwaa_environment" "mwaa" {
+  name                            = var.name
+  airflow_version                 = var.airflow_version
+  environment_class               = var.environment_class
+  airflow_configuration_options   = local.configuration
+  execution_role_arn              = aws_iam_role.airflow.arn
+  kms_key                         = var.kms_key_arn
+  webserver_access_mode           = var.webserver_access_mode
+  weekly_maintenance_window_start = "SUN:03:00"
+
+  source_bucket_arn              = var.buckets.dags.arn
+  dag_s3_path                    = "${var.dags_prefix}/"
+  requirements_s3_path           = aws_s3_object.requirements.key
+  requirements_s3_object_version = aws_s3_object.requirements.version_id
+
+  max_webservers = var.scale.max_webservers
+  max_workers    = var.scale.max_workers
+  min_webservers = var.scale.min_webservers
+  min_workers    = var.scale.min_workers
+  schedulers     = var.scale.schedulers
+
+  logging_configuration {
+    dag_processing_logs {
+      enabled   = true
+      log_level = var.log_level
+    }
+
+    scheduler_logs {
+      enabled   = true
+      log_level = var.log_level
+    }
+
+    task_logs {
+      enabled   = true
+      log_level = var.log_level
+    }
+
+    webserver_logs {
+      enabled   = true
+      log_level = var.log_level
+    }
+
+    worker_logs {
+      enabled   = true
+      log_level = var.log_level
+    }
+  }
+
+  network_configuration {
+    security_group_ids = [aws_security_group.airflow.id]
+    subnet_ids         = [for zone in ["a", "b"] : var.private_subnet_ids[zone]]
+  }
+
+  # MWAA tries all of these while it starts, and gives up after most of an hour.
+  depends_on = [
+    aws_cloudwatch_log_group.airflow,
+    aws_iam_role_policy.airflow,
+    aws_vpc_security_group_egress_rule.https,
+    aws_vpc_security_group_egress_rule.self,
+    aws_vpc_security_group_ingress_rule.self,
+  ]
+}

@@ -1,0 +1,235 @@
+locals {
+  arn = {
+    cluster     = "arn:${local.partition}:ecs:${var.region}:${local.account_id}:cluster/${var.cluster}"
+    environment = "arn:${local.partition}:airflow:${var.region}:${local.account_id}:environment/${var.name}"
+    logs        = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group"
+    group       = "arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.auto_scaling_group}"
+  }
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = [local.arn.environment]
+    }
+  }
+}
+
+resource "aws_iam_role" "airflow" {
+  name               = "${var.name}-airflow"
+  description        = "Airflow's components and the DAGs"
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "airflow" {
+  name   = "run-airflow"
+  role   = aws_iam_role.airflow.id
+  policy = data.aws_iam_policy_document.airflow.json
+}
+
+# What MWAA's own components need.
+data "aws_iam_policy_document" "components" {
+  statement {
+    sid       = "PublishHealth"
+    actions   = ["airflow:PublishMetrics"]
+    resources = [local.arn.environment]
+  }
+
+  statement {
+    sid       = "ReadDags"
+    actions   = ["s3:GetBucket*", "s3:GetObject*", "s3:List*"]
+    resources = [var.buckets.dags.arn, "${var.buckets.dags.arn}/*"]
+  }
+
+  # MWAA makes sure that the bucket is closed to the public.
+  statement {
+    sid       = "CheckPublicAccess"
+    actions   = ["s3:GetAccountPublicAccessBlock"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "WriteAirflowLogs"
+    actions = [
+      "logs:CreateLogGroup",
+      "logs:CreateLogStream",
+      "logs:GetLogEvents",
+      "logs:GetLogGroupFields",
+      "logs:GetLogRecord",
+      "logs:GetQueryResults",
+      "logs:PutLogEvents",
+    ]
+    resources = ["${local.arn.logs}:airflow-${var.name}-*"]
+  }
+
+  statement {
+    sid       = "FindLogGroups"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "PutMetrics"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+  }
+
+  # The queue lies in an account of the service.
+  statement {
+    sid = "UseCeleryQueue"
+    actions = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
+      "sqs:ReceiveMessage",
+      "sqs:SendMessage",
+    ]
+    resources = ["arn:${local.partition}:sqs:${var.region}:*:airflow-celery-*"]
+  }
+
+  statement {
+    sid       = "UseKey"
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"]
+    resources = [var.kms_key_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [for service in ["s3", "sqs"] : "${service}.${var.region}.${data.aws_partition.current.dns_suffix}"]
+    }
+  }
+}
+
+# What the DAGs do.
+data "aws_iam_policy_document" "dags" {
+  statement {
+    sid       = "RunWorkers"
+    actions   = ["ecs:RunTask"]
+    resources = [for family in var.families : "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task-definition/${family}:*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [local.arn.cluster]
+    }
+  }
+
+  statement {
+    sid       = "TagWorkers"
+    actions   = ["ecs:TagResource"]
+    resources = ["arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.cluster}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ecs:CreateAction"
+      values   = ["RunTask"]
+    }
+  }
+
+  statement {
+    sid     = "WatchAndStopWorkers"
+    actions = ["ecs:DescribeContainerInstances", "ecs:DescribeTasks", "ecs:StopTask", "ecs:UpdateContainerInstancesState"]
+    resources = [
+      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:container-instance/${var.cluster}/*",
+      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.cluster}/*",
+    ]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [local.arn.cluster]
+    }
+  }
+
+  # Lists by cluster, but has no ARN of the cluster to name.
+  statement {
+    sid       = "ListWorkers"
+    actions   = ["ecs:ListTasks"]
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [local.arn.cluster]
+    }
+  }
+
+  statement {
+    sid       = "WatchCluster"
+    actions   = ["ecs:DescribeClusters", "ecs:ListContainerInstances"]
+    resources = [local.arn.cluster]
+  }
+
+  statement {
+    sid       = "PassRolesToWorkers"
+    actions   = ["iam:PassRole"]
+    resources = [var.task_role_arns.execution, var.task_role_arns.task]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ecs-tasks.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid = "ScaleCluster"
+    actions = [
+      "autoscaling:SetDesiredCapacity",
+      "autoscaling:SetInstanceProtection",
+      "autoscaling:TerminateInstanceInAutoScalingGroup",
+    ]
+    resources = [local.arn.group]
+  }
+
+  # Auto Scaling's describe calls know no resources.
+  statement {
+    sid       = "WatchScaling"
+    actions   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "ListJobs"
+    actions   = ["s3:ListBucket"]
+    resources = [var.buckets.data.arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = [for prefix in var.data_prefixes : "${prefix}/*"]
+    }
+  }
+
+  statement {
+    sid       = "ReadAndWriteJobs"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = [for prefix in var.data_prefixes : "${var.buckets.data.arn}/${prefix}/*"]
+  }
+
+  statement {
+    sid       = "ReadWorkerLogs"
+    actions   = ["logs:FilterLogEvents", "logs:GetLogEvents"]
+    resources = ["${local.arn.logs}:/winbatch/${local.environment}/*"]
+  }
+}
+
+data "aws_iam_policy_document" "airflow" {
+  source_policy_documents = [data.aws_iam_policy_document.components.json, data.aws_iam_policy_document.dags.json]
+}

@@ -1,0 +1,39 @@
+output "airflow_webserver_url" {
+  description = "The Airflow page."
+  value       = module.airflow.webserver_url
+}
+
+output "cluster" {
+  description = "The ECS cluster's name."
+  value       = module.cluster.name
+}
+
+output "dags_bucket" {
+  description = "The bucket that DAGs are released to."
+  value       = module.storage.buckets.dags.name
+}
+
+output "data_bucket" {
+  description = "The bucket of jobs and results."
+  value       = module.storage.buckets.data.name
+}
+
+output "deployment" {
+  description = "The content of deployment.json."
+  value       = local.deployment
+}
+
+output "ecr_repositories" {
+  description = "The repository URL of each workload whose image is pushed here."
+  value       = { for workload, repository in module.registry.repositories : workload => repository.url }
+}
+
+output "log_groups" {
+  description = "The names of all log groups."
+  value       = sort(concat([module.network.log_group], module.cluster.log_groups, module.airflow.log_groups))
+}
+
+output "mwaa_environment" {
+  description = "The MWAA environment's name."
+  value       = module.airflow.environment
+}
