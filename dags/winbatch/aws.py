@@ -91,7 +91,7 @@ class AwsPorts:
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
         found: list[Worker] = []
-        for batch in batched(arns, _DESCRIBE_TASKS, strict=False):
+        for batch in batched(arns, _DESCRIBE_TASKS):
             answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=list(batch))
             found += [_worker(task) for task in answer["tasks"]]
             found += [
@@ -160,7 +160,7 @@ class AwsPorts:
         interfaces = {kind.type: kind.network_interfaces for kind in self._deployment.cluster.instance_types}
         return [
             _instance(item, interfaces)
-            for batch in batched(arns, _DESCRIBE_INSTANCES, strict=False)
+            for batch in batched(arns, _DESCRIBE_INSTANCES)
             for item in self._ecs.describe_container_instances(cluster=self._cluster, containerInstances=list(batch))[
                 "containerInstances"
             ]

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from winbatch.deployment import Cluster, Workload
 
-# ECS's agent and Windows keep some memory of a host for themselves; asked only before an instance has registered and told
-# what it really has.
+# ECS's agent and Windows keep some memory of a host for themselves. This is asked only before an instance has
+# registered and told what it really has.
 RESERVED_MEMORY_MIB = 1024
 
 # Shards a slot works on, one after the other: enough that a slow one at the end costs little, few enough that claiming

@@ -1,6 +1,7 @@
 """A tick of the engine with its hands and eyes: it looks, steps, saves and acts.
 
-Whatever drives it (Airflow, a command, a test with a clock of its own) gives it ports; `winbatch.aws` has those for AWS.
+Whatever drives it (Airflow, a command, a test with a clock of its own) gives it ports; `winbatch.aws` has those for
+AWS.
 """
 
 import dataclasses
@@ -97,14 +98,17 @@ def tick(
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, ports.now())
     if ledger.finished and (cancel or ledger.state == "succeeded"):
         return ledger, 0.0
-    # A stage that ended badly and is run again goes on with what is missing.
-    ledger = dataclasses.replace(ledger, state="running", reason="", faults=() if ledger.finished else ledger.faults)
+    if ledger.finished:
+        ledger = ledger.again()
 
     done = engine.step(stage, limits, ledger, _look(ports, stage, workload, ledger, cancel=cancel))
+    etag = stored.etag if stored else None
     try:
-        etag = ports.put(key, done.ledger.to_json().encode(), etag=stored.etag if stored else None, new=not stored)
+        if any(isinstance(action, engine.Run) for action in done.actions):
+            # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens.
+            etag = ports.put(key, done.ledger.to_json().encode(), etag=etag, new=etag is None)
         ledger = engine.settled(_act(ports, stage, workload, done.ledger, done.actions))
-        ports.put(key, ledger.to_json().encode(), etag=etag)
+        ports.put(key, ledger.to_json().encode(), etag=etag, new=etag is None)
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON

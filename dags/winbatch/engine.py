@@ -1,12 +1,12 @@
 """The batch engine: a pure state machine that drives one stage of a job to its end. Events in, actions out.
 
-It has no clock and no AWS in it. A *tick* is one call of `step`: what was seen goes in, what to do comes out; `answered`
-and `settled` take the outcome. All it knows between ticks is in the ledger, and all that decides what is done is in S3
-and ECS, so any tick may be the first one of a new process, and two engines at once do no harm:
+It has no clock and no AWS in it. A *tick* is one call of `step`: what was seen goes in, what to do comes out;
+`answered` and `settled` take the outcome. All it knows between ticks is in the ledger, and all that decides what is
+done is in S3 and ECS, so any tick may be the first one of a new process, and two engines at once do no harm:
 
 * a shard is done when its result exists; workers claim shards themselves, by conditional writes;
-* a RunTask call is written to the ledger before it is sent, and its client token follows from its number, so a call that
-  was cut off is sent again and ECS answers with the same ECS tasks; one worker too many finds nothing to claim and ends;
+* a RunTask call is written to the ledger before it is sent, and its client token follows from its number, so a call
+  that was cut off is sent again and ECS answers with the same ECS tasks; a worker too many finds nothing to claim;
 * releasing a shard writes a key that depends on shard and attempt only.
 """
 
@@ -30,14 +30,14 @@ RUN_RATE = 10.0
 
 # A shard that was lost this often (hosts, workers that died) is given up: something about it kills its workers.
 MAX_LOST = 10
-# ECS tasks in a row that end by a fault of their own, without a result in between: the image or its permissions are wrong.
+# ECS tasks in a row that end by a fault of their own, with no result in between: the image or its rights are wrong.
 MAX_FAULTS = 3
 # An ECS task that RunTask has named but Describe does not know yet may be only seconds old; after this it is gone.
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
 
 POLL_SOON = 2.0
 POLL_LATEST = 30.0
-# While instances boot and images are pulled, minutes pass: after this long without a change the engine looks less often.
+# While instances boot and images are pulled, minutes pass: after this long the engine looks less often.
 PATIENCE = dt.timedelta(seconds=20)
 
 
@@ -185,7 +185,7 @@ Action = Release | ReadFailures | ReleaseOrphans | Ask | Run | Stop
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a tick does, in this order: save the ledger, act, and look again after `wait` seconds unless it is finished."""
+    """What a tick does: act, save the ledger, and look again after `wait` seconds unless it is finished."""
 
     ledger: Ledger
     actions: tuple[Action, ...]
@@ -238,7 +238,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
         return Step(dataclasses.replace(ledger, state=state, reason=reason, waves=()), tuple(actions), 0.0)
 
     actions = [Release(mark, "the program failed and may be tried again") for mark in shards.retry]
-    # Reading who holds what costs a request a claim, so only when somebody has ended, or when a lost ledger knows nobody.
+    # Reading who holds what costs a request a claim: only when somebody has ended, or a lost ledger knows nobody.
     if shards.open and (not live or any(task.status == "ending" for task in ledger.known.values())):
         actions.append(ReleaseOrphans(shards.open, frozenset(live)))
     slow = tuple(
@@ -353,9 +353,8 @@ def _verdict(
     if seen.cancelled:
         return "cancelled", "cancelled"
     if ledger.items_failed > limits.max_failed_items:
-        numbers = ", ".join(str(mark.shard) for mark in shards.failed[:5])
         return "failed", (
-            f"{ledger.items_failed} items failed for good (shards {numbers}{' …' if len(shards.failed) > 5 else ''});"
+            f"{ledger.items_failed} items failed for good, the first in shard {shards.failed[0].shard};"
             f" max_failed_items is {limits.max_failed_items}"
         )
     if not (shards.claimable or shards.open or shards.retry):
@@ -392,7 +391,7 @@ def _runs(stage: Stage, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledge
 
 
 def _wait(ledger: Ledger, seen: Seen, acted: bool) -> float:
-    """Seconds until there is something to see: soon after an act or while something starts, else by the rate of work."""
+    """Seconds until there is something to see: soon after an act or during a start, else by the rate of work."""
     if acted:
         return POLL_SOON
     if ledger.tasks_running == 0:

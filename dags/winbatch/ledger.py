@@ -6,7 +6,7 @@ It is a cache of what S3 and ECS say, and a diary; losing it costs no result.
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from winbatch.errors import JobError
@@ -20,9 +20,9 @@ class Failure:
     """A shard that failed for good, with the items it held and the last lines of its log."""
 
     shard: int
-    items: Sequence[int]
+    items: tuple[int, ...]
     reason: str
-    log: Sequence[str] = ()
+    log: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +191,10 @@ class Ledger:
             instances_registered=data["instances"]["registered"],
             started_at=parse_time(data["started_at"]),
             updated_at=parse_time(data["updated_at"]),
-            failures=tuple(Failure(**failure) for failure in data["failures"]),
+            failures=tuple(
+                Failure(failure["shard"], tuple(failure["items"]), failure["reason"], tuple(failure["log"]))
+                for failure in data["failures"]
+            ),
             rounds=engine["rounds"],
             next_wave=engine["next_wave"],
             waves=tuple(Wave(**wave) for wave in engine["waves"]),

@@ -277,7 +277,8 @@ def _expectation(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(map(str, schema["enum"])) + " is expected"
     if schema["type"] == "array":
         inner = _expectation(schema["items"]).removesuffix(" is expected") if "items" in schema else "a value"
-        return f"a list of {schema.get('minItems', 0)} to {schema.get('maxItems', 'any number of')} values is expected, each {inner}"
+        least, most = schema.get("minItems", 0), schema.get("maxItems", "any number of")
+        return f"a list of {least} to {most} values is expected, each {inner}"
     bounds = [f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
     return " ".join(
         [

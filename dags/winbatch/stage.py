@@ -26,7 +26,8 @@ class ClaimMark:
     Attributes:
         shard: the shard's number.
         attempt: 0 for the first.
-        kind: `claim` when a worker took it, `failed` when it failed there, `released` when the next attempt may be taken.
+        kind: `claim` when a worker took it, `failed` when it failed there, `released` when the next attempt may be
+            taken.
     """
 
     shard: int

@@ -1,0 +1,121 @@
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winbatch import spec
+from winbatch.errors import SpecError
+
+GOOD = textwrap.dedent("""\
+    dag: demo
+    title: Demo
+    workload: demo
+    parameters:
+      count: {title: Count, description: How many., type: integer, default: 3, minimum: 1, maximum: 10}
+      points: {title: Points, description: Which., type: array, items: {type: number}, minItems: 1, default: [1, 2]}
+      where: {title: Where, description: Prefix., type: string, default: out}
+    stages:
+      - name: work
+        run: demo.work:run
+        items: count
+        over: points
+        prefix: where
+      - name: merge
+        run: demo.merge:run
+        inputs: [work]
+    """)
+
+
+@pytest.fixture
+def demo():
+    return spec.Spec.parse(GOOD, where="demo.yaml")
+
+
+def test_every_specification_of_the_project_is_right():
+    assert "ber" in spec.names()
+    for name in spec.names():
+        loaded = spec.load(name)
+        assert loaded.validate({}) == loaded.validate(loaded.defaults)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("minimum: 1,", "minimum: one,"), 5, "not a JSON Schema"),
+        (("default: 3", "default: 30"), 5, "the default does not fit"),
+        (("items: count", "items: counts"), 11, "'counts' is no parameter"),
+        (("items: count", "items: 0"), 11, "at least one item"),
+        (("over: points", "over: count"), 12, "is of type integer, not array"),
+        (("inputs: [work]", "inputs: [wrok]"), 16, "'wrok' is no earlier stage"),
+        (("name: merge", "name: work"), 14, "a second stage 'work'"),
+        (("run: demo.work:run", "run: rm -rf /"), 10, "does not match"),
+        (("  where:", "  max_instances:"), 7, "a parameter that every job has"),
+        (("title: Demo", "titel: Demo"), 1, "'titel' was unexpected"),
+        (("[1, 2]}", "[1, 2}"), 6, "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(change, line, words):
+    with pytest.raises(SpecError) as caught:
+        spec.Spec.parse(GOOD.replace(*change, 1), where="demo.yaml")
+    assert str(caught.value).startswith(f"demo.yaml:{line}: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "dag: x"])
+def test_a_file_that_is_no_specification_is_refused(text):
+    with pytest.raises(SpecError, match=r"demo\.yaml:1: "):
+        spec.Spec.parse(text, where="demo.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given_", "words"),
+    [
+        ({"coutn": "3"}, "unknown parameter 'coutn'"),
+        ({"count": "0"}, "a whole number from 1 to 10 is expected"),
+        ({"count": "-1"}, "a whole number from 1 to 10 is expected"),
+        ({"count": "many"}, "'many' is no integer"),
+        ({"count": "2.5"}, "a whole number from 1 to 10 is expected"),
+        ({"count": "NaN"}, "is no integer"),
+        ({"count": True}, "is not of type 'integer'"),
+        ({"points": ""}, "a list of 1 to any number of values is expected"),
+        ({"points": "1,x"}, "'x' is no number"),
+        ({"points": "1,Infinity"}, "is no number"),
+        ({"points": [1, None]}, "None is not of type 'number'"),
+        ({"idle_instances": 5, "max_instances": 2}, "is more than max_instances"),
+    ],
+)
+def test_bad_parameters_are_one_clear_line(demo, given_, words):
+    with pytest.raises(SpecError) as caught:
+        demo.validate(given_)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_becomes_values(demo):
+    values = demo.validate({"count": "4", "points": " 1, 2.5 ,-3e0", "where": "7"})
+    assert (values["count"], values["points"], values["where"]) == (4, [1.0, 2.5, -3.0], "7")
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_numbers_survive_the_command_line(points):
+    demo = spec.Spec.parse(GOOD, where="demo.yaml")
+    assert demo.validate({"points": ",".join(map(repr, points))})["points"] == points
+
+
+def test_the_form_and_the_command_line_mean_the_same_point(demo):
+    assert demo.validate({"points": [8]}) == demo.validate({"points": "8.0"})
+    assert isinstance(demo.validate({"count": 4.0})["count"], int)
+
+
+@pytest.mark.parametrize("name", ["nope", "../ber", "", "BER"])
+def test_an_unknown_dag_names_those_there_are(name):
+    with pytest.raises(SpecError, match="there are ber"):
+        spec.load(name)
+
+
+def test_a_file_must_be_named_after_its_dag(tmp_path):
+    (tmp_path / "other.yaml").write_text(GOOD)
+    with pytest.raises(SpecError, match=r"name the file demo\.yaml"):
+        spec.load("other", tmp_path)
