@@ -167,9 +167,7 @@ def find_python(uv: str, environ: Dict[str, str]) -> Optional[str]:
                 "WINBATCH_PYTHON=%s is no Python %d.%d with ssl and sqlite3" % (asked, PYTHON[0], PYTHON[1])
             )
         return asked
-    known = _output(
-        [uv, "python", "find", "--system", "--no-project", "--offline", "%d.%d" % PYTHON], environ
-    )
+    known = _output([uv, "python", "find", "--system", "--no-project", "--offline", "%d.%d" % PYTHON], environ)
     candidates = ([known.strip()] if known else []) + python_candidates(environ)
     for command in candidates:
         if runs(command):

@@ -1,0 +1,159 @@
+"""Where things are and which environment is meant.
+
+What wins, first to last: the command line's option (`--env`), the process environment (`WINBATCH_…`), the default here.
+
+| variable | default | what |
+| --- | --- | --- |
+| `WINBATCH_ENV` | `local` | the environment |
+| `WINBATCH_STATE` | `.state` | folder of what dies with an environment |
+| `WINBATCH_CACHE` | `.cache` | folder of what can be made again |
+| `WINBATCH_PORT` | 5566 | where the emulator listens on 127.0.0.1 |
+| `WINBATCH_MIN_FREE_MIB` | 2048 | free disk space below which the local environment does not start |
+| `WINBATCH_TF_MIRROR` | | a filesystem mirror of Terraform providers |
+| `WINBATCH_TF_RELEASES` | the vendor's | where Terraform's releases are fetched from |
+| `WINBATCH_DEBUG` | | set: errors come with their traceback |
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from scripts.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_PORT = 5566
+RELEASES = "https://releases.hashicorp.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One command's settings; made once, by `load`.
+
+    Attributes:
+        environment: its name.
+        root: the checkout.
+        state_root: folder of the environments' folders.
+        cache: folder of what can be made again.
+        port: for the emulator; a running one says itself where it listens.
+        min_free_mib: free disk space that the local environment wants, MiB.
+        tf_mirror: a filesystem mirror of Terraform providers, if one was named.
+        tf_releases: base URL of Terraform's releases.
+    """
+
+    environment: str
+    root: Path
+    state_root: Path
+    cache: Path
+    port: int
+    min_free_mib: int
+    tf_mirror: Path | None
+    tf_releases: str
+
+    @property
+    def local(self) -> bool:
+        """Whether the emulator is this environment's AWS."""
+        return self.environment == "local"
+
+    @property
+    def state(self) -> Path:
+        """Folder of what dies with this environment."""
+        return self.state_root / self.environment
+
+    @property
+    def terraform_root(self) -> Path:
+        return self.root / "terraform"
+
+    @property
+    def var_file(self) -> Path:
+        return self.terraform_root / "environments" / f"{self.environment}.tfvars"
+
+    @property
+    def backend_file(self) -> Path:
+        return self.terraform_root / "environments" / f"{self.environment}.s3.tfbackend"
+
+    @property
+    def region(self) -> str:
+        """The region of the environment's state, which is that of its resources."""
+        return self.backend("region")
+
+    @property
+    def airflow_version(self) -> str:
+        """The Airflow version that the environment asks for; else the root's default."""
+        asked = assignment(self.var_file.read_text(encoding="utf-8"), "airflow_version")
+        if asked is not None:
+            return asked
+        text = (self.terraform_root / "variables.tf").read_text(encoding="utf-8")
+        block = re.search(r'^variable "airflow_version" \{$(.*?)^\}$', text, re.MULTILINE | re.DOTALL)
+        default = assignment(block[1], "default") if block else None
+        if default is None:
+            raise SettingsError(f"{self.var_file.name}: no airflow_version; set one, such as 3.0.6")
+        return default
+
+    def backend(self, name: str) -> str:
+        """A value of the environment's backend file.
+
+        Raises:
+            SettingsError: it is not there.
+        """
+        value = assignment(self.backend_file.read_text(encoding="utf-8"), name)
+        if value is None:
+            raise SettingsError(f"{self.backend_file.name}: no {name}; name the state's {name} there")
+        return value
+
+    @classmethod
+    def load(
+        cls,
+        environment: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        root: Path = ROOT,
+    ) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the command line's `--env`; empty or None: not given.
+            environ: the process environment.
+            root: the checkout.
+
+        Raises:
+            SettingsError: an unknown environment, or a variable that cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        name = environment or environ.get("WINBATCH_ENV") or "local"
+        known = sorted(path.stem for path in (root / "terraform" / "environments").glob("*.tfvars"))
+        if name not in known:
+            raise SettingsError(f"unknown environment {name!r}; there are {', '.join(known) or 'none'}")
+        mirror = environ.get("WINBATCH_TF_MIRROR")
+        return cls(
+            environment=name,
+            root=root,
+            state_root=_folder(environ, "WINBATCH_STATE", root / ".state"),
+            cache=_folder(environ, "WINBATCH_CACHE", root / ".cache"),
+            port=_number(environ, "WINBATCH_PORT", DEFAULT_PORT, lowest=1024, highest=65535),
+            min_free_mib=_number(environ, "WINBATCH_MIN_FREE_MIB", 2048, lowest=0, highest=2**40),
+            tf_mirror=Path(mirror).absolute() if mirror else None,
+            tf_releases=(environ.get("WINBATCH_TF_RELEASES") or RELEASES).rstrip("/"),
+        )
+
+
+def assignment(text: str, name: str) -> str | None:
+    """The string that a line of a tfvars or tfbackend file gives to a name; None where there is none."""
+    match = re.search(rf'^\s*{re.escape(name)}\s*=\s*"([^"]*)"', text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    value = environ.get(name)
+    return Path(value).absolute() if value else default
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:
+    text = environ.get(name)
+    if not text:
+        return default
+    if not text.isdecimal() or not lowest <= int(text) <= highest:
+        raise SettingsError(f"{name}={text}: a whole number from {lowest} to {highest} is expected")
+    return int(text)

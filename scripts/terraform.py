@@ -1,0 +1,354 @@
+"""Terraform through python-terraform: the one module that knows its traps.
+
+What the library does not do is done here: output is streamed line by line, commands have a time-out, an interrupt
+reaches Terraform once (twice makes it drop the state), failures are exceptions with evidence, and a typo in a method's
+name is an error instead of a Terraform command.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import python_terraform
+from python_terraform import IsFlagged, IsNotFlagged
+
+from scripts.errors import StateLockedError, TerraformError, ToolError
+
+# From the interrupt to the kill, s: Terraform waits for what is under way and saves its state.
+GRACE = 180.0
+OLDEST = (1, 11)
+VERSION = "1.11.4"
+
+Event = Mapping[str, Any]
+OnEvent = Callable[[Event], None]
+
+
+class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the library has no types
+    """Terraform in one working folder, with one process environment.
+
+    Args:
+        binary: the command.
+        working_dir: the root module.
+        environ: the whole process environment of every command.
+        log: file that gets every command and its output; None: none is kept.
+        keep_open: file descriptors that each command inherits, so that a lock outlives us as long as a command does.
+    """
+
+    def __init__(
+        self,
+        binary: Path,
+        working_dir: Path,
+        environ: Mapping[str, str],
+        *,
+        log: Path | None = None,
+        keep_open: Sequence[int] = (),
+    ) -> None:
+        super().__init__(working_dir=str(working_dir), terraform_bin_path=str(binary))
+        # An empty dictionary would be written to a temporary file and named in every command.
+        self.variables = None
+        self._environ = dict(environ)
+        self._log = log
+        self._keep_open = tuple(keep_open)
+
+    def __getattr__(self, item: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} has no {item!r}")
+
+    def version(self) -> str:
+        """Terraform's version."""
+        return str(json.loads(self._checked("version", json=IsFlagged))["terraform_version"])
+
+    def init(self, backend_config: Path | None) -> None:
+        """Initialise the folder; without a backend when there is no configuration for one."""
+        options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}
+        if backend_config is None:
+            self._checked("init", timeout=600, backend=False, **options)
+        else:
+            self._checked("init", timeout=600, backend_config=str(backend_config), reconfigure=IsFlagged, **options)
+
+    def plan(
+        self,
+        out: Path,
+        *,
+        var_files: Sequence[Path],
+        targets: Sequence[str] = (),
+        on_event: OnEvent | None = None,
+    ) -> list[Event]:
+        """Plan into a file; the events tell what would change (`scripts.plan_summary`)."""
+        return self._streamed(
+            "plan",
+            timeout=1800,
+            ok=(0, 2),
+            on_event=on_event,
+            input=False,
+            detailed_exitcode=IsFlagged,
+            out=str(out),
+            var_file=[str(file) for file in var_files],
+            target=list(targets),
+            lock_timeout="20s",
+        )
+
+    def apply(self, plan: Path, *, on_event: OnEvent | None = None) -> list[Event]:
+        """Apply a saved plan."""
+        return self._streamed("apply", str(plan), timeout=3 * 3600, on_event=on_event, input=False, lock_timeout="20s")
+
+    def destroy(self, *, var_files: Sequence[Path], on_event: OnEvent | None = None) -> list[Event]:
+        """Destroy everything without asking."""
+        return self._streamed(
+            "destroy",
+            timeout=3 * 3600,
+            on_event=on_event,
+            input=False,
+            auto_approve=IsFlagged,
+            var_file=[str(file) for file in var_files],
+            lock_timeout="20s",
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """Every output's value, by name; empty where nothing was applied."""
+        values = json.loads(self._checked("output", json=IsFlagged))
+        return {name: output["value"] for name, output in values.items()}
+
+    def force_unlock(self, lock_id: str) -> None:
+        """Take a lock away from somebody who is known to be gone."""
+        self._checked("force-unlock", lock_id, force=IsFlagged)
+
+    def fmt_check(self) -> str:
+        """The files that are not formatted, one a line, recursively."""
+        code, out, err = self.cmd("fmt", check=IsFlagged, recursive=IsFlagged, diff=IsNotFlagged, no_color=IsFlagged)
+        if code not in {0, 3}:
+            raise _failure(["terraform", "fmt"], code, out, err)
+        return str(out)
+
+    def validate(self) -> None:
+        """Check the configuration without any AWS."""
+        self._checked("validate", no_color=IsFlagged)
+
+    def test(self, folder: str) -> str:
+        """Run the native tests of a folder; their output."""
+        return self._checked("test", timeout=900, test_directory=folder, no_color=IsFlagged)
+
+    def cmd(self, cmd: str, *args: str, **options: Any) -> tuple[int, str, str]:
+        """Run a command; `on_line` gets each line of its standard output, `timeout` is in s.
+
+        Returns:
+            Exit code, standard output, standard error.
+
+        Raises:
+            TerraformError: it took longer than `timeout`.
+            KeyboardInterrupt: passed on after Terraform has stopped what it was at.
+        """
+        on_line: Callable[[str], None] | None = options.pop("on_line", None)
+        timeout: float = options.pop("timeout", 300)
+        command: list[str] = self.generate_cmd_string(cmd, *args, **options)
+        process = subprocess.Popen(
+            command,
+            cwd=self.working_dir,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            pass_fds=self._keep_open,
+            # A group of its own: the terminal's Ctrl-C reaches only us, and we pass it on once.
+            process_group=0,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out: list[str] = []
+        err: list[str] = []
+        drain = threading.Thread(target=_drain, args=(process.stderr, err), daemon=True)
+        drain.start()
+        late = threading.Event()
+        timer = threading.Timer(timeout, _stop, (process, late))
+        timer.daemon = True
+        timer.start()
+        try:
+            _read(process.stdout, out, on_line)
+            process.wait()
+        except BaseException:
+            _stop(process)
+            _read(process.stdout, out, None)
+            raise
+        finally:
+            timer.cancel()
+            drain.join()
+            process.stdout.close()
+            process.stderr.close()
+            self._note(command, process.returncode, out, err)
+        if late.is_set():
+            raise TerraformError(
+                f"terraform {cmd} did not end within {timeout:.0f} s and was stopped; call again to go on",
+                command=command,
+                exit_code=process.returncode,
+                tail=(out + err)[-20:],
+            )
+        return process.returncode, "".join(out), "".join(err)
+
+    def _checked(self, cmd: str, *args: str, **options: Any) -> str:
+        code, out, err = self.cmd(cmd, *args, **options)
+        if code != 0:
+            raise _failure(["terraform", cmd, *args], code, out, err, log=self._log)
+        return out
+
+    def _streamed(
+        self, cmd: str, *args: str, on_event: OnEvent | None, ok: Sequence[int] = (0,), **options: Any
+    ) -> list[Event]:
+        events: list[Event] = []
+
+        def on_line(text: str) -> None:
+            event = _event(text)
+            if event is not None:
+                events.append(event)
+                if on_event is not None:
+                    on_event(event)
+
+        code, out, err = self.cmd(cmd, *args, on_line=on_line, json=IsFlagged, **options)
+        if code not in ok:
+            raise _failure(["terraform", cmd, *args], code, out, err, events=events, log=self._log)
+        return events
+
+    def _note(self, command: Sequence[str], code: int | None, out: Sequence[str], err: Sequence[str]) -> None:
+        if self._log is None:
+            return
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(f"$ {' '.join(command)}\n")
+            file.writelines(out)
+            file.writelines(err)
+            file.write(f"exit code {code}\n\n")
+
+
+def require_version(version: str, binary: Path) -> None:
+    """Refuse a Terraform that is too old.
+
+    Raises:
+        ToolError: it is.
+    """
+    if not new_enough(version):
+        raise ToolError(
+            f"Terraform {version} ({binary}) is too old, {OLDEST[0]}.{OLDEST[1]} or newer is needed:"
+            " install one, or take it off the search path and call: invoke setup"
+        )
+
+
+def new_enough(version: str) -> bool:
+    """Whether a version such as `1.11.4` or `1.12.0-beta1` will do."""
+    match = re.match(r"(\d+)\.(\d+)\.", version)
+    return match is not None and (int(match[1]), int(match[2])) >= OLDEST
+
+
+def problems(events: Sequence[Event]) -> list[str]:
+    """Terraform's errors among its events, a line each: what, where."""
+    lines = []
+    for event in events:
+        diagnostic = event.get("diagnostic", {})
+        if diagnostic.get("severity") != "error":
+            continue
+        detail = " ".join(str(diagnostic.get("detail", "")).split())
+        place = diagnostic.get("address", "")
+        source = diagnostic.get("range")
+        if source:
+            place = f"{place} {source['filename']}:{source['start']['line']}".strip()
+        text = diagnostic["summary"] + (f": {detail}" if detail else "")
+        lines.append(f"{_shorten(text)}{f' ({place})' if place else ''}")
+    return lines
+
+
+def _failure(
+    command: Sequence[str],
+    code: int,
+    out: str,
+    err: str,
+    *,
+    events: Sequence[Event] = (),
+    log: Path | None = None,
+) -> TerraformError:
+    found = problems(events) or _plain_problems(err) or _plain_problems(out)
+    tail = (out + err).splitlines()[-20:]
+    details = "\n".join(
+        [*(str(event.get("diagnostic", {}).get("detail", "")) for event in events), re.sub("[│╷╵]", "", err)]
+    )
+    lock = re.search(r"^\s*ID:\s+(\S+)", details, re.MULTILINE)
+    if lock and any("state lock" in problem for problem in found):
+        who = re.search(r"^\s*Who:\s+(\S+)", details, re.MULTILINE)
+        when = re.search(r"^\s*Created:\s+(.+)$", details, re.MULTILINE)
+        error = StateLockedError(
+            f"the Terraform state is locked by {who[1] if who else 'somebody'} since"
+            f" {when[1].strip() if when else '?'}: wait for that run to end; if it is gone for good:"
+            f" terraform force-unlock {lock[1]}",
+            command=command,
+            exit_code=code,
+            problems=found,
+            tail=tail,
+        )
+        error.lock_id = lock[1]
+        return error
+    what = found[0] if found else (tail[-1] if tail else "no output")
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    where = f"; all of it: {log}" if log else ""
+    return TerraformError(
+        f"{' '.join(command[:2])} failed with exit code {code}: {what}{more}{where}",
+        command=command,
+        exit_code=code,
+        problems=found,
+        tail=tail,
+    )
+
+
+def _plain_problems(text: str) -> list[str]:
+    """Errors from the output that people read: `Error: …`, then an empty line, then the detail."""
+    lines = [re.sub(r"^[│╷╵]\s?", "", line).rstrip() for line in text.splitlines()]
+    found = []
+    for number, line in enumerate(lines):
+        if line.startswith("Error: "):
+            rest = [part.strip() for part in lines[number + 1 : number + 8] if part.strip()]
+            found.append(_shorten(" ".join([line.removeprefix("Error: ").rstrip(":") + ":", *rest])))
+    return found
+
+
+def _shorten(text: str, most: int = 400) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _event(text: str) -> Event | None:
+    try:
+        event = json.loads(text)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _read(stream: IO[str], lines: list[str], on_line: Callable[[str], None] | None) -> None:
+    for text in stream:
+        lines.append(text)
+        if on_line is not None:
+            on_line(text)
+
+
+def _drain(stream: IO[str], lines: list[str]) -> None:
+    lines.extend(deque(stream, maxlen=1000))
+
+
+def _stop(process: subprocess.Popen[str], late: threading.Event | None = None) -> None:
+    """Interrupt once, wait, kill; a second interrupt of ours kills at once."""
+    if late is not None:
+        late.set()
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.wait()
