@@ -44,7 +44,7 @@ module "registry" {
 
   name          = local.name
   force_destroy = var.force_destroy
-  kms_key_arn   = module.storage.kms_key_arn
+  kms_key_arn   = module.storage.bare_kms_key_arn
   workloads     = [for workload, size in var.workloads : workload if size.image == null]
 }
 

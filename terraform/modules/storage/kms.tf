@@ -7,6 +7,8 @@ locals {
   partition   = data.aws_partition.current.partition
   environment = trimprefix(var.name, "winbatch-")
 
+  auto_scaling_role = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+
   # CloudWatch Logs may use the key for this environment's log groups only.
   log_groups = [
     "/aws/ecs/containerinsights/${var.name}/*",
@@ -20,7 +22,12 @@ resource "aws_kms_key" "key" {
   description             = "Everything that ${var.name} stores"
   deletion_window_in_days = var.key_deletion_days
   enable_key_rotation     = true
-  policy                  = data.aws_iam_policy_document.key.json
+}
+
+# Apart from the key, so that the registry need not wait for it to settle: images need nothing of what it says.
+resource "aws_kms_key_policy" "key" {
+  key_id = aws_kms_key.key.key_id
+  policy = data.aws_iam_policy_document.key.json
 }
 
 resource "aws_kms_alias" "key" {
@@ -110,8 +117,4 @@ data "aws_iam_policy_document" "key" {
       values   = ["true"]
     }
   }
-}
-
-locals {
-  auto_scaling_role = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 }

@@ -1,3 +1,8 @@
+output "bare_kms_key_arn" {
+  description = "The key before its policy is in place: for what is encrypted on behalf of the account's own roles only."
+  value       = aws_kms_key.key.arn
+}
+
 output "buckets" {
   description = "The buckets by purpose (`dags`, `data`): `name` and `arn`. Whoever uses them finds them closed, encrypted and versioned."
   value       = { for purpose, bucket in aws_s3_bucket.bucket : purpose => { arn = bucket.arn, name = bucket.id } }
@@ -13,6 +18,8 @@ output "buckets" {
 }
 
 output "kms_key_arn" {
-  description = "The key of everything that the environment stores."
+  description = "The key of everything that the environment stores. Whoever uses it finds its policy in place."
   value       = aws_kms_key.key.arn
+
+  depends_on = [aws_kms_key_policy.key]
 }
