@@ -1,0 +1,141 @@
+"""The processes of one running Airflow: the database and Airflow's four components."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.mwaa.database import Database
+from emulator.processes import Child, Supervisor
+
+log = logging.getLogger(__name__)
+
+DEATHS = 3
+DEATHS_SECONDS = 60.0
+_DATABASE = "postgres"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A program to keep running.
+
+    Attributes:
+        name: also of its log file
+        argv: the program and its arguments
+        env: its whole environment
+        stop: the signal that ends it in good order
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stop: signal.Signals = signal.SIGTERM
+
+
+def database_component(database: Database) -> Component:
+    """The database server. SIGINT: it ends at once instead of waiting for its clients."""
+    return Component(_DATABASE, tuple(database.argv), database.environment, signal.SIGINT)
+
+
+def airflow_components(airflow: str, env: Mapping[str, str]) -> tuple[Component, ...]:
+    """Airflow's components, the API server first, since the others and everybody else wait for it.
+
+    All see MWAA's `sys.path`: the plugins folder, which Airflow adds, and no DAG folder. The DAG processor and the
+    task runner add that themselves; the triggerer does not.
+    """
+    # The API server reads the logs from the same disk, so nobody has to serve them.
+    commands = (
+        ("api-server", ("api-server",)),
+        ("scheduler", ("scheduler", "--skip-serve-logs")),
+        ("dag-processor", ("dag-processor",)),
+        ("triggerer", ("triggerer", "--skip-serve-logs")),
+    )
+    return tuple(
+        Component(name, (airflow, *words), {**env, "MWAA_AIRFLOW_COMPONENT": name}) for name, words in commands
+    )
+
+
+@dataclass
+class _Running:
+    component: Component
+    child: Child
+    deaths: deque[float] = field(default_factory=deque)
+
+
+class Components:
+    """Keeps components running: what dies is started again, until it dies too often."""
+
+    def __init__(self, processes: Supervisor, logs: Path, cwd: Path) -> None:
+        self._processes = processes
+        self._logs = logs
+        self._cwd = cwd
+        self._running: list[_Running] = []
+
+    def start(self, components: tuple[Component, ...]) -> None:
+        """Start them at once.
+
+        Raises:
+            OSError: one cannot be started
+        """
+        for component in components:
+            self._running.append(_Running(component, self._spawn(component)))
+
+    def watch(self) -> str | None:
+        """Start again what died since the last look; say what is wrong when one died too often."""
+        for running in self._running:
+            code = running.child.poll()
+            if code is None:
+                continue
+            name = running.component.name
+            running.child.reap()
+            now = time.monotonic()
+            running.deaths.append(now)
+            while running.deaths[0] < now - DEATHS_SECONDS:
+                running.deaths.popleft()
+            self._note(name, f"{name} ended with {_describe(code)}, {len(running.deaths)} times within a minute")
+            if len(running.deaths) >= DEATHS:
+                last = _last_line(self._log(name))
+                return f"{name} ended {DEATHS} times within a minute, last with {_describe(code)}: {last}"
+            running.child = self._spawn(running.component)
+        return None
+
+    def pids(self) -> dict[str, int]:
+        """The process id of each component."""
+        return {running.component.name: running.child.pid for running in self._running}
+
+    def stop(self, grace: float) -> None:
+        """Stop all, the database last, each with at most `grace` seconds before it is killed."""
+        database = [running for running in self._running if running.component.name == _DATABASE]
+        others = [running for running in self._running if running.component.name != _DATABASE]
+        for group in (others, database):
+            for running in group:
+                running.child.signal(running.component.stop)
+            deadline = time.monotonic() + grace
+            for running in group:
+                running.child.stop(max(0.0, deadline - time.monotonic()))
+        self._running.clear()
+
+    def _spawn(self, component: Component) -> Child:
+        return self._processes.start(component.argv, env=component.env, cwd=self._cwd, log=self._log(component.name))
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _note(self, name: str, line: str) -> None:
+        log.warning("%s: %s; see %s", self._cwd.parent.name, line, self._log(name))
+        with self._log(name).open("a") as file:
+            file.write(f"--- emulator: {line} ---\n")
+
+
+def _describe(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _last_line(path: Path) -> str:
+    lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("--- emulator")]
+    return lines[-1].strip() if lines else "no output"
