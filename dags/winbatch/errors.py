@@ -6,7 +6,9 @@
     ├── SpecError          a job specification or a parameter
     ├── DeploymentError    deployment.json
     ├── JobError           what a job left in S3: job.json, stage.json, manifest, result, ledger
-    └── ClusterError       the cluster cannot give what was asked for
+    ├── ClusterError       the cluster cannot give what was asked for
+    ├── StorageError       S3 refuses, or cannot be reached
+    └── WorkerError        a worker's environment, or the workload's code that it is to run
 """
 
 
@@ -28,3 +30,11 @@ class JobError(WinbatchError):
 
 class ClusterError(WinbatchError):
     """The cluster refused, or did not deliver in time."""
+
+
+class StorageError(WinbatchError):
+    """S3 refused a request or could not be reached, retries included."""
+
+
+class WorkerError(WinbatchError):
+    """A worker cannot start as it was told to: its environment or the workload's code is wrong."""

@@ -105,9 +105,7 @@ def _bulk(radius: Words, word: Words, deviation: np.float32) -> tuple[Singles, S
     return r * (cosine - sine), r * (cosine + sine)
 
 
-def _tail(
-    radius: Words, word: Words, more: NDArray[np.uint64], deviation: np.float32
-) -> tuple[Singles, Singles]:
+def _tail(radius: Words, word: Words, more: NDArray[np.uint64], deviation: np.float32) -> tuple[Singles, Singles]:
     u = (radius + ((more >> np.uint64(11)) + 0.5) * 2.0**-53) * 2.0**-32
     r = np.sqrt(-np.log(u)) * np.float64(deviation)
     angle = (_angle(word) + 0.5) * (np.pi / 4 * 2.0**-27)

@@ -13,18 +13,14 @@ _log = logging.getLogger(__name__)
 class Waveform(Protocol):
     """Makes bits and noise samples, and counts the bits that the noise turned over."""
 
-    def __call__(
-        self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, deviation: np.float32, /
-    ) -> int:
+    def __call__(self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, deviation: np.float32, /) -> int:
         """Bit errors among `bits` bits of each block; `deviation` is the noise's, for symbols ±1."""
 
 
 class Decision(Protocol):
     """Draws an error for each bit with a probability given in units of 2⁻⁶⁴, and counts."""
 
-    def __call__(
-        self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, threshold: np.uint64, /
-    ) -> int:
+    def __call__(self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, threshold: np.uint64, /) -> int:
         """Bit errors among `bits` bits of each block."""
 
 

@@ -48,10 +48,7 @@ def batches(*, seed: int, item: int, bits: int) -> Iterator[Batch]:
 
 def _batch(seed: int, item: int, blocks: range, bits: int) -> Batch:
     words = np.stack(
-        [
-            np.random.SeedSequence(seed, spawn_key=(item, block)).generate_state(4 * LANES + 2)
-            for block in blocks
-        ]
+        [np.random.SeedSequence(seed, spawn_key=(item, block)).generate_state(4 * LANES + 2) for block in blocks]
     )
     state = np.ascontiguousarray(words[:, : 4 * LANES].reshape(len(blocks), 4, LANES))
     high, low = words[:, -2].astype(np.uint64), words[:, -1].astype(np.uint64)

@@ -1,0 +1,75 @@
+"""Results: what a shard leaves in S3, written and read back with every check that merging them relies on."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from winbatch.errors import JobError
+from winbatch.stage import SCHEMA, Stage, canonical, load_object
+
+
+@dataclasses.dataclass(frozen=True)
+class ItemResult:
+    """What one item came to.
+
+    Attributes:
+        item: its number, which is its line in the manifest.
+        params: as the manifest has them.
+        values: as the workload's function returned them.
+    """
+
+    item: int
+    params: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+
+def encode(stage: Stage, shard: int, items: Sequence[ItemResult]) -> bytes:
+    """A shard's result: the same bytes whenever the items came to the same values."""
+    return canonical(
+        {
+            "schema": SCHEMA,
+            "job": stage.job,
+            "stage": stage.stage,
+            "shard": shard,
+            "items": [dataclasses.asdict(item) for item in items],
+        }
+    )
+
+
+def decode(body: bytes, stage: Stage, shard: int) -> tuple[ItemResult, ...]:
+    """The items of a shard's result, in order.
+
+    Raises:
+        JobError: it does not parse, belongs elsewhere, or does not hold each of the shard's items once; the line names the
+            result's key.
+    """
+    key = stage.result_key(shard)
+    data = load_object(body, where=key)
+    for name, expected in (("job", stage.job), ("stage", stage.stage), ("shard", shard)):
+        if data.get(name) != expected:
+            raise JobError(f"{key}: {name} is {data.get(name)!r}, not {expected!r}; another job wrote here")
+    entries = data.get("items")
+    if not isinstance(entries, list):
+        raise JobError(f"{key}: items is no list; remove the result and run the job again")
+    items = tuple(_item(entry, key) for entry in entries)
+    _check_numbers([item.item for item in items], stage.shard_lines(shard), key)
+    return items
+
+
+def _item(entry: Any, key: str) -> ItemResult:
+    match entry:
+        case {"item": int(item), "params": dict(params), "values": dict(values)}:
+            return ItemResult(item, params, values)
+    raise JobError(f"{key}: not an item's result: {entry!r}; remove the result and run the job again")
+
+
+def _check_numbers(found: list[int], expected: range, key: str) -> None:
+    if found == list(expected):
+        return
+    problems = {
+        "missing": sorted(set(expected) - set(found)),
+        "there twice": sorted({item for item in found if found.count(item) > 1}),
+        "of another shard": sorted(set(found) - set(expected)),
+    }
+    named = [f"{what}: {', '.join(map(str, items))}" for what, items in problems.items() if items]
+    raise JobError(f"{key}: items {'; '.join(named) or 'out of order'}; remove the result and run the job again")

@@ -1,0 +1,213 @@
+"""The worker: what an ECS task of any workload runs (`python -m winbatch.worker`).
+
+It claims shards of one stage until none can be claimed, and exits 0, also when items failed: their failures are in S3.
+Environment, objects and exit codes are the contract of docs/architecture.md, "An ECS task is a worker".
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+import os
+import queue
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, Self
+from urllib.parse import urlsplit
+
+from winbatch.errors import WinbatchError, WorkerError
+from winbatch.stage import Stage
+from winbatch.working import inputs, logs, stopping
+from winbatch.working.claims import Claims
+from winbatch.working.manifest import Manifest
+from winbatch.working.owner import owner
+from winbatch.working.shards import ShardRunner, load_run
+from winbatch.working.store import Store
+
+EXIT_BUG = 1
+EXIT_SURROUNDINGS = 3
+EXIT_STOPPED = 143
+
+# ECS waits 30 s between telling and killing. Claims that are not released by then are released by the engine.
+_RELEASE_SECONDS = 15.0
+_CLAIM_PATIENCE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A worker's environment.
+
+    Attributes:
+        bucket: of the stage's objects.
+        stage_key: of its stage.json.
+        slots: shards worked on at once.
+        region: AWS region; None leaves it to boto3.
+    """
+
+    bucket: str
+    stage_key: str
+    slots: int
+    region: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read `WINBATCH_STAGE`, `WINBATCH_SLOTS` and `AWS_REGION`.
+
+        Raises:
+            WorkerError: one is missing or malformed.
+        """
+        address = environment.get("WINBATCH_STAGE", "")
+        parts = urlsplit(address)
+        key = parts.path.removeprefix("/")
+        if parts.scheme != "s3" or not parts.netloc or not key:
+            raise WorkerError(f"WINBATCH_STAGE is {address!r}; s3://bucket/key of a stage.json is expected")
+        slots = environment.get("WINBATCH_SLOTS", "1")
+        if not slots.isascii() or not slots.isdecimal() or int(slots) < 1:
+            raise WorkerError(f"WINBATCH_SLOTS is {slots!r}; a whole number of at least 1 is expected")
+        return cls(parts.netloc, key, int(slots), environment.get("AWS_REGION") or None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _SlotEnded:
+    """A slot found nothing left to claim, or its surroundings failed it."""
+
+    fault: BaseException | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """The process was told to stop."""
+
+    by: str
+
+
+class Worker:
+    """One worker on one stage."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], last_lines: logs.LastLines) -> None:
+        """Read all that the work needs, before anything is claimed.
+
+        Raises:
+            WinbatchError: the environment, S3, the stage or the workload's code is at fault.
+        """
+        self._slots = settings.slots
+        self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
+        store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + inputs.FETCHES)
+        stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
+        self._stage = stage
+        self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}"
+        self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
+        self._runner = ShardRunner(
+            store=store,
+            stage=stage,
+            manifest=Manifest(store, stage),
+            claims=self._claims,
+            run=load_run(stage.run),
+            folder=self._folder,
+            last_lines=last_lines,
+        )
+
+    def tell(self, by: str) -> None:
+        """Leave word that the worker is to stop; safe in a signal handler."""
+        self._events.put(_Told(by))
+
+    def work(self) -> int:
+        """Work until nothing is left, or until told to stop. Returns the exit code; threads may still be computing."""
+        _log.info("%s: %d shards, %d slots", self._stage.run, self._stage.shards, self._slots)
+        for slot in range(self._slots):
+            threading.Thread(target=self._slot, name=f"slot-{slot}", daemon=True).start()
+        try:
+            return self._wait()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)  # most workloads leave no files, so it may not be there
+
+    def _slot(self) -> None:
+        try:
+            while (mark := self._claims.take()) is not None:
+                self._runner.work(mark)
+        except BaseException as fault:  # noqa: BLE001 - the main thread tells it, and ends the worker
+            self._events.put(_SlotEnded(fault))
+        else:
+            self._events.put(_SlotEnded())
+
+    def _wait(self) -> int:
+        working = self._slots
+        while working:
+            match self._next_event():
+                case _SlotEnded(fault=None):
+                    working -= 1
+                case _SlotEnded(fault=BaseException() as fault):
+                    return self._give_up(f"the worker failed: {_one_line(fault)}", _report(fault))
+                case _Told(by=by):
+                    return self._give_up(f"the worker was told to stop ({by})", EXIT_STOPPED)
+        return 0
+
+    def _next_event(self) -> _SlotEnded | _Told:
+        while True:
+            try:
+                # Python runs signal handlers between two waits only, on Windows.
+                return self._events.get(timeout=0.5)
+            except queue.Empty:
+                continue
+
+    def _give_up(self, reason: str, code: int) -> int:
+        """Let others have what this worker holds, within the time that it is left."""
+        thread = threading.Thread(target=self._release, args=(reason,), daemon=True)
+        thread.start()
+        thread.join(_RELEASE_SECONDS)
+        if thread.is_alive():
+            _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
+        return code
+
+    def _release(self, reason: str) -> None:
+        try:
+            self._claims.release_all(reason, patience=_CLAIM_PATIENCE)
+        except WinbatchError as error:
+            _log.error("claims not released, the engine will do it: %s", error)  # noqa: TRY400 - the line says it all
+
+
+def main() -> int:
+    """Run a worker in this process's environment. Returns its exit code."""
+    last_lines = logs.set_up()
+    try:
+        worker = Worker(Settings.from_environment(os.environ), os.environ, last_lines)
+    except WinbatchError as error:
+        return _report(error)
+    stopping.on_stop(worker.tell)
+    return worker.work()
+
+
+def _report(fault: BaseException) -> int:
+    """Say what went wrong, in one line if it is a known kind, and choose the exit code."""
+    if isinstance(fault, WinbatchError):
+        _write_error(f"winbatch.worker: {_one_line(fault)}")
+        return EXIT_SURROUNDINGS
+    _write_error("".join(traceback.format_exception(fault)) + f"winbatch.worker: a defect: {_one_line(fault)}")
+    return EXIT_BUG
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error) if isinstance(error, WinbatchError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
+
+
+def _write_error(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: a slot that still computes would hold up a regular exit."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _leave(main())

@@ -1,0 +1,185 @@
+"""S3 as a worker needs it: one bucket, one client for all threads, retries, and errors in one line."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from winbatch.errors import JobError, StorageError
+
+_NO_OBJECT = frozenset({"NoSuchKey", "404"})
+_TAKEN = frozenset({"PreconditionFailed", "412"})
+_BUSY = frozenset({"ConditionalRequestConflict", "409"})
+
+# S3 answers 409 while another conditional write on the key is on its way, and asks to try again.
+_BUSY_PAUSES = (0.05, 0.2, 1.0)
+
+_CHUNK = 1 << 20
+
+
+class Store:
+    """A bucket. Keys are without it; `prefix/` listings are paged."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    @classmethod
+    def connect(cls, bucket: str, *, region: str | None, connections: int) -> Self:
+        """Connect with the credentials and endpoint that boto3 finds in the environment.
+
+        Args:
+            bucket: its name.
+            region: of the bucket; None leaves it to boto3.
+            connections: that threads may use at once.
+
+        Raises:
+            StorageError: there is no region or the configuration is broken.
+        """
+        import boto3  # noqa: PLC0415 - a third of a second that a wrong environment need not pay
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            max_pool_connections=connections,
+            connect_timeout=5,
+            read_timeout=30,
+        )
+        with _told(f"s3://{bucket}"):
+            return cls(boto3.Session(region_name=region).client("s3", config=config), bucket)
+
+    def where(self, key: str) -> str:
+        """A key's address, for people."""
+        return f"s3://{self.bucket}/{key}"
+
+    def get(self, key: str) -> bytes:
+        """An object's content.
+
+        Raises:
+            JobError: there is none.
+            StorageError: S3 refuses.
+        """
+        body = self.find(key)
+        if body is None:
+            raise JobError(f"{self.where(key)} does not exist")
+        return body
+
+    def find(self, key: str) -> bytes | None:
+        """An object's content; None when there is none."""
+        with _told(self.where(key)):
+            try:
+                return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _NO_OBJECT:
+                    return None
+                raise
+
+    def open(self, key: str) -> tuple[str, Iterator[bytes]]:
+        """An object's ETag, and its content in chunks.
+
+        Raises:
+            JobError: there is none.
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(key)):
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _NO_OBJECT:
+                    raise JobError(f"{self.where(key)} does not exist") from error
+                raise
+        return str(answer["ETag"]), self._chunks(key, answer["Body"])
+
+    def get_range(self, key: str, start: int, stop: int, *, etag: str) -> bytes:
+        """Bytes [start, stop) of the object that has this ETag.
+
+        Raises:
+            JobError: it is another object by now.
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(key)):
+            try:
+                answer = self._client.get_object(
+                    Bucket=self.bucket, Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=etag
+                )
+                return bytes(answer["Body"].read())
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _TAKEN | _NO_OBJECT:
+                    raise JobError(f"{self.where(key)} was replaced while the job runs; start a new job") from error
+                raise
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """Create an object; False when there is one already.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(key)):
+            for pause in (*_BUSY_PAUSES, None):
+                try:
+                    self._client.put_object(
+                        Bucket=self.bucket,
+                        Key=key,
+                        Body=body,
+                        ContentType="application/json",
+                        IfNoneMatch="*",
+                    )
+                except self._client.exceptions.ClientError as error:
+                    if _code(error) in _BUSY:
+                        if pause is not None:
+                            time.sleep(pause)
+                            continue
+                        return False
+                    if _code(error) not in _TAKEN:
+                        raise
+                    # A request that was sent again may have met what it had written itself the first time.
+                    again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                    return again and self.find(key) == body
+                return True
+        raise AssertionError("the last attempt returns")
+
+    def upload(self, path: Path, key: str, *, content_type: str) -> None:
+        """Upload a file, over what is there.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(key)):
+            self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": content_type})
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys below a prefix.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(prefix)):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def _chunks(self, key: str, body: Any) -> Iterator[bytes]:
+        with _told(self.where(key)):
+            yield from body.iter_chunks(_CHUNK)
+
+
+@contextlib.contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turn boto3's errors into one line that says what was refused, and where."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - loaded with the client
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        raise StorageError(
+            f"{where}: S3 answers {error.operation_name} with {details.get('Code')}: {details.get('Message')};"
+            " look at the task role and at the bucket's policy"
+        ) from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise StorageError(f"{where}: {error}; look at network, region and credentials") from error
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

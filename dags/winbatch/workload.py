@@ -1,0 +1,61 @@
+"""What a workload's code sees of the system: the `Context` that its function is called with.
+
+A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread beside
+others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same for the same
+item however often it runs. An exception fails the shard, with the lines that it logged last (`logging`).
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from winbatch.results import ItemResult
+
+
+class Context:
+    """What belongs to the item at hand.
+
+    Attributes:
+        item: its number.
+        job: id of the job.
+    """
+
+    def __init__(
+        self,
+        *,
+        item: int,
+        job: str,
+        folder: Path,
+        read_results: Callable[[str], Iterator[ItemResult]],
+    ) -> None:
+        """Called by whoever runs items.
+
+        Args:
+            item: its number.
+            job: id of the job.
+            folder: where `outputs` is to be, made when it is first asked for.
+            read_results: what `results` calls.
+        """
+        self.item = item
+        self.job = job
+        self._folder = folder
+        self._read_results = read_results
+
+    @functools.cached_property
+    def outputs(self) -> Path:
+        """An empty folder of the item's own.
+
+        Its files are uploaded below the stage's outputs prefix, by their path in it, before the result is written. All items
+        of a stage share that prefix: names that differ between items are theirs to choose.
+        """
+        self._folder.mkdir(parents=True)
+        return self._folder
+
+    def results(self, stage: str) -> Iterator[ItemResult]:
+        """The item results of an earlier stage, in order, each exactly once.
+
+        Raises:
+            JobError: the stage is no input of this one, or one of its items has no result or two.
+            StorageError: S3 refuses.
+        """
+        return self._read_results(stage)
