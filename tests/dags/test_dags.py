@@ -1,0 +1,162 @@
+"""What the DAG folder means to the Airflow that MWAA runs, parsed by that Airflow itself, in an environment of its own.
+
+Every connection that the interpreter tries while it parses is noted.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = "3.0.6"
+
+INSPECT = """
+import json, socket, sys, time
+
+import airflow.sdk  # what Airflow itself costs is not the DAG's
+
+tried = []
+real = socket.socket.connect
+def connect(self, address):
+    tried.append(str(address))
+    return real(self, address)
+socket.socket.connect = connect
+
+from airflow.models.dagbag import DagBag
+started = time.perf_counter()
+bag = DagBag(sys.argv[1], include_examples=False, safe_mode=True)
+seconds = time.perf_counter() - started
+
+from airflow.serialization.serialized_objects import SerializedDAG
+dags = {}
+for dag in bag.dags.values():
+    serialized = SerializedDAG.to_dict(dag)
+    SerializedDAG.from_dict(serialized)
+    dags[dag.dag_id] = {
+        "params": {
+            name: {**param.schema, "description": param.description}
+            for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
+        },
+        "doc": dag.doc_md,
+        "schedule": str(dag.timetable.summary),
+        "tasks": {
+            task.task_id: {
+                "upstream": sorted(task.upstream_task_ids),
+                "setup": task.is_setup,
+                "teardown": task.is_teardown,
+                "fails_run": getattr(task, "on_failure_fail_dagrun", False),
+                "mode": getattr(task, "mode", None),
+                "deferrable": getattr(task, "deferrable", False),
+                "retries": task.retries,
+                "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+            }
+            for task in dag.tasks
+        },
+    }
+print("REPORT" + json.dumps({
+    "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
+    "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_python(tmp_path_factory):
+    """The interpreter of the Airflow environment that the local MWAA uses."""
+    cache = Path(os.environ.get("WINBATCH_CACHE", ROOT / ".cache"))
+    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", VERSION, "--cache", str(cache)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    (python,) = [
+        path for path in cache.glob(f"airflow/{VERSION}-*/python/bin/python") if path.parents[2].name.count("-") == 1
+    ]
+    return python
+
+
+@pytest.fixture(scope="module")
+def report(airflow_python, tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow")
+    dags = home / "dags"
+    shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__", "deployment.json"))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": str(dags),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [airflow_python, "-c", INSPECT, str(dags)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("REPORT")]
+    return json.loads(line.removeprefix("REPORT"))
+
+
+def test_every_specification_is_a_dag_and_nothing_else_is(report):
+    assert report["errors"] == {}
+    assert set(report["dags"]) == {path.stem for path in (ROOT / "dags" / "jobs").glob("*.yaml")}
+
+
+def test_parsing_calls_nobody_and_loads_nothing_heavy(report):
+    assert report["tried"] == []
+    assert "numpy" not in report["loaded"]
+
+
+def test_ber_scales_out_first_and_scales_in_always(report):
+    tasks = report["dags"]["ber"]["tasks"]
+    assert list(tasks["scale_in"]["upstream"]) == ["aggregate", "scale_out"]
+    assert tasks["scale_out"]["setup"]
+    assert tasks["scale_in"]["teardown"]
+    assert tasks["scale_in"]["trigger_rule"] == "all_done_setup_success"
+    # With it the teardown would be the run's only leaf, and a failed run would end as a success.
+    assert not tasks["scale_in"]["fails_run"]
+    assert tasks["plan"]["upstream"] == ["scale_out"]
+    assert tasks["simulate"]["upstream"] == ["plan"]
+    assert tasks["aggregate"]["upstream"] == ["simulate"]
+
+
+def test_waiting_holds_no_worker_slot_and_needs_no_triggerer(report):
+    for dag in report["dags"].values():
+        for name, task in dag["tasks"].items():
+            assert not task["deferrable"]
+            if name not in ("scale_out", "plan", "scale_in"):
+                assert task["mode"] == "reschedule"
+
+
+def test_every_airflow_task_is_tried_again(report):
+    assert all(task["retries"] >= 1 for dag in report["dags"].values() for task in dag["tasks"].values())
+
+
+def test_the_form_is_typed_and_documented_and_covers_the_seeds_parameters(report):
+    params = report["dags"]["ber"]["params"]
+    assert all(schema["type"] and schema["title"] and schema["description"] for schema in params.values())
+    assert {
+        "num_items",
+        "num_frames",
+        "frame_size",
+        "ebn0_db",
+        "seed",
+        "results_prefix",
+        "aggregate_prefix",
+        "max_instances",
+        "idle_instances",
+        "instance_timeout",
+    } <= set(params)
+
+
+def test_dags_are_documented_and_run_only_when_asked(report):
+    for dag in report["dags"].values():
+        assert "scale_out" in dag["doc"]
+        assert dag["schedule"] == "None"
