@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from winbatch.errors import JobError
 from winbatch.stage import SCHEMA, Stage, canonical, load_object
@@ -40,8 +40,8 @@ def decode(body: bytes, stage: Stage, shard: int) -> tuple[ItemResult, ...]:
     """The items of a shard's result, in order.
 
     Raises:
-        JobError: it does not parse, belongs elsewhere, or does not hold each of the shard's items once; the line names the
-            result's key.
+        JobError: it does not parse, belongs elsewhere, or does not hold each of the shard's items once; the line names
+            the result's key.
     """
     key = stage.result_key(shard)
     data = load_object(body, where=key)

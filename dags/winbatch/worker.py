@@ -169,7 +169,7 @@ class Worker:
         try:
             self._claims.release_all(reason, patience=_CLAIM_PATIENCE)
         except WinbatchError as error:
-            _log.error("claims not released, the engine will do it: %s", error)  # noqa: TRY400 - the line says it all
+            _log.error("claims not released, the engine will do it: %s", error)
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """What a workload's code sees of the system: the `Context` that its function is called with.
 
-A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread beside
-others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same for the same
-item however often it runs. An exception fails the shard, with the lines that it logged last (`logging`).
+A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread
+beside others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same
+for the same item however often it runs. An exception fails the shard, with the lines that it logged last (`logging`).
 """
 
 import functools
@@ -45,8 +45,8 @@ class Context:
     def outputs(self) -> Path:
         """An empty folder of the item's own.
 
-        Its files are uploaded below the stage's outputs prefix, by their path in it, before the result is written. All items
-        of a stage share that prefix: names that differ between items are theirs to choose.
+        Its files are uploaded below the stage's outputs prefix, by their path in it, before the result is written. All
+        items of a stage share that prefix: names that differ between items are theirs to choose.
         """
         self._folder.mkdir(parents=True)
         return self._folder

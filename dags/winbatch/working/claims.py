@@ -1,7 +1,7 @@
 """Which shards may be claimed, and claiming them.
 
-A claim is an object that only one writer can create. Workers never talk to each other, so the rule below, S3's conditional
-write and the fact that nothing is ever removed are all that keeps two of them from one attempt.
+A claim is an object that only one writer can create. Workers never talk to each other, so the rule below, S3's
+conditional write and the fact that nothing is ever removed are all that keeps two of them from one attempt.
 """
 
 import collections
@@ -12,7 +12,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 from winbatch.stage import ClaimMark, Stage
@@ -25,10 +26,10 @@ _LOST_RACES = 8
 _log = logging.getLogger(__name__)
 
 
-def claimable(shards: int, done: Set[int], marks: Iterable[ClaimMark]) -> list[ClaimMark]:
+def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark]) -> list[ClaimMark]:
     """The claims that may be written, at most one a shard, by shard.
 
-    Shard k, attempt a may be claimed when k has no result, a is 0 or attempt a−1 is released, and a is not claimed.
+    Shard k, attempt a may be claimed when k has no result, a is 0 or attempt a-1 is released, and a is not claimed.
 
     Args:
         shards: number of shards.

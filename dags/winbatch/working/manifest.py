@@ -1,4 +1,4 @@
-"""The manifest, read so that a worker's memory does not grow with it: passed over once, then fetched a shard at a time."""
+"""The manifest, read so that memory does not grow with it: passed over once, then fetched a shard at a time."""
 
 import array
 import json
@@ -42,7 +42,8 @@ class Manifest:
         self._starts, lines = _shard_starts(chunks, stage.shard_items)
         if lines != stage.items:
             raise JobError(
-                f"{store.where(stage.manifest)} has {lines} lines, stage.json says {stage.items} items; plan the job again"
+                f"{store.where(stage.manifest)} has {lines} lines, stage.json says {stage.items} items;"
+                " plan the job again"
             )
 
     def shard(self, shard: int) -> tuple[Item, ...]:

@@ -29,7 +29,7 @@ _TRACEBACK_LINES = 20
 _SUMMARY_LENGTH = 200
 
 
-class ItemFailed(Exception):
+class ItemError(Exception):
     """An item's code raised, or returned what cannot be kept.
 
     Attributes:
@@ -97,7 +97,7 @@ class ShardRunner:
             told = {"item": item.item, "shard": mark.shard, "attempt": mark.attempt}
             try:
                 values = self._run_item(item, self._folder / f"{item.item}-{mark.attempt}")
-            except ItemFailed as failed:
+            except ItemError as failed:
                 logs.say(**told, seconds=_since(started), error=failed.failure["error"])
                 self._claims.fail(mark, failed.failure)
                 return
@@ -124,7 +124,7 @@ class ShardRunner:
         except StorageError:
             raise  # S3 is the worker's affair, whoever asked it
         except (Exception, SystemExit) as error:
-            raise ItemFailed(self._failure(item, error)) from error
+            raise ItemError(self._failure(item, error)) from error
         else:
             self._upload(folder)
         finally:

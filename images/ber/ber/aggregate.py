@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from winbatch.results import ItemResult
-from winbatch.workload import Context
-
 from ber import plot, theory
 from ber.interval import proportion_interval
+from winbatch.results import ItemResult
+from winbatch.workload import Context
 
 SCHEMA = 1
 FILES = ("results.json", "results.csv", "results.png")
@@ -105,7 +104,8 @@ def merge(results: Iterable[ItemResult], shared: Mapping[str, Any]) -> Curve:
         for name, value in shared.items():
             if result.params.get(name) != value:
                 raise ValueError(
-                    f"item {result.item} has {name} {result.params.get(name)!r}, this job has {value!r}; it is another job's"
+                    f"item {result.item} has {name} {result.params.get(name)!r}, this job has {value!r};"
+                    " it is another job's"
                 )
         item_bits, item_errors = _counts(result)
         method = str(result.params.get("method", "waveform"))
@@ -114,7 +114,9 @@ def merge(results: Iterable[ItemResult], shared: Mapping[str, Any]) -> Curve:
         kernels[str(result.values["kernel"])] += 1
     if not bits:
         raise ValueError(f"stage {_INPUT} has no items: there is nothing to merge")
-    points = [_point(ebn0_db, method, bits[ebn0_db, method], errors[ebn0_db, method]) for ebn0_db, method in sorted(bits)]
+    points = [
+        _point(ebn0_db, method, bits[ebn0_db, method], errors[ebn0_db, method]) for ebn0_db, method in sorted(bits)
+    ]
     return Curve(points, dict(sorted(kernels.items())), kernels.total())
 
 

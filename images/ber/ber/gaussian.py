@@ -1,14 +1,14 @@
 """The constants of the noise generator that the numba and the numpy kernel share, so that they agree to the last bit.
 
-A pair of samples is made from two 32-bit words by Box and Muller's method: radius √(−2·ln u) from the first word, angle
-within the first quadrant from 28 bits of the second, signs from two more of its bits, and its last two bits are the data.
-Turning the angle by 45° spares the swap of sine and cosine: for θ in [−π/4, π/4),
-√2·cos(θ+π/4) = cos θ − sin θ and √2·sin(θ+π/4) = cos θ + sin θ.
+A pair of samples is made from two 32-bit words by Box and Muller's method: the radius √(-2·ln u) from the first word,
+the angle within the first quadrant from 28 bits of the second, the signs from two more of its bits; its last two bits
+are the data. Turning the angle by 45° spares the swap of sine and cosine: for θ in [-π/4, π/4),
+√2·cos(θ+π/4) = cos θ - sin θ and √2·sin(θ+π/4) = cos θ + sin θ.
 
-Everything is plain IEEE single precision in a fixed order, without fused operations, so that every processor gives the same
-counts. Single precision is good for the bulk of the distribution and bad for its far tail, where the errors at high Eb/N0
-live: a 32-bit word has few values left there. Pairs whose radius word is below `TAIL_WORD` (a radius beyond 4.7 standard
-deviations, one pair in 65,536) are therefore made again in double precision with 53 more bits of radius.
+Everything is plain IEEE single precision in a fixed order, without fused operations, so that every processor gives the
+same counts. Single precision is good for the bulk of the distribution and bad for its far tail, where the errors at
+high Eb/N0 live: a 32-bit word has few values left there. Pairs whose radius word is below `TAIL_WORD` (a radius beyond
+4.7 standard deviations, one pair in 65,536) are therefore made again in double precision with 53 more bits of radius.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ LOG = tuple(
 )
 LN2 = np.float32(0.6931472)
 
-# sin(z·π/4)/z and cos(z·π/4) for z in [−1, 1], as polynomials in z²; the errors are below 3e-8 and 1e-8.
+# sin(z·π/4)/z and cos(z·π/4) for z in [-1, 1], as polynomials in z²; the errors are below 3e-8 and 1e-8.
 SIN = tuple(np.float32(c) for c in (0.7853982, -0.080745436, 0.0024900069, -3.59544e-05))
 COS = tuple(np.float32(c) for c in (1.0, -0.30842513, 0.015854325, -0.0003259386, 3.5298042e-06))
 

@@ -1,9 +1,9 @@
 """The confidence interval of a binomial proportion after Clopper and Pearson.
 
-It is exact for every count: its coverage is never below what it says, while approximations are too narrow just where bit
-error rates are measured, at a handful of errors. Its bounds are quantiles of a beta distribution. They are found by summing the
-density over a fine grid, relative to its own peak: that takes the same few milliseconds for 1 error as for 10¹⁰, and no
-gamma function whose rounding grows with the count.
+It is exact for every count: its coverage is never below what it says, while approximations are too narrow just where
+bit error rates are measured, at a handful of errors. Its bounds are quantiles of a beta distribution. They are found by
+summing the density over a fine grid, relative to its own peak: that takes the same few milliseconds for 1 error as for
+10¹⁰, and no gamma function whose rounding grows with the count.
 """
 
 import math
@@ -17,8 +17,8 @@ _REACH = 40.0  # standard deviations on each side; what is left out is below e�
 def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Bounds of the probability of success.
 
-    At 0 successes nothing bounds it from below, so the interval is one-sided and all of the error probability lies above
-    (about 3/trials at 95 %); likewise at `trials` successes.
+    At 0 successes nothing bounds it from below, so the interval is one-sided and all of the error probability lies
+    above (about 3/trials at 95 %); likewise at `trials` successes.
 
     Raises:
         ValueError: there is no trial, or `successes` is not within 0 and `trials`.
@@ -38,12 +38,13 @@ def proportion_interval(successes: int, trials: int, *, confidence: float = 0.95
 
 
 def _beta_quantile(probability: float, a: int, b: int) -> float:
-    """Quantile of the beta distribution for whole a, b of at least 1, where its density has one peak and falls off from it."""
+    """Quantile of the beta distribution for whole a, b of at least 1: its density falls off from a single peak."""
     mean = a / (a + b)
     deviation = math.sqrt(mean * (b / (a + b)) / (a + b + 1))
     low = max(0.0, mean - _REACH * deviation)
     high = min(1.0, mean + _REACH * deviation)
-    peak = min(max((a - 1) / (a + b - 2) if a + b > 2 else mean, low), high)
+    # Any point inside will do to measure from; the peak keeps the density between 0 and 1.
+    peak = min(max((a - 1) / max(a + b - 2, 1), low), high)
     x = np.linspace(low, high, _GRID)
     logarithm = np.zeros(_GRID)
     with np.errstate(divide="ignore"):  # a density of 0 at a border of [0, 1]

@@ -1,7 +1,8 @@
 """The kernels, compiled: loops over lanes that LLVM turns into vector instructions. They hold no GIL.
 
-Widths are spelled out at every step, because numba widens mixed integers to 64 bits, which would halve the lanes a register
-holds. Both functions count what `ber.kernel_numpy` counts, to the last error.
+Widths are spelled out at every step, because numba widens mixed integers to 64 bits, which would halve the lanes
+a register holds. `Any` is such a word or single; the signatures at the end fix them. Both functions count what
+`ber.kernel_numpy` counts, to the last error.
 """
 
 import logging
@@ -53,12 +54,12 @@ def _compile(function: Callable[..., int], signature: str) -> Any:
 
 
 @_inline
-def _rotate(x, k):  # type: ignore[no-untyped-def]
+def _rotate(x: Any, k: Any) -> Any:
     return u32(u32(x << u32(k)) | u32(x >> u32(32 - k)))
 
 
 @_inline
-def _draw(a, b, c, d):  # type: ignore[no-untyped-def]
+def _draw(a: Any, b: Any, c: Any, d: Any) -> Any:
     """One step of xoshiro128++: a word and the next state."""
     word = u32(_rotate(u32(a + d), 7) + a)
     t = u32(b << u32(9))
@@ -70,7 +71,7 @@ def _draw(a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def _mix(key, position):  # type: ignore[no-untyped-def]
+def _mix(key: Any, position: Any) -> Any:
     """64 random bits that belong to a position of a block."""
     z = u64(key + u64(position + u64(1)) * GOLDEN)
     z = u64((z ^ (z >> u64(30))) * MIX_1)
@@ -79,7 +80,7 @@ def _mix(key, position):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def _decide(word, noise_0, noise_1):  # type: ignore[no-untyped-def]
+def _decide(word: Any, noise_0: Any, noise_1: Any) -> Any:
     """Send two bits as ±1, add noise of either sign, decide by the sign, compare: two errors, each 0 or 1."""
     bit_0 = u32(word << u32(31))
     bit_1 = u32(u32(word << u32(30)) & _SIGN)
@@ -94,7 +95,7 @@ def _decide(word, noise_0, noise_1):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def _bulk(radius, word, deviation):  # type: ignore[no-untyped-def]
+def _bulk(radius: Any, word: Any, deviation: Any) -> Any:
     """The two errors of a pair whose radius word is no tail word."""
     u = f32(f32(radius) + f32(0.5))
     raw = u.view(i32)
@@ -110,7 +111,7 @@ def _bulk(radius, word, deviation):  # type: ignore[no-untyped-def]
 
 
 @_inline
-def _tail(radius, word, deviation, key, position):  # type: ignore[no-untyped-def]
+def _tail(radius: Any, word: Any, deviation: Any, key: Any, position: Any) -> Any:
     """The two errors of a pair far out: the same pair with 53 more bits of radius, in double precision."""
     more = (np.float64(_mix(key, position) >> u64(11)) + 0.5) * 2.0**-53
     r = math.sqrt(-math.log((np.float64(radius) + more) * 2.0**-32)) * deviation
@@ -119,14 +120,13 @@ def _tail(radius, word, deviation, key, position):  # type: ignore[no-untyped-de
     return _decide(word, f32(r * (cosine - sine)), f32(r * (cosine + sine)))
 
 
-def _waveform(state, keys, bits, deviation):  # type: ignore[no-untyped-def]
+def _waveform(state: Any, keys: Any, bits: Any, deviation: Any) -> int:
     radius = np.empty(LANES, u32)
     word = np.empty(LANES, u32)
     pairs = (bits + 1) // 2
     total = 0
     for block in range(state.shape[0]):
         s0, s1, s2, s3 = state[block, 0], state[block, 1], state[block, 2], state[block, 3]
-        first_1 = second_1 = u32(0)
         for start in range(0, pairs, LANES):
             for j in range(LANES):
                 radius[j], a, b, c, d = _draw(s0[j], s1[j], s2[j], s3[j])
@@ -140,23 +140,23 @@ def _waveform(state, keys, bits, deviation):  # type: ignore[no-untyped-def]
                 is_tail = u32(radius[j] < TAIL_WORD)
                 tails = u32(tails + is_tail)
                 errors = u32(errors + u32(u32(first + second) * u32(u32(1) - is_tail)))
-            total += errors
+            total += int(errors)
             if tails:
                 for j in range(lanes):
                     if radius[j] < TAIL_WORD:
                         first, second = _tail(radius[j], word[j], deviation, keys[block], u64(start + j))
-                        total += first + second
+                        total += int(first + second)
         if bits % 2:  # the last pair's second sample is one too many
             j = (pairs - 1) % LANES
             if radius[j] < TAIL_WORD:
-                first_1, second_1 = _tail(radius[j], word[j], deviation, keys[block], u64(pairs - 1))
+                _, surplus = _tail(radius[j], word[j], deviation, keys[block], u64(pairs - 1))
             else:
-                first_1, second_1 = _bulk(radius[j], word[j], deviation)
-            total -= second_1
+                _, surplus = _bulk(radius[j], word[j], deviation)
+            total -= int(surplus)
     return total
 
 
-def _decision(state, keys, bits, threshold):  # type: ignore[no-untyped-def]
+def _decision(state: Any, keys: Any, bits: Any, threshold: Any) -> int:
     high = u32(threshold >> u64(32))
     low = threshold & u64(0xFFFFFFFF)
     word = np.empty(LANES, u32)
@@ -172,7 +172,7 @@ def _decision(state, keys, bits, threshold):  # type: ignore[no-untyped-def]
             for j in range(lanes):
                 errors = u32(errors + u32(word[j] < high))
                 ties = u32(ties + u32(word[j] == high))
-            total += errors
+            total += int(errors)
             if ties:
                 for j in range(lanes):
                     if word[j] == high and (_mix(keys[block], u64(start + j)) >> u64(32)) < low:

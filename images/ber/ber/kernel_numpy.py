@@ -1,4 +1,4 @@
-"""The kernels where numba is missing: the same counts as `ber.kernel_numba`, to the last error, at a twentieth of its speed."""
+"""The kernels where numba is missing: what `ber.kernel_numba` counts, to the last error, some 25 times slower."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,8 @@ def _mix(keys: Keys, positions: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = keys + (positions + np.uint64(1)) * GOLDEN
     z = (z ^ (z >> np.uint64(30))) * MIX_1
     z = (z ^ (z >> np.uint64(27))) * MIX_2
-    return z ^ (z >> np.uint64(31))
+    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return mixed
 
 
 def _bulk(radius: Words, word: Words, deviation: np.float32) -> tuple[Singles, Singles]:

@@ -16,6 +16,7 @@ _SIZE = (6.4, 4.8)  # inches
 _DPI = 200
 _THEORY = "#444444"
 _SIMULATED = "#0b5cad"
+_LIMIT = "no error seen: upper limit at 95 %"
 _LOWEST = 1e-15  # theory falls off so steeply that a curve must end somewhere
 
 
@@ -52,7 +53,14 @@ def _draw_theory(axes: Axes, points: Sequence[Point]) -> None:
     x = np.linspace(low, high, 400)
     y = np.array([theory.bit_error_rate(value) for value in x])
     shown = y >= _floor(points)
-    axes.plot(x[shown], y[shown], color=_THEORY, linewidth=1.2, zorder=1, label="theory, ½ erfc √(Eb/N0)")
+    axes.plot(
+        x[shown],
+        y[shown],
+        color=_THEORY,
+        linewidth=1.2,
+        zorder=1,
+        label=r"theory, $\frac{1}{2}\,\mathrm{erfc}\,\sqrt{E_\mathrm{b}/N_0}$",
+    )
 
 
 def _draw_measured(axes: Axes, points: Sequence[Point]) -> None:
@@ -72,7 +80,7 @@ def _draw_measured(axes: Axes, points: Sequence[Point]) -> None:
         elinewidth=1.2,
         capsize=3.5,
         zorder=3,
-        label="simulated, 95 % confidence interval",
+        label="simulated, with 95 % confidence interval",
     )
 
 
@@ -92,8 +100,9 @@ def _draw_limits(axes: Axes, points: Sequence[Point]) -> None:
         elinewidth=1.2,
         capsize=3,
         zorder=3,
-        label="no error seen, upper limit at 95 %",
     )
+    # The legend's own drawing of such a point lacks the arrow.
+    axes.plot([], [], linestyle="", marker=r"$\downarrow$", markersize=8, color=_SIMULATED, label=_LIMIT)
 
 
 def _dress(axes: Axes, points: Sequence[Point]) -> None:
@@ -122,9 +131,7 @@ def _span(points: Sequence[Point]) -> tuple[float, float]:
 
 def _floor(points: Sequence[Point]) -> float:
     """The lowest decade that is needed for points, bounds and theory."""
-    lowest = min(
-        min(point.ci95[0] or 0.4 * point.ci95[1], theory.bit_error_rate(point.ebn0_db)) for point in points
-    )
+    lowest = min(min(point.ci95[0] or 0.4 * point.ci95[1], theory.bit_error_rate(point.ebn0_db)) for point in points)
     return float(10.0 ** np.floor(np.log10(max(lowest, _LOWEST) * 0.7)))
 
 

@@ -1,11 +1,11 @@
 """Random streams: one a block of bits, made from the job's seed, the item and the block's number alone.
 
-A block's errors are therefore the same numbers wherever, whenever and next to whatever else it is counted: a retry writes
-the same bytes, and totals do not depend on threads or on their order.
+A block's errors are therefore the same numbers wherever, whenever and next to whatever else it is counted: a retry
+writes the same bytes, and totals do not depend on threads or on their order.
 
-A block draws from `LANES` generators of the xoshiro128++ kind (Blackman and Vigna), each with 128 bits of state of its own
-from numpy's SeedSequence. Lanes side by side are what a processor's vector registers want. With every lane of 1e5 jobs'
-blocks in use, two of them overlap with a probability below 1e-9.
+A block draws from `LANES` generators of the xoshiro128++ kind (Blackman and Vigna), each with 128 bits of state of its
+own from numpy's SeedSequence. Lanes side by side are what a processor's vector registers want. With the lanes of all
+blocks of 1e5 jobs in use, two of them overlap with a probability below 1e-9.
 """
 
 import dataclasses
@@ -53,3 +53,9 @@ def _batch(seed: int, item: int, blocks: range, bits: int) -> Batch:
     state = np.ascontiguousarray(words[:, : 4 * LANES].reshape(len(blocks), 4, LANES))
     high, low = words[:, -2].astype(np.uint64), words[:, -1].astype(np.uint64)
     return Batch(state, (high << np.uint64(32)) | low, bits)
+
+
+def _words(seed: int, item: int, block: int) -> NDArray[np.uint32]:
+    """A block's own random words: the lanes' state, and two for the key."""
+    words = np.random.SeedSequence(seed, spawn_key=(item, block)).generate_state(4 * LANES + 2, np.uint32)
+    return words.astype(np.uint32, copy=False)

@@ -5,7 +5,7 @@ import math
 
 def ebn0(ebn0_db: float) -> float:
     """Energy per bit over noise density, as a ratio, from decibels."""
-    return 10.0 ** (ebn0_db / 10.0)
+    return math.pow(10.0, ebn0_db / 10.0)
 
 
 def bit_error_rate(ebn0_db: float) -> float:
