@@ -131,7 +131,7 @@ variable "network" {
   type = object({
     egress   = optional(string)
     vpc_cidr = optional(string)
-    zones    = optional(number)
+    zones    = optional(list(string))
   })
   default  = {}
   nullable = false

@@ -24,9 +24,10 @@ airflow = {
 }
 
 cluster = {
-  instance_types = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
-  max_instances  = 10
-  purchase       = { on_demand_percentage = 0 }
+  container_insights = "enabled"
+  instance_types     = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
+  max_instances      = 10
+  purchase           = { on_demand_percentage = 0 }
 }
 
 workloads = {

@@ -11,8 +11,7 @@ aws_provider = {
   skip_metadata_api_check     = true
 }
 
-force_destroy      = true
-log_retention_days = 7
+force_destroy = true
 
 storage = {
   job_retention_days = 7
@@ -27,8 +26,9 @@ airflow = {
 }
 
 cluster = {
-  instance_types = ["c5.xlarge"]
-  max_instances  = 6
+  container_insights = "enabled"
+  instance_types     = ["c5.xlarge"]
+  max_instances      = 6
 }
 
 workloads = {

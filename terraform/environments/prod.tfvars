@@ -13,7 +13,7 @@ storage = {
 
 network = {
   egress = "endpoints"
-  zones  = 3
+  zones  = ["a", "b", "c"]
 }
 
 airflow = {
@@ -23,9 +23,10 @@ airflow = {
 }
 
 cluster = {
-  instance_types = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
-  max_instances  = 100
-  purchase       = { on_demand_base = 2, on_demand_percentage = 50 }
+  container_insights = "enabled"
+  instance_types     = ["c5.xlarge", "c5a.xlarge", "c6i.xlarge"]
+  max_instances      = 100
+  purchase           = { on_demand_base = 2, on_demand_percentage = 50 }
 }
 
 workloads = {

@@ -69,7 +69,7 @@ resource "aws_mwaa_environment" "mwaa" {
 
   network_configuration {
     security_group_ids = [aws_security_group.airflow.id]
-    subnet_ids         = [for zone in ["a", "b"] : var.private_subnet_ids[zone]]
+    subnet_ids         = slice(values(var.private_subnet_ids), 0, 2)
   }
 
   # MWAA tries all of these while it starts, and gives up after most of an hour.

@@ -15,6 +15,9 @@ data "aws_iam_policy_document" "instance_trust" {
 }
 
 data "aws_iam_policy_document" "instance" {
+  #checkov:skip=CKV_AWS_111:Session Manager's channels have no ARN to name
+  #checkov:skip=CKV_AWS_356:Session Manager's channels and the agents' endpoint have no ARN to name
+
   statement {
     sid       = "FindAgentEndpoint"
     actions   = ["ecs:DiscoverPollEndpoint"]
@@ -45,11 +48,15 @@ data "aws_iam_policy_document" "instance" {
     }
   }
 
-  # Session Manager's channels have no ARN to name.
   statement {
-    sid = "SessionManager"
+    sid       = "ReportToSessionManager"
+    actions   = ["ssm:UpdateInstanceInformation"]
+    resources = ["arn:${local.partition}:ec2:${var.region}:${local.account_id}:instance/*"]
+  }
+
+  statement {
+    sid = "OpenSessions"
     actions = [
-      "ssm:UpdateInstanceInformation",
       "ssmmessages:CreateControlChannel",
       "ssmmessages:CreateDataChannel",
       "ssmmessages:OpenControlChannel",

@@ -1,7 +1,7 @@
 # The other way out: one NAT gateway in a public subnet that holds nothing else.
 
 locals {
-  nat = var.egress == "nat" ? { a = local.zones["a"] } : {}
+  nat = var.egress == "nat" ? { (var.zones[0]) = local.zones[var.zones[0]] } : {}
 }
 
 resource "aws_internet_gateway" "internet" {

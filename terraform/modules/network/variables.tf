@@ -47,13 +47,13 @@ variable "vpc_cidr" {
 }
 
 variable "zones" {
-  description = "How many availability zones to use. MWAA needs two."
-  type        = number
-  default     = 2
+  description = "The letters of two or three availability zones of the region. Named and not counted, so that a zone that AWS adds or closes moves no subnet."
+  type        = list(string)
+  default     = ["a", "b"]
   nullable    = false
 
   validation {
-    condition     = contains([2, 3], var.zones)
-    error_message = "zones must be 2 or 3: MWAA needs two zones."
+    condition     = contains([2, 3], length(var.zones)) && length(distinct(var.zones)) == length(var.zones) && alltrue([for letter in var.zones : can(regex("^[a-z]$", letter))])
+    error_message = "network.zones must name 2 or 3 different zones by their letters, such as [\"a\", \"b\"]: MWAA needs two."
   }
 }

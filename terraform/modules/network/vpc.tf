@@ -1,16 +1,6 @@
-data "aws_availability_zones" "available" {
-  state = "available"
-
-  # Local zones and Wavelength zones have neither MWAA nor the endpoints.
-  filter {
-    name   = "opt-in-status"
-    values = ["opt-in-not-required"]
-  }
-}
-
 locals {
-  letters = ["a", "b", "c"]
-  zones   = { for i in range(var.zones) : local.letters[i] => { index = i, name = data.aws_availability_zones.available.names[i] } }
+  # Numbered by their place in the variable, so that a zone added at the end moves no other.
+  zones = { for index, letter in var.zones : letter => { index = index, name = "${var.region}${letter}" } }
 }
 
 resource "aws_vpc" "vpc" {

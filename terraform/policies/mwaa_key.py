@@ -1,0 +1,24 @@
+"""MWAA's database, queue and logs lie under a key of ours."""
+
+from checkov.common.models.consts import ANY_VALUE
+from checkov.common.models.enums import CheckCategories
+from checkov.terraform.checks.resource.base_resource_value_check import BaseResourceValueCheck
+
+
+class MwaaKey(BaseResourceValueCheck):  # type: ignore[misc]  # checkov has no types
+    def __init__(self) -> None:
+        super().__init__(
+            name="Ensure an MWAA environment is encrypted with a customer-managed key",
+            id="CKV_WB_1",
+            categories=[CheckCategories.ENCRYPTION],
+            supported_resources=["aws_mwaa_environment"],
+        )
+
+    def get_inspected_key(self) -> str:
+        return "kms_key"
+
+    def get_expected_value(self) -> object:
+        return ANY_VALUE
+
+
+check = MwaaKey()
