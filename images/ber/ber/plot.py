@@ -16,6 +16,7 @@ _SIZE = (6.4, 4.8)  # inches
 _DPI = 200
 _THEORY = "#444444"
 _SIMULATED = "#0b5cad"
+_FORMULA = r"theory, $\frac{1}{2}\,\mathrm{erfc}\,\sqrt{E_\mathrm{b}/N_0}$"
 _LIMIT = "no error seen: upper limit at 95 %"
 _LOWEST = 1e-15  # theory falls off so steeply that a curve must end somewhere
 
@@ -52,14 +53,14 @@ def _draw_theory(axes: Axes, points: Sequence[Point]) -> None:
     low, high = _span(points)
     x = np.linspace(low, high, 400)
     y = np.array([theory.bit_error_rate(value) for value in x])
-    shown = y >= _floor(points)
+    shown = y > 0.1 * _floor(points)  # the axes cut off the rest
     axes.plot(
         x[shown],
         y[shown],
         color=_THEORY,
         linewidth=1.2,
         zorder=1,
-        label=r"theory, $\frac{1}{2}\,\mathrm{erfc}\,\sqrt{E_\mathrm{b}/N_0}$",
+        label=_FORMULA,
     )
 
 
@@ -132,7 +133,7 @@ def _span(points: Sequence[Point]) -> tuple[float, float]:
 def _floor(points: Sequence[Point]) -> float:
     """The lowest decade that is needed for points, bounds and theory."""
     lowest = min(min(point.ci95[0] or 0.4 * point.ci95[1], theory.bit_error_rate(point.ebn0_db)) for point in points)
-    return float(10.0 ** np.floor(np.log10(max(lowest, _LOWEST) * 0.7)))
+    return float(10.0 ** np.floor(np.log10(max(lowest, _LOWEST) * 0.4)))
 
 
 def _power(count: int) -> str:

@@ -47,10 +47,8 @@ def batches(*, seed: int, item: int, bits: int) -> Iterator[Batch]:
 
 
 def _batch(seed: int, item: int, blocks: range, bits: int) -> Batch:
-    words = np.stack(
-        [np.random.SeedSequence(seed, spawn_key=(item, block)).generate_state(4 * LANES + 2) for block in blocks]
-    )
-    state = np.ascontiguousarray(words[:, : 4 * LANES].reshape(len(blocks), 4, LANES))
+    words = np.stack([_words(seed, item, block) for block in blocks])
+    state = words[:, : 4 * LANES].reshape(len(blocks), 4, LANES).copy()
     high, low = words[:, -2].astype(np.uint64), words[:, -1].astype(np.uint64)
     return Batch(state, (high << np.uint64(32)) | low, bits)
 
