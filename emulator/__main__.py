@@ -40,9 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
     )
 
-    airflow = commands.add_parser(
-        "install-airflow", help="make the Airflow environment of a version ahead of time"
-    )
+    airflow = commands.add_parser("install-airflow", help="make the Airflow environment of a version ahead of time")
     airflow.set_defaults(module="emulator.mwaa.environment_builder")
     airflow.add_argument("--version", required=True, help="Airflow version, such as 3.0.6")
     airflow.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")

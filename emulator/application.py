@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterable
+from threading import Lock
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
 from emulator import locks
+from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
 from emulator.routes import PREFIX, Routes, json_response
 
 log = logging.getLogger(__name__)
 
+_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
+_QUERY = frozenset({"autoscaling", "ec2", "iam", "monitoring", "sns", "sts"})
+
 
 class Application:
     """Answers every request of every service."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, faults: Faults) -> None:
         self._routes = routes
+        self._faults = faults
+        self._counts: Counter[str] = Counter()
+        self._counting = Lock()
+        routes.add("requests", self._respond_counts)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -39,13 +50,56 @@ class Application:
         return json_response(body, status)(environ, start_response)
 
     def _aws(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        with locks.of(signing_name(environ)):
+        service, action = signing_name(environ), action_name(environ)
+        with self._counting:
+            self._counts[f"{service}.{action}"] += 1
+        if self._faults.throttled(service, action):
+            return throttling(service)(environ, start_response)
+        with locks.of(service):
             return list(self._moto(environ, start_response))
+
+    def _respond_counts(self, request: Request, rest: str) -> Response:  # noqa: ARG002
+        """GET counts calls by `<service>.<action>`; DELETE starts from zero."""
+        with self._counting:
+            counts = dict(sorted(self._counts.items()))
+            if request.method == "DELETE":
+                self._counts.clear()
+        return json_response({"requests": counts})
 
 
 def signing_name(environ: Environ) -> str:
     """The service that a request's SigV4 scope names, also in a presigned address; S3 when it is not signed."""
-    authorization = environ.get("HTTP_AUTHORIZATION", "")
-    _, _, scope = authorization.partition("Credential=")
-    parts = scope.split(",", 1)[0].split("/")
-    return parts[3].lower() if len(parts) > 3 else "s3"  # noqa: PLR2004 - key/date/region/service/aws4_request
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",", 1)[0].split("/")
+    return scope[3].lower() if len(scope) > 3 else "s3"  # noqa: PLR2004 - key/date/region/service/aws4_request
+
+
+def action_name(environ: Environ) -> str:
+    """The action that a request asks for; `<method> <kind of path>` for services that have none in the request."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rpartition(".")[2]
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        body = environ["wsgi.input"].getvalue()
+        if match := _ACTION.search(body):
+            return match[1].decode()
+    if match := _ACTION.search(environ.get("QUERY_STRING", "").encode()):
+        return match[1].decode()
+    method = environ["REQUEST_METHOD"]
+    parts = environ["PATH_INFO"].strip("/").split("/", 1)
+    kind = "Object" if len(parts) == 2 else "Bucket" if parts[0] else ""  # noqa: PLR2004
+    return f"{method.title()}{kind}"
+
+
+def throttling(service: str) -> Response:
+    """The answer to a call above its rate, in the service's own protocol."""
+    if service == "s3":
+        body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+        return Response(body, 503, content_type="application/xml")
+    if service in _QUERY:
+        body = (
+            "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
+            "<RequestId>emulator</RequestId></ErrorResponse>"
+        )
+        return Response(body, 400, content_type="text/xml")
+    answer = json_response({"__type": "ThrottlingException", "message": "Rate exceeded"}, 400)
+    answer.headers["x-amzn-ErrorType"] = "ThrottlingException"
+    return answer

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.credentials import Credentials
+from emulator.faults import Faults
 from emulator.processes import Supervisor
 from emulator.routes import Routes
+from emulator.timers import Timers
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Context:
         processes: starts children that never outlive the emulator
         credentials: gives a child the temporary credentials of an IAM role
         routes: adds pages of the emulator's own under `/_emulator/`
+        faults: how it is to misbehave
+        timers: lets something happen later
+        instance_seconds: from the launch of an EC2 instance to its registration with ECS
     """
 
     endpoint_url: str
@@ -35,3 +40,6 @@ class Context:
     processes: Supervisor
     credentials: Credentials
     routes: Routes
+    faults: Faults
+    timers: Timers
+    instance_seconds: float

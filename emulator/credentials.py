@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ class Credentials:
         self._grants[name] = grant
         return {URI: f"{self._endpoint_url}/_emulator/credentials/{name}", TOKEN: grant.token}
 
-    def revoke(self, environment: dict[str, str]) -> None:
+    def revoke(self, environment: Mapping[str, str]) -> None:
         """End the grant that `grant` gave; the credentials it led to stay valid until they expire, as on AWS."""
         if URI in environment:
             self._grants.pop(environment[URI].rpartition("/")[2], None)
@@ -68,9 +69,7 @@ class Credentials:
     def _respond(self, request: Request, name: str) -> Response:
         grant = self._grants.get(name)
         if grant is None or not hmac.compare_digest(request.headers.get("Authorization", ""), grant.token):
-            return json_response(
-                {"code": "AccessDenied", "message": "unknown credentials or wrong token"}, 403
-            )
+            return json_response({"code": "AccessDenied", "message": "unknown credentials or wrong token"}, 403)
         return json_response(self._assume(grant))
 
     def _assume(self, grant: _Grant) -> dict[str, Any]:

@@ -15,6 +15,4 @@ class PortInUseError(EmulatorError):
     """Something listens on the port already."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(
-            f"port {port} of 127.0.0.1 is in use: stop what listens there, or choose another with --port"
-        )
+        super().__init__(f"port {port} of 127.0.0.1 is in use: stop what listens there, or choose another with --port")

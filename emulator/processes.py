@@ -59,6 +59,10 @@ class Child:
             # macOS answers PermissionError for a group of which only a zombie is left.
             os.killpg(self.pid, number)
 
+    def terminate(self) -> None:
+        """SIGTERM to the child alone, as a container engine sends it to a container's first process."""
+        self._process.terminate()
+
     def stop(self, grace: float = 30) -> int:
         """SIGTERM, then SIGKILL after `grace` seconds, and give the exit code."""
         if self.poll() is None:

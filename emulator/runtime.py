@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
 import os
 from contextlib import ExitStack
@@ -16,14 +16,24 @@ from werkzeug.wrappers import Request, Response
 from emulator.application import Application
 from emulator.context import Context
 from emulator.credentials import Credentials
+from emulator.faults import Faults
 from emulator.http import Server
 from emulator.processes import Supervisor
 from emulator.routes import Routes, json_response
+from emulator.timers import Timers
 
 log = logging.getLogger(__name__)
 
 # Installed in this order and shut down in the reverse one: Airflow stops before the cluster on which it drives tasks.
-SERVICES: tuple[str, ...] = ("emulator.mwaa",) if importlib.util.find_spec("emulator.mwaa") else ()
+SERVICES = (
+    "emulator.windows_amis",
+    "emulator.ecr",
+    "emulator.s3",
+    "emulator.ecs.service",
+    "emulator.instances",
+    "emulator.autoscaling",
+    "emulator.mwaa",
+)
 
 
 class Runtime:
@@ -45,11 +55,17 @@ class Runtime:
         with ExitStack() as stack:
             routes = Routes()
             routes.add("health", self._health)
+            faults = Faults(routes)
             # The port comes first: a second emulator must end before it touches the first one's folders.
-            server = Server(self._port, Application(routes))
+            server = Server(self._port, Application(routes, faults))
             stack.callback(server.server_close)
+            # It answers until everything that it started has stopped: a worker that is told to stop writes to S3.
+            answering = Thread(target=server.serve_forever, name="http", daemon=True)
+            stack.callback(lambda: server.shutdown() if answering.is_alive() else None)
+            timers = Timers()
             processes = Supervisor()
             stack.callback(processes.stop_all)
+            stack.callback(timers.stop)
             context = Context(
                 endpoint_url=self.endpoint_url,
                 port=self._port,
@@ -60,14 +76,15 @@ class Runtime:
                 processes=processes,
                 credentials=Credentials(self.endpoint_url, self._account, self._region, routes),
                 routes=routes,
+                faults=faults,
+                timers=timers,
+                instance_seconds=self._instance_seconds,
             )
-            thread = Thread(target=server.serve_forever, name="http", daemon=True)
-            thread.start()
-            stack.callback(server.shutdown)
             for name in SERVICES:
                 service = importlib.import_module(name)
                 service.install(context)
                 stack.callback(service.shutdown)
+            answering.start()
             self._undo = stack.pop_all()
         return self
 

@@ -1,0 +1,274 @@
+"""ECR that really keeps images: layers on disk, digests that are those of the bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.ecr.exceptions import (
+    ImageNotFoundException,
+    InvalidLayerPartException,
+    InvalidParameterException,
+    RepositoryNotFoundException,
+    UploadNotFoundException,
+)
+from moto.ecr.models import ECRBackend, Image, Repository, ecr_backends
+from moto.ecr.responses import ECRResponse
+from werkzeug.utils import send_file
+from werkzeug.wrappers import Request, Response
+
+from emulator.blobs import Blobs, Upload
+from emulator.context import Context
+from emulator.patching import OwnUrls, keep_with, serve_with
+from emulator.routes import json_response
+
+_MANIFESTS = frozenset(
+    {
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    }
+)
+_INDEXES = frozenset(
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
+)
+
+
+class EcrError(ServiceException):
+    """An error of ECR's that moto lacks."""
+
+
+@dataclass
+class _DiskUpload:
+    repository: str
+    upload: Upload
+
+
+class EcrBackend(OwnUrls, ECRBackend):
+    """moto's repositories with blobs on disk."""
+
+    moto_service = "ecr"
+    blobs: Blobs
+    endpoint_url: str
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._uploads: dict[str, _DiskUpload] = {}
+
+    def initiate_layer_upload(self, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
+        # AWS takes gigabytes; moto keeps them in memory.
+        answer = super().initiate_layer_upload(repository_name, registry_id)
+        self._uploads[answer["uploadId"]] = _DiskUpload(repository_name, self.blobs.upload())
+        return answer
+
+    def upload_layer_part(
+        self,
+        repository_name: str,
+        upload_id: str,
+        part_first_byte: int,
+        part_last_byte: int,
+        layer_part_blob: bytes,
+        registry_id: str | None = None,
+    ) -> dict[str, Any]:
+        repository, upload = self._find_upload(repository_name, upload_id, registry_id)
+        # AWS checks both ends of the part; moto the first only.
+        if part_first_byte != upload.size or part_last_byte - part_first_byte + 1 != len(layer_part_blob):
+            raise InvalidLayerPartException(repository.registry_id, repository_name, upload_id, upload.size - 1)
+        upload.append(layer_part_blob)
+        return {
+            "registryId": repository.registry_id,
+            "repositoryName": repository_name,
+            "uploadId": upload_id,
+            "lastByteReceived": upload.size - 1,
+        }
+
+    def complete_layer_upload(
+        self,
+        repository_name: str,
+        upload_id: str,
+        layer_digests: list[str],
+        registry_id: str | None = None,
+    ) -> dict[str, Any]:
+        repository, upload = self._find_upload(repository_name, upload_id, registry_id)
+        where = f"in the repository with name '{repository_name}' in the registry with id '{repository.registry_id}'"
+        # AWS refuses an upload without bytes, and a layer that is there; moto takes both.
+        if not upload.size:
+            raise EcrError("EmptyUploadException", f"Upload with id '{upload_id}' {where} has no layer parts")
+        if upload.digest in repository.layers:
+            raise EcrError("LayerAlreadyExistsException", f"Layer with digest '{upload.digest}' already exists {where}")
+        # AWS compares its own digest with the caller's; moto ignores the caller's.
+        if upload.digest not in layer_digests:
+            raise EcrError(
+                "InvalidLayerException",
+                f"Layer digests {layer_digests} do not match the uploaded layer's digest '{upload.digest}' {where}",
+            )
+        self.blobs.keep(upload)
+        repository.layers[upload.digest] = upload.size
+        del self._uploads[upload_id]
+        del repository.uploads[upload_id]
+        return {
+            "registryId": repository.registry_id,
+            "repositoryName": repository_name,
+            "uploadId": upload_id,
+            "layerDigest": upload.digest,
+        }
+
+    def put_image(
+        self,
+        repository_name: str,
+        image_manifest: str,
+        image_tag: str,
+        image_manifest_mediatype: str | None = None,
+        digest: str | None = None,
+    ) -> Image:
+        if repository_name not in self.repositories:
+            # moto raises a bare exception.
+            raise RepositoryNotFoundException(repository_name, self.account_id)
+        repository = self.repositories[repository_name]
+        manifest = _parsed(image_manifest)
+        kind = image_manifest_mediatype or manifest.get("mediaType") or "application/vnd.oci.image.manifest.v1+json"
+        self._check_references(repository, manifest, kind)
+        # AWS names an image by the digest of the manifest's bytes; moto hashes the names of the layers.
+        actual = f"sha256:{hashlib.sha256(image_manifest.encode()).hexdigest()}"
+        if digest and digest != actual:
+            raise EcrError(
+                "ImageDigestDoesNotMatchException",
+                f"The specified digest '{digest}' does not match the manifest's digest '{actual}'",
+            )
+        if not image_tag and any(image.get_image_digest() == actual for image in repository.images):
+            # moto compares tags only, so it would push an untagged image twice.
+            raise EcrError(
+                "ImageAlreadyExistsException",
+                f"Image with digest '{actual}' already exists in the repository with name '{repository_name}' "
+                f"in registry with id '{repository.registry_id}'",
+            )
+        return super().put_image(repository_name, image_manifest, image_tag, kind, actual)
+
+    def batch_get_image(
+        self,
+        repository_name: str,
+        registry_id: str | None = None,
+        image_ids: list[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        answer = super().batch_get_image(repository_name, registry_id, image_ids)
+        for failure in answer["failures"]:
+            # AWS repeats what was asked for; moto writes "null" for a tag that was not.
+            failure["imageId"] = {name: text for name, text in failure["imageId"].items() if text != "null"}
+        return answer
+
+    def download_url(self, repository_name: str, digest: str, registry_id: str | None) -> str:
+        repository = self._get_repository(repository_name, registry_id)
+        if digest not in repository.layers:
+            raise EcrError(
+                "LayersNotFoundException",
+                f"The layer with digest '{digest}' does not exist within the repository with name "
+                f"'{repository_name}' in the registry with id '{repository.registry_id}'",
+            )
+        return f"{self.endpoint_url}/_emulator/blobs/{digest}"
+
+    def resolve(self, repository_name: str, reference: str) -> Image:
+        """The image with this tag or digest.
+
+        Raises:
+            RepositoryNotFoundException, ImageNotFoundException: as AWS answers a pull
+        """
+        repository = self._get_repository(repository_name)
+        tag, digest = (None, reference) if reference.startswith("sha256:") else (reference, None)
+        image = repository._get_image(tag, digest)  # noqa: SLF001 - moto's own lookup
+        if image.image_manifest_media_type in _INDEXES:
+            raise ImageNotFoundException(f"{{imageDigest:'{reference}'}}", repository_name, self.account_id)
+        return image
+
+    def _find_upload(self, repository_name: str, upload_id: str, registry_id: str | None) -> tuple[Repository, Upload]:
+        repository = self._get_repository(repository_name, registry_id)
+        found = self._uploads.get(upload_id)
+        if found is None or found.repository != repository_name:
+            raise UploadNotFoundException(upload_id, repository_name, repository.registry_id)
+        return repository, found.upload
+
+    def _check_references(self, repository: Repository, manifest: dict[str, Any], kind: str) -> None:
+        # AWS refuses an image whose parts it does not have; moto takes it.
+        where = f"in the repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
+        if kind in _MANIFESTS:
+            wanted = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+            if missing := [digest for digest in wanted if digest not in repository.layers]:
+                raise EcrError(
+                    "LayersNotFoundException",
+                    f"Layers with digests '{missing}' required for pushing image do not exist {where}",
+                )
+        elif kind in _INDEXES:
+            known = {image.get_image_digest() for image in repository.images}
+            if lost := [entry["digest"] for entry in manifest["manifests"] if entry["digest"] not in known]:
+                raise EcrError(
+                    "ReferencedImagesNotFoundException",
+                    f"Images with digests '{lost}' required for pushing image do not exist {where}",
+                )
+        else:
+            raise InvalidParameterException(f"Invalid parameter at 'ImageManifestMediaType': {kind} is not supported")
+
+
+class EcrResponse(ECRResponse):
+    """moto's handlers, and those that it lacks."""
+
+    def get_download_url_for_layer(self) -> ActionResult:  # type: ignore[override] # moto only raises
+        backend: EcrBackend = ecr_backends[self.current_account][self.region]  # type: ignore[assignment]
+        digest = self._get_param("layerDigest")
+        url = backend.download_url(self._get_param("repositoryName"), digest, self._get_param("registryId"))
+        return ActionResult({"downloadUrl": url, "layerDigest": digest})
+
+    def upload_layer_part(self) -> ActionResult:
+        # moto parses the whole body, megabytes of base64, once for each parameter.
+        part = json.loads(self.body)
+        result = self.ecr_backend.upload_layer_part(
+            part["repositoryName"],
+            part["uploadId"],
+            part["partFirstByte"],
+            part["partLastByte"],
+            base64.b64decode(part["layerPartBlob"]),
+            registry_id=part.get("registryId"),
+        )
+        return ActionResult(result)
+
+
+def install(context: Context) -> None:
+    """Serve ECR from the state folder."""
+    blobs = Blobs(context.state / "blobs")
+    EcrBackend.blobs = blobs
+    EcrBackend.endpoint_url = context.endpoint_url
+    keep_with(ecr_backends, EcrBackend)
+    serve_with("ecr", EcrResponse, ECRResponse)
+
+    def download(request: Request, digest: str) -> Response:
+        try:
+            path: Path = blobs.path(digest)
+        except ValueError as error:
+            return json_response({"error": str(error)}, 400)
+        if not path.is_file():
+            return json_response({"error": f"no blob {digest}"}, 404)
+        return send_file(path, request.environ, mimetype="application/octet-stream")
+
+    context.routes.add("blobs", download)
+
+
+def shutdown() -> None:
+    """Nothing to stop: everything lies in the state folder."""
+
+
+def _parsed(manifest: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(manifest)
+    except json.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise InvalidParameterException(
+            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'"
+        )
+    return parsed

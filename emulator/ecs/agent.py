@@ -1,0 +1,298 @@
+"""One ECS task's life on its host: pull, start, watch, stop.
+
+Each ECS task has a thread that reacts to its events: a container ended, somebody wants it stopped. Everything that can be
+seen from outside changes under the control lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+from emulator import locks
+from emulator.context import Context
+from emulator.ecs.images import Image, Images, PullError, inside
+from emulator.ecs.logs import Discard, LogDriver, LogDriverError, Stream
+from emulator.ecs.metadata import Metadata
+from emulator.ecs.model import Container, EcsTask, Stop
+from emulator.faults import Faults
+from emulator.processes import Child
+
+log = logging.getLogger(__name__)
+
+_NICENESS = 10
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class StartError(Exception):
+    """A container cannot start; the text is what ECS says about it."""
+
+
+@dataclass
+class _Running:
+    """A container's process, and its output on the way to its log."""
+
+    child: Child
+    stream: Stream | Discard
+    reader: Thread
+    credentials: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Agent:
+    """Runs ECS tasks as processes of this machine."""
+
+    context: Context
+    images: Images
+    logs: LogDriver
+    metadata: Metadata
+    faults: Faults
+    # Called under the control lock when an ECS task has stopped and its room is free again.
+    released: Callable[[EcsTask], None]
+    _live_tasks: dict[str, dict[int, _Running]] = field(default_factory=dict)
+
+    def launch(self, task: EcsTask) -> None:
+        """Begin an ECS task that has an instance."""
+        Thread(target=self._live, args=(task,), name=f"task-{task.id[:8]}", daemon=True).start()
+
+    def kill(self, task: EcsTask) -> None:
+        """SIGKILL to everything in an ECS task's containers, as the kernel does when memory runs out."""
+        for process in list(self._live_tasks.get(task.id, {}).values()):
+            process.child.signal(signal.SIGKILL)
+
+    def _live(self, task: EcsTask) -> None:
+        folder = self.context.state / "tasks" / task.id
+        running = self._live_tasks[task.id] = {}
+        try:
+            if self._prepare(task) and self._start(task, folder, running):
+                self._watch(task, running)
+        except Exception as error:
+            log.exception("ECS task %s", task.arn)
+            self._request(task, Stop("TaskFailedToStart", f"the emulator failed: {error!r}; its log has the traceback"))
+        finally:
+            self._end(task, running, folder)
+
+    def _prepare(self, task: EcsTask) -> bool:
+        """From PROVISIONING to PENDING; False when it was stopped meanwhile."""
+        deadline = time.monotonic() + self.faults.start_delay()
+        with locks.CONTROL:
+            task.last_status = "PENDING"
+            task.connectivity_at = time.time()
+            task.version += 1
+        while task.stop is None and (rest := deadline - time.monotonic()) > 0:
+            try:
+                task.events.get(timeout=rest)
+            except queue.Empty:
+                break
+        return task.stop is None
+
+    def _start(self, task: EcsTask, folder: Path, running: dict[int, _Running]) -> bool:
+        """From PENDING to RUNNING; False when a container could not start."""
+        task.pull_started_at = time.time()
+        for number, container in enumerate(task.containers):
+            try:
+                image = self.images.pull(container.definition["image"])
+                container.image_digest = image.digest
+                task.pull_stopped_at = time.time()
+                if task.stop is not None:
+                    return False
+                running[number] = self._run(task, container, image, folder / container.name, number)
+            except (PullError, LogDriverError, StartError) as error:
+                with locks.CONTROL:
+                    container.reason = str(error)
+                    self._request(
+                        task,
+                        Stop(
+                            "TaskFailedToStart", str(error) if isinstance(error, PullError) else "Task failed to start"
+                        ),
+                    )
+                return False
+        with locks.CONTROL:
+            task.started_at = time.time()
+            task.last_status = "RUNNING"
+            task.version += 1
+            # A program that has ended already was RUNNING all the same.
+            for container in task.containers:
+                if container.last_status == "PENDING":
+                    container.last_status = "RUNNING"
+        return True
+
+    def _run(self, task: EcsTask, container: Container, image: Image, folder: Path, number: int) -> _Running:
+        home, temporary = folder / "home", folder / "tmp"
+        for path in (home, temporary):
+            path.mkdir(parents=True)
+        credentials = self._credentials(task)
+        environment = {
+            "PATH": _PATH,
+            "HOME": str(home),
+            "TMPDIR": str(temporary),
+            "LANG": "C.UTF-8",
+            "HOSTNAME": container.runtime_id[:12],
+            **image.environment,
+            "AWS_ENDPOINT_URL": self.context.endpoint_url,
+            "AWS_REGION": self.context.region,
+            "AWS_DEFAULT_REGION": self.context.region,
+            "AWS_EXECUTION_ENV": "AWS_ECS_EC2",
+            **container.environment,
+            **credentials,
+            "ECS_CONTAINER_METADATA_URI_V4": self.metadata.address(task, container),
+        }
+        argv = _argv(container, image, environment)
+        stream = self.logs.open(
+            container.definition.get("logConfiguration"), container.name, task.id, container.runtime_id
+        )
+        try:
+            child = self.context.processes.start(
+                argv, env=environment, cwd=image.working_folder, log=None, niceness=_NICENESS
+            )
+        except OSError as error:
+            self.logs.close(stream)
+            self.context.credentials.revoke(credentials)
+            raise StartError(f"CannotStartContainerError: Error response from daemon: {error}") from error
+        container.started_at = time.time()
+        reader = Thread(target=stream.follow, args=(child.stdout,), name=f"log-{task.id[:8]}", daemon=True)
+        reader.start()
+        Thread(target=_report_end, args=(child, task, number), name=f"wait-{task.id[:8]}", daemon=True).start()
+        return _Running(child, stream, reader, credentials)
+
+    def _credentials(self, task: EcsTask) -> dict[str, str]:
+        if task.role_arn is None:
+            return {}
+        try:
+            return self.context.credentials.grant(task.role_arn, task.id)
+        except LookupError as error:
+            raise StartError(f"CannotStartContainerError: the task role cannot be assumed: {error}") from error
+
+    def _watch(self, task: EcsTask, running: dict[int, _Running]) -> None:
+        """Until an essential container has ended or a stop is asked for."""
+        while task.stop is None:
+            number = task.events.get()
+            if number is None:
+                continue
+            container = task.containers[number]
+            self._close(container, running.pop(number), task)
+            if container.essential or not running:
+                self._request(task, Stop("EssentialContainerExited", "Essential container in task exited"))
+
+    def _end(self, task: EcsTask, running: dict[int, _Running], folder: Path) -> None:
+        """Stop what still runs, then from DEPROVISIONING to STOPPED."""
+        stop = task.stop
+        assert stop is not None, "an ECS task ends for a reason"
+        with locks.CONTROL:
+            task.last_status = "STOPPING"
+            task.version += 1
+        self._stop_containers(task, running, stop)
+        for number, process in running.items():
+            self._close(task.containers[number], process, task)
+        self.metadata.forget(task)
+        self._live_tasks.pop(task.id, None)
+        shutil.rmtree(folder, ignore_errors=True)
+        with locks.CONTROL:
+            for container in task.containers:
+                container.last_status = "STOPPED"
+            task.execution_stopped_at = time.time()
+            task.last_status = "DEPROVISIONING"
+            task.version += 1
+            self.released(task)
+            task.stopped_at = time.time()
+            task.last_status = "STOPPED"
+            task.version += 1
+
+    def _stop_containers(self, task: EcsTask, running: dict[int, _Running], stop: Stop) -> None:
+        if stop.host_lost:
+            for process in running.values():
+                process.child.signal(signal.SIGKILL)
+        else:
+            for process in running.values():
+                process.child.terminate()
+        deadlines = {number: time.monotonic() + task.containers[number].stop_timeout for number in running}
+        alive = {number for number, process in running.items() if process.child.poll() is None}
+        while alive:
+            # The host may be lost while its containers are stopping.
+            lost = task.stop is not None and task.stop.host_lost
+            for number in list(alive):
+                if lost or time.monotonic() >= deadlines[number]:
+                    running[number].child.signal(signal.SIGKILL)
+            rest = min(deadlines[number] for number in alive) - time.monotonic()
+            try:
+                task.events.get(timeout=max(rest, 0.05))
+            except queue.Empty:
+                pass
+            alive = {number for number in alive if running[number].child.poll() is None}
+
+    def _close(self, container: Container, process: _Running, task: EcsTask) -> None:
+        """Take an ended container's exit code and its last lines."""
+        code = process.child.reap()
+        process.reader.join()
+        process.child.stdout.close()
+        self.logs.close(process.stream)
+        self.context.credentials.revoke(process.credentials)
+        with locks.CONTROL:
+            container.last_status = "STOPPED"
+            # The agent of a host that is gone reports nothing.
+            if not (task.stop and task.stop.host_lost):
+                # Docker's way to say that a signal ended the program.
+                container.exit_code = code if code >= 0 else 128 - code
+
+    @staticmethod
+    def _request(task: EcsTask, stop: Stop) -> None:
+        with locks.CONTROL:
+            request_stop(task, stop)
+
+
+def request_stop(task: EcsTask, stop: Stop) -> None:
+    """Ask an ECS task to stop; the first reason stays, but a lost host overrules gentleness. Under the control lock."""
+    if task.last_status == "STOPPED":
+        return
+    if task.stop is None:
+        task.stop = stop
+        task.desired_status = "STOPPED"
+        task.stopping_at = time.time()
+        task.version += 1
+    elif stop.host_lost and not task.stop.host_lost:
+        task.stop = Stop(task.stop.code, task.stop.reason, host_lost=True)
+    task.events.put(None)
+
+
+def _report_end(child: Child, task: EcsTask, number: int) -> None:
+    child.wait()
+    task.events.put(number)
+
+
+def _argv(container: Container, image: Image, environment: Mapping[str, str]) -> list[str]:
+    """The program to start: the entry point and command of the image, or of the task definition or override.
+
+    Raises:
+        StartError: there is none, or it does not exist in the image nor on this machine
+    """
+    entrypoint = container.definition.get("entryPoint")
+    command = container.command or (() if entrypoint else image.command)
+    argv = [*(entrypoint or image.entrypoint), *command]
+    if not argv:
+        raise StartError("CannotStartContainerError: Error response from daemon: no command specified")
+    program = argv[0]
+    candidates = (
+        [image.working_folder / program, inside(image.root, program), Path(program)]
+        if "/" in program
+        else [
+            candidate
+            for folder in environment["PATH"].split(":")
+            for candidate in (inside(image.root, folder) / program, Path(folder) / program)
+        ]
+    )
+    for candidate in candidates:
+        # Not resolved: a virtual environment's interpreter knows its place by the link it is started through.
+        if candidate.is_absolute() and candidate.is_file() and os.access(candidate, os.X_OK):
+            return [str(candidate), *argv[1:]]
+    raise StartError(
+        "CannotStartContainerError: Error response from daemon: failed to create task for container: exec: "
+        f'"{program}": executable file not found in $PATH'
+    )

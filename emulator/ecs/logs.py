@@ -1,0 +1,134 @@
+"""The `awslogs` driver: what containers print, in CloudWatch Logs about a second later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from threading import Event, Lock, Thread
+from typing import IO, Any
+
+from moto.core.exceptions import ServiceException
+from moto.logs.models import LogsBackend, logs_backends
+
+from emulator import locks
+
+log = logging.getLogger(__name__)
+
+_FLUSH_SECONDS = 1.0
+_MAX_EVENT_BYTES = 256 * 1024 - 26  # CloudWatch's limit, less what it counts for each event
+
+
+class LogDriverError(Exception):
+    """A container's log driver cannot start; the text is what ECS says about it."""
+
+
+class Stream:
+    """One container's log stream."""
+
+    def __init__(self, backend: LogsBackend, group: str, name: str) -> None:
+        self._backend = backend
+        self._group = group
+        self._name = name
+        self._lock = Lock()
+        self._events: list[dict[str, Any]] = []
+
+    def follow(self, output: IO[bytes]) -> None:
+        """Take lines until the last process that holds the other end is gone."""
+        while line := output.readline(_MAX_EVENT_BYTES):
+            message = line.rstrip(b"\r\n").decode(errors="replace")
+            # CloudWatch takes no empty event; the driver leaves empty lines out.
+            if message:
+                with self._lock:
+                    self._events.append({"timestamp": int(time.time() * 1000), "message": message})
+
+    def flush(self) -> None:
+        """Send what there is."""
+        with self._lock:
+            events, self._events = self._events, []
+        if not events:
+            return
+        # The clock may have been set back meanwhile, and CloudWatch takes batches in order only.
+        events.sort(key=lambda event: event["timestamp"])
+        with locks.CONTROL:
+            try:
+                self._backend.put_log_events(self._group, self._name, events)
+            except ServiceException as error:
+                # As on AWS: a group that is deleted meanwhile loses its lines, and the container goes on.
+                log.warning("%d lines of %s %s are lost: %s", len(events), self._group, self._name, error)
+
+
+class Discard:
+    """The output of a container without a log driver."""
+
+    def follow(self, output: IO[bytes]) -> None:
+        while output.read1(65536):  # type: ignore[attr-defined] # a pipe's reader is buffered
+            pass
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+
+class LogDriver:
+    """Opens streams and sends their lines once a second."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._region = region
+        self._streams: set[Stream | Discard] = set()
+        self._lock = Lock()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="awslogs", daemon=True)
+        self._thread.start()
+
+    def open(
+        self, configuration: Mapping[str, Any] | None, container: str, task_id: str, runtime_id: str
+    ) -> Stream | Discard:
+        """The stream that a container's `logConfiguration` asks for.
+
+        Raises:
+            LogDriverError: its log group does not exist, or the driver is not one that this host has
+        """
+        if configuration is None or configuration["logDriver"] in {"none", "json-file"}:
+            return Discard()
+        if configuration["logDriver"] != "awslogs":
+            raise LogDriverError(
+                "CannotStartContainerError: Error response from daemon: logger: no log driver named "
+                f"'{configuration['logDriver']}' is registered"
+            )
+        options = configuration.get("options") or {}
+        group = options.get("awslogs-group", "")
+        prefix = options.get("awslogs-stream-prefix")
+        name = f"{prefix}/{container}/{task_id}" if prefix else runtime_id
+        backend: LogsBackend = logs_backends[self._account][options.get("awslogs-region") or self._region]
+        with locks.CONTROL:
+            try:
+                if options.get("awslogs-create-group") == "true" and group not in backend.groups:
+                    backend.create_log_group(group, {})
+                backend.create_log_stream(group, name)
+            except ServiceException as error:
+                raise LogDriverError(
+                    "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: "
+                    f"failed to create Cloudwatch log stream: {error} (log group: {group})"
+                ) from error
+        stream = Stream(backend, group, name)
+        with self._lock:
+            self._streams.add(stream)
+        return stream
+
+    def close(self, stream: Stream | Discard) -> None:
+        """Send the last lines of a container that has ended."""
+        stream.flush()
+        with self._lock:
+            self._streams.discard(stream)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_FLUSH_SECONDS):
+            with self._lock:
+                streams = list(self._streams)
+            for stream in streams:
+                stream.flush()

@@ -1,0 +1,155 @@
+"""Misbehaviour on request: `/_emulator/faults`.
+
+GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults/<id>`) or all. Each is one JSON object:
+
+{"kind": "throttle", "service": "ecs", "action": "RunTask", "times": 3}       the next three calls are throttled
+{"kind": "throttle", "service": "ecs", "action": "*", "rate": 0.2, "seed": 1}  a fifth of all calls is
+{"kind": "delay-start", "seconds": 5, "times": 1}                              the next ECS task starts 5 s later
+{"kind": "hide-task", "task": "<ARN>"}                                         DescribeTasks says MISSING
+{"kind": "kill-task", "task": "<ARN>"}                                         SIGKILL to its containers, now
+{"kind": "lose-instance", "instance": "i-…"}                                   the EC2 instance dies, now
+
+Without `times` a fault lasts until it is deleted; the last two act once and are not listed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from emulator.routes import Routes, json_response
+
+# Acts on what a fault's JSON names; raises LookupError when there is no such thing.
+Action = Callable[[str], None]
+
+_FIELDS: dict[str, dict[str, type]] = {
+    "throttle": {"service": str, "action": str, "times": int, "rate": float, "seed": int},
+    "delay-start": {"seconds": float, "times": int},
+    "hide-task": {"task": str},
+    "kill-task": {"task": str},
+    "lose-instance": {"instance": str},
+}
+_REQUIRED = {
+    "throttle": {"service", "action"},
+    "delay-start": {"seconds"},
+    "hide-task": {"task"},
+    "kill-task": {"task"},
+    "lose-instance": {"instance"},
+}
+
+
+@dataclass
+class _Fault:
+    id: int
+    spec: dict[str, Any]
+    left: int | None
+    random: random.Random = field(default_factory=random.Random)
+
+
+class Faults:
+    """The faults at work. Thread-safe; costs nothing while there is none."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._lock = Lock()
+        self._ids = itertools.count(1)
+        self._active: list[_Fault] = []
+        self._actions: dict[str, Action] = {}
+        routes.add("faults", self._respond)
+
+    def act_with(self, kind: str, action: Action) -> None:
+        """Let `action` carry out the faults of a kind that act at once."""
+        self._actions[kind] = action
+
+    def throttled(self, service: str, action: str) -> bool:
+        """Whether this call is to be throttled."""
+
+        def hits(fault: _Fault) -> bool:
+            spec = fault.spec
+            named = spec["service"] == service and spec["action"] in {"*", action}
+            return named and fault.random.random() < spec.get("rate", 1.0)
+
+        return self._take("throttle", hits) is not None
+
+    def start_delay(self) -> float:
+        """The seconds by which the ECS task that asks starts late."""
+        fault = self._take("delay-start", lambda _: True)
+        return float(fault.spec["seconds"]) if fault else 0.0
+
+    def hidden(self, task: str) -> bool:
+        """Whether DescribeTasks does not know this ECS task."""
+        return self._take("hide-task", lambda fault: fault.spec["task"] == task) is not None
+
+    def _take(self, kind: str, hits: Callable[[_Fault], bool]) -> _Fault | None:
+        if not self._active:
+            return None
+        with self._lock:
+            for fault in self._active:
+                if fault.spec["kind"] == kind and hits(fault):
+                    if fault.left is not None:
+                        fault.left -= 1
+                        if fault.left == 0:
+                            self._active.remove(fault)
+                    return fault
+        return None
+
+    def _respond(self, request: Request, rest: str) -> Response:
+        if request.method == "POST":
+            return self._add(request)
+        if request.method == "DELETE":
+            return self._remove(rest)
+        with self._lock:
+            return json_response({"faults": [_describe(fault) for fault in self._active]})
+
+    def _add(self, request: Request) -> Response:
+        try:
+            spec = _checked(json.loads(request.get_data()))
+        except ValueError as error:
+            return json_response({"error": f"not a fault: {error}"}, 400)
+        if action := self._actions.get(spec["kind"]):
+            try:
+                action(next(value for name, value in spec.items() if name != "kind"))
+            except LookupError as error:
+                return json_response({"error": str(error)}, 404)
+            return json_response({"done": spec})
+        with self._lock:
+            seeded = random.Random(spec.get("seed"))  # noqa: S311 - chance, not secrecy
+            fault = _Fault(next(self._ids), spec, spec.get("times"), seeded)
+            self._active.append(fault)
+        return json_response(_describe(fault), 201)
+
+    def _remove(self, rest: str) -> Response:
+        with self._lock:
+            gone = [fault for fault in self._active if rest in {"", str(fault.id)}]
+            self._active = [fault for fault in self._active if fault not in gone]
+        if rest and not gone:
+            return json_response({"error": f"no fault {rest}"}, 404)
+        return json_response({"removed": [fault.id for fault in gone]})
+
+
+def _describe(fault: _Fault) -> dict[str, Any]:
+    return {"id": fault.id, **fault.spec} | ({} if fault.left is None else {"left": fault.left})
+
+
+def _checked(spec: Any) -> dict[str, Any]:
+    if not isinstance(spec, dict) or spec.get("kind") not in _FIELDS:
+        raise ValueError(f"`kind` must be one of {', '.join(_FIELDS)}")
+    kind = spec["kind"]
+    fields = _FIELDS[kind]
+    if unknown := spec.keys() - fields.keys() - {"kind"}:
+        raise ValueError(f"{kind} has no field {', '.join(sorted(unknown))}; it has {', '.join(fields)}")
+    if missing := _REQUIRED[kind] - spec.keys():
+        raise ValueError(f"{kind} needs {', '.join(sorted(missing))}")
+    for name, value in spec.items():
+        wanted = fields.get(name, str)
+        if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
+            raise ValueError(f"`{name}` must be {wanted.__name__}, not {value!r}")
+        if isinstance(value, int | float) and name != "seed" and value <= 0:
+            raise ValueError(f"`{name}` must be above 0, not {value!r}")
+    return spec

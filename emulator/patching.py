@@ -1,0 +1,43 @@
+"""How the emulator's services take the place of moto's.
+
+moto's server finds a service's requests handler through `urls.url_paths` and its state through a `BackendDict`, both of
+which are read when the first request comes. Subclasses are put there before that; nothing of moto is copied.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from moto.core.base_backend import BackendDict
+
+
+def serve_with(service: str, response: type[Any], replaces: type[Any]) -> None:
+    """Let `response` answer wherever the moto class that it extends does."""
+    urls = importlib.import_module(f"moto.{service}.urls")
+    for path, handler in urls.url_paths.items():
+        if getattr(handler, "__self__", None) is replaces:
+            urls.url_paths[path] = getattr(response, handler.__name__)
+
+
+def keep_with(backends: BackendDict[Any], backend: type[Any]) -> None:
+    """Let `backend` hold the state of every account and region.
+
+    Raises:
+        RuntimeError: there is state already, which the new class would not see
+    """
+    if any(regions for regions in backends.values()):
+        raise RuntimeError(f"{backend.__name__} comes too late: moto has state of {backends.service_name} already")
+    for regions in backends.values():
+        regions.backend = backend
+    backends.backend = backend
+
+
+class OwnUrls:
+    """Mixed into a backend outside moto's package: moto looks for its addresses beside its module."""
+
+    moto_service: str
+
+    @property
+    def _url_module(self) -> Any:
+        return importlib.import_module(f"moto.{self.moto_service}.urls")

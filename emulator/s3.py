@@ -1,0 +1,84 @@
+"""S3 as moto has it, with bucket policies that mean what they say.
+
+Conditional writes (If-Match, If-None-Match) are moto's own; what makes them atomic is the lock under which every S3
+request runs (`emulator.locks`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import has_request_context, request
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+
+from emulator.context import Context
+from emulator.policies import Call, Verdict, evaluate, like
+
+_RESULTS = {
+    Verdict.NEUTRAL: PermissionResult.NEUTRAL,
+    Verdict.ALLOWED: PermissionResult.PERMITTED,
+    Verdict.DENIED: PermissionResult.DENIED,
+}
+_LOGGING = "logging.s3.amazonaws.com"
+
+
+def _get_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+    # AWS applies a Deny only if its conditions are met; moto denies when they are not, so that a policy that allows TLS
+    # only blocks everything.
+    if bucket.policy is None:
+        return PermissionResult.NEUTRAL
+    call = Call(bucket.account_id, action, resource, _condition_keys(bucket.account_id))
+    return _RESULTS[evaluate(bucket.policy.decode(), call)]
+
+
+def _condition_keys(account: str) -> dict[str, str]:
+    # Loopback cannot be listened to, which is what TLS is for.
+    keys = {
+        "aws:securetransport": "true",
+        "s3:tlsversion": "1.3",
+        "aws:principalaccount": account,
+        "aws:principalisawsservice": "false",
+    }
+    if has_request_context():
+        headers = request.headers.items()
+        keys |= {f"s3:{name.lower()}": value for name, value in headers if name.lower().startswith("x-amz-")}
+    return keys
+
+
+def _may_log(target: FakeBucket, prefix: str | None) -> bool:
+    """Whether S3's log delivery may write to a bucket; moto fails on `Principal: "*"` and compares texts."""
+    if not target.policy:
+        return False
+    written = f"arn:{target.partition}:s3:::{target.name}/{prefix or ''}log"
+    statements = json.loads(target.policy.decode())["Statement"]
+    return any(
+        _allows_logging(statement, written)
+        for statement in (statements if isinstance(statements, list) else [statements])
+    )
+
+
+def _allows_logging(statement: dict[str, Any], written: str) -> bool:
+    def listed(value: Any) -> list[str]:
+        return value if isinstance(value, list) else [value]
+
+    principal = statement.get("Principal")
+    return (
+        statement["Effect"] == "Allow"
+        and isinstance(principal, dict)
+        and _LOGGING in listed(principal.get("Service", []))
+        and any(like(action, "s3:PutObject", ignore_case=True) for action in listed(statement.get("Action", [])))
+        and any(like(resource, written) for resource in listed(statement.get("Resource", [])))
+    )
+
+
+def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
+    """Mend moto's buckets."""
+    # Patched and not subclassed: moto makes buckets in several places and names the class in each.
+    FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
+    FakeBucket._log_permissions_enabled_policy = staticmethod(_may_log)  # type: ignore[method-assign,assignment] # noqa: SLF001
+
+
+def shutdown() -> None:
+    """Nothing runs."""

@@ -1,0 +1,37 @@
+"""What an instance's user data tells its ECS agent."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+_CLUSTER = (
+    re.compile(r"Initialize-ECSAgent\b[^\n]*?-Cluster\s+['\"]?([\w-]+)"),  # Windows
+    re.compile(r"\bECS_CLUSTER=['\"]?([\w-]+)"),  # Linux, /etc/ecs/ecs.config
+)
+_TASK_ENI = re.compile(r"-EnableTaskENI\b|\bECS_ENABLE_TASK_ENI=['\"]?true")
+_RESERVED = re.compile(r"ECS_RESERVED_MEMORY['\"]?\s*[,=]\s*['\"]?(\d+)")
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """How the ECS agent of an instance is started.
+
+    Attributes:
+        cluster: the cluster that it joins; None when it starts no agent
+        task_eni: whether ECS tasks may have network interfaces of their own
+        reserved_memory: MiB that no ECS task gets
+    """
+
+    cluster: str | None
+    task_eni: bool
+    reserved_memory: int
+
+
+def parse(user_data: str | None) -> AgentSettings:
+    """Read user data as EC2 keeps it, in base64."""
+    script = base64.b64decode(user_data or "").decode(errors="replace")
+    cluster = next((match[1] for pattern in _CLUSTER if (match := pattern.search(script))), None)
+    reserved = _RESERVED.search(script)
+    return AgentSettings(cluster, bool(_TASK_ENI.search(script)), int(reserved[1]) if reserved else 0)
