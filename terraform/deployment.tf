@@ -10,6 +10,8 @@ locals {
     dags_bucket = module.storage.buckets.dags.name
     dags_prefix = "dags"
     data_bucket = module.storage.buckets.data.name
+    # Roles may read and write below these and nowhere else.
+    data_prefixes = var.data_prefixes
     # Names and not outputs: deployment.json must not wait half an hour for MWAA.
     airflow = { environment = local.name, version = var.airflow.version }
     cluster = {

@@ -52,10 +52,13 @@ class Workload:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
+    """What one environment holds; roles may read and write below `data_prefixes` of the data bucket only."""
+
     environment: str
     region: str
     account_id: str
     data_bucket: str
+    data_prefixes: Sequence[str]
     cluster: Cluster
     workloads: Mapping[str, Workload]
 

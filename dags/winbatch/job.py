@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from winbatch import capacity
 from winbatch.deployment import Deployment
-from winbatch.errors import ClusterError
+from winbatch.errors import ClusterError, SpecError
 from winbatch.spec import Spec, StageSpec
 from winbatch.stage import SCHEMA, Stage, load_object
 
@@ -89,6 +89,7 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
     Raises:
         ClusterError: it asks for more than the cluster can give.
         DeploymentError: the workload is not deployed.
+        SpecError: a prefix lies where the roles may not write.
     """
     workload = deployment.workload(spec.workload)
     if params["max_instances"] > deployment.cluster.max_instances:
@@ -102,8 +103,7 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
     for stage in spec.stages:
         items = stage.items if isinstance(stage.items, int) else int(params[stage.items])
         base = stage_prefix(spec.dag, job, stage.name)
-        root = str(params[stage.prefix]).strip("/") if stage.prefix else "results"
-        # The last stage's files are what people look for: they lie at the job's own prefix.
+        root = _allowed(str(params[stage.prefix]).strip("/") if stage.prefix else PREFIX + "results", deployment)
         results = f"{root}/{job}/{stage.name}/"
         stages[stage.name] = Stage(
             dag=spec.dag,
@@ -114,12 +114,23 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
             manifest=base + "manifest.jsonl",
             claims=base + "claims/",
             results=results,
+            # The last stage's files are what people look for: they lie at the job's own prefix.
             outputs=f"{root}/{job}/" if stage is spec.stages[-1] else results + "files/",
             items=items,
             shard_items=min(items, params["shard_items"] or capacity.shard_items(items, slots)),
             inputs={name: stage_prefix(spec.dag, job, name) + "stage.json" for name in stage.inputs},
         )
     return Job(dag=spec.dag, job=job, params=dict(params), stages=tuple(stages.values()))
+
+
+def _allowed(prefix: str, deployment: Deployment) -> str:
+    """The prefix, if the environment's roles may write below it."""
+    if not any(f"{prefix}/".startswith(f"{allowed}/") for allowed in deployment.data_prefixes):
+        raise SpecError(
+            f"prefix {prefix!r} is not below one of {deployment.environment}'s data_prefixes"
+            f" ({', '.join(deployment.data_prefixes)}), and the roles may write nowhere else"
+        )
+    return prefix
 
 
 def items(stage: StageSpec, params: Mapping[str, Any], count: int) -> Iterator[dict[str, Any]]:

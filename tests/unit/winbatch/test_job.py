@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from winbatch import capacity, job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.engine import client_token, started_by
-from winbatch.errors import ClusterError, DeploymentError, JobError
+from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError
 from winbatch.ledger import Wave
 from winbatch.stage import ClaimMark, Stage
 
@@ -22,6 +22,7 @@ DEPLOYMENT = Deployment(
     region="eu-central-1",
     account_id="123456789012",
     data_bucket="data",
+    data_prefixes=("jobs", "sim"),
     cluster=Cluster(
         name="c",
         capacity_provider="cp",
@@ -102,6 +103,12 @@ def test_a_job_reads_what_it_wrote():
 def test_more_instances_than_the_cluster_has_are_refused():
     with pytest.raises(ClusterError, match="max_instances is 9, but test's cluster has 8 at most"):
         planned(max_instances=9)
+
+
+@pytest.mark.parametrize("prefix", ["simulation", "other/sim", "s"])
+def test_a_prefix_that_the_roles_may_not_write_is_refused(prefix):
+    with pytest.raises(SpecError, match=r"not below one of test's data_prefixes \(jobs, sim\)"):
+        planned(results_prefix=prefix)
 
 
 def test_a_workload_that_is_not_deployed_is_named():
