@@ -126,8 +126,7 @@ class Airflow:
             self._database_version, kept = self._before
             shutil.rmtree(self._database.folder)
             self._database.copy(kept)
-            shutil.rmtree(kept)
-            self._before = None
+            self._forget_before()
 
     def _start(self, launch: Launch, sync: Callable[[], object]) -> None:
         began = time.monotonic()
@@ -144,6 +143,7 @@ class Airflow:
         self._migrate(installation, env)
         self._components.start(airflow_components(installation.airflow, env))
         self._wait_until_healthy()
+        self._forget_before()
         self._report(f"healthy after {time.monotonic() - began:.1f} s at {self.url}")
 
     def _unpack_plugins(self, plugins: bytes | None) -> None:
@@ -167,6 +167,11 @@ class Airflow:
             self._before = (self._database_version, kept)
         self._components.start((database_component(self._database),))
         self._database.wait(self._runner)
+
+    def _forget_before(self) -> None:
+        if self._before is not None:
+            shutil.rmtree(self._before[1])
+            self._before = None
 
     def _migrate(self, installation: Installation, env: Mapping[str, str]) -> None:
         if self._database_version != installation.version:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -35,8 +35,8 @@ class Runner:
             CancelledError: it was told to stop
             LaunchError: it failed; the text holds its last lines
         """
-        with tempfile.TemporaryDirectory(prefix="emulator-mwaa-") as folder:
-            log = Path(folder, "log")
+        log = cwd / f".{secrets.token_hex(8)}.log"
+        try:
             child = self.processes.start(argv, env=env, cwd=cwd, log=log)
             code: int | None = None
             waited = 0.0
@@ -50,10 +50,12 @@ class Runner:
             else:
                 child.reap()
             output = log.read_text(errors="replace").strip()
+        finally:
+            log.unlink(missing_ok=True)
         if self.cancelled.is_set():
             raise CancelledError
         if code == 0:
             return output
         reason = f"did not end within {timeout:.0f} s" if code is None else f"ended with exit code {code}"
         last = "\n".join(output.splitlines()[-_LINES:])
-        raise LaunchError(f"{what}: {argv[0]} {reason}: {last}")
+        raise LaunchError(f"{what}: {Path(argv[0]).name} {reason}: {last}")

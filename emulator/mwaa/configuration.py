@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOGIN = "admin"
+# A secrets backend is not asked for the connection that is there already.
+_LOOKUP = '{"connections_lookup_pattern": "^(?!aws_default$).*$"}'
 
 # MWAA lets neither a startup script nor an option change these.
 _PROTECTED = frozenset(
@@ -51,10 +53,12 @@ def opinions() -> dict[str, str]:
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
-        "AIRFLOW__SECRETS__BACKEND_KWARGS": '{"connections_lookup_pattern": "^(?!aws_default$).*$"}',
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": _LOOKUP,
+        "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": _LOOKUP,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # Files of the DAG folder are listed this often; a file that changed is parsed at once, others more seldom.
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     }
 

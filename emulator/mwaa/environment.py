@@ -19,6 +19,7 @@ from emulator.mwaa import rules
 from emulator.mwaa.airflow import Airflow, Launch
 from emulator.mwaa.bucket import Bucket
 from emulator.mwaa.commands import Runner
+from emulator.mwaa.configuration import LOGIN
 from emulator.mwaa.errors import CancelledError, LaunchError
 from emulator.mwaa.rest import Client
 from emulator.mwaa.rules import Settings
@@ -133,7 +134,7 @@ class Environment:
             "name": self.identity.name,
             "status": self.status,
             "url": self._airflow.url,
-            "username": "admin",
+            "username": LOGIN,
             "password_file": str(self._airflow.login),
             "logs": str(self._folder / "logs"),
             "processes": self._airflow.pids(),

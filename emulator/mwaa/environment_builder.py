@@ -70,8 +70,8 @@ def main(options: argparse.Namespace) -> None:
     processes = Supervisor()
     try:
         install(options.version, options.cache.resolve(), Runner(processes, cancelled), _print)
-    except LaunchError as error:
-        raise EmulatorError(str(error)) from error
+    except (LaunchError, OSError) as error:
+        raise EmulatorError(f"Airflow {options.version} cannot be installed: {error}") from error
     finally:
         processes.stop_all()
 
