@@ -81,16 +81,22 @@ class Settings:
 
     @property
     def airflow_version(self) -> str:
-        """The Airflow version that the environment asks for; else the root's default."""
-        asked = assignment(self.var_file.read_text(encoding="utf-8"), "airflow_version")
-        if asked is not None:
-            return asked
-        text = (self.terraform_root / "variables.tf").read_text(encoding="utf-8")
-        block = re.search(r'^variable "airflow_version" \{$(.*?)^\}$', text, re.MULTILINE | re.DOTALL)
-        default = assignment(block[1], "default") if block else None
-        if default is None:
-            raise SettingsError(f"{self.var_file.name}: no airflow_version; set one, such as 3.0.6")
-        return default
+        """The Airflow version that the environment asks for.
+
+        Raises:
+            SettingsError: it asks for none.
+        """
+        text = self.var_file.read_text(encoding="utf-8")
+        block = re.search(r"^airflow\s*=\s*\{$(.*?)^\}$", text, re.MULTILINE | re.DOTALL)
+        version = assignment(block[1], "version") if block else None
+        if version is None:
+            raise SettingsError(f"{self.var_file.name}: no version in airflow; set one, such as 3.0.6")
+        return version
+
+    @property
+    def workloads(self) -> list[str]:
+        """The workloads that have an image of ours, sorted: the folders of `images/`."""
+        return sorted(folder.name for folder in (self.root / "images").iterdir() if (folder / folder.name).is_dir())
 
     def backend(self, name: str) -> str:
         """A value of the environment's backend file.

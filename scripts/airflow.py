@@ -1,0 +1,159 @@
+"""Airflow's REST API through MWAA's InvokeRestApi, so that the AWS credentials are the login everywhere."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.errors import AirflowError
+
+NOT_FOUND = 404
+CONFLICT = 409
+
+
+class Airflow:
+    """One MWAA environment's Airflow.
+
+    Args:
+        client: boto3's `mwaa` client.
+        environment: the MWAA environment's name.
+    """
+
+    def __init__(self, client: Any, environment: str) -> None:
+        self._client = client
+        self.environment = environment
+
+    def call(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Call Airflow's API.
+
+        Args:
+            method: the HTTP method.
+            path: below the API's version, such as `/dags`; MWAA allows 64 characters.
+            body: a JSON object.
+            query: parameters.
+
+        Raises:
+            AirflowError: with Airflow's HTTP status and its own words.
+        """
+        request: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
+        if body is not None:
+            request["Body"] = dict(body)
+        if query is not None:
+            request["QueryParameters"] = dict(query)
+        try:
+            answer = self._client.invoke_rest_api(**request)
+        except ClientError as error:
+            answered: Mapping[str, Any] = {**error.response}
+            status = answered.get("RestApiStatusCode")
+            if status is None:
+                raise
+            words = answered.get("RestApiResponse") or {}
+            detail = words.get("detail", words) if isinstance(words, Mapping) else words
+            raise AirflowError(f"Airflow answered {method} {path} with {status}: {detail}", status) from error
+        response = answer.get("RestApiResponse")
+        return dict(response) if isinstance(response, Mapping) else {}
+
+    def dag(self, dag: str) -> dict[str, Any] | None:
+        """What Airflow knows of a DAG; None when it does not know it."""
+        try:
+            return self.call("GET", f"/dags/{dag}")
+        except AirflowError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def import_errors(self) -> list[str]:
+        """Why DAG files do not import: `file: last line of the traceback`."""
+        errors = self.call("GET", "/importErrors").get("import_errors", [])
+        return [f"{error.get('filename')}: {_last_line(error.get('stack_trace', ''))}" for error in errors]
+
+    def trigger(self, dag: str, run_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a DAG run.
+
+        Raises:
+            AirflowError: status 404 for an unknown DAG, 409 for a run id that is taken.
+        """
+        body = {"dag_run_id": run_id, "conf": dict(params), "logical_date": None}
+        return self.call("POST", f"/dags/{dag}/dagRuns", body=body)
+
+    def unpause(self, dag: str) -> None:
+        self.call("PATCH", f"/dags/{dag}", body={"is_paused": False}, query={"update_mask": "is_paused"})
+
+    def run(self, dag: str, run_id: str) -> dict[str, Any] | None:
+        """A DAG run; None when there is none of that id."""
+        try:
+            return self.call("GET", f"/dags/{dag}/dagRuns/{run_id}")
+        except AirflowError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def runs(self, dag: str, *, limit: int = 10) -> list[dict[str, Any]]:
+        """The last DAG runs, newest first."""
+        answer = self.call("GET", f"/dags/{dag}/dagRuns", query={"limit": limit, "order_by": "-run_after"})
+        return list(answer.get("dag_runs", []))
+
+    def failed_tasks(self, dag: str, run_id: str) -> list[str]:
+        """The Airflow tasks of a run that failed."""
+        answer = self.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")
+        instances = answer.get("task_instances", [])
+        return [instance["task_id"] for instance in instances if instance.get("state") == "failed"]
+
+
+def wait_for_dags(
+    airflow: Airflow,
+    dags: Sequence[str],
+    *,
+    released_at: float | None,
+    progress: Callable[[str], None],
+    timeout: float = 300,
+    settle: float = 0.0,
+) -> None:
+    """Wait until Airflow serves the DAGs as they were released, without import errors.
+
+    Args:
+        airflow: where.
+        dags: ids.
+        released_at: when the last file was uploaded, s since the epoch; None: nothing was, what is there will do.
+        progress: told what is waited for.
+        timeout: s.
+        settle: how long the files may take from S3 to Airflow, s; only what was parsed after that counts.
+
+    Raises:
+        AirflowError: it did not happen, and why.
+    """
+    began = time.monotonic()
+    missing: list[str] = []
+    while time.monotonic() - began < timeout:
+        missing = [dag for dag in dags if not _serves(airflow, dag, released_at, settle)]
+        errors = airflow.import_errors() if not missing or time.monotonic() - began > settle else []
+        # Right after a release Airflow may still have the errors of the files before.
+        if errors and (not missing or time.monotonic() - began > settle + 60):
+            raise AirflowError(f"Airflow cannot import {errors[0]}; mend it and call: invoke dags-release")
+        if not missing:
+            return
+        progress(f"{time.monotonic() - began:.0f} s, for {', '.join(missing)}")
+        time.sleep(1.0)
+    raise AirflowError(
+        f"Airflow did not serve {', '.join(missing)} within {timeout:.0f} s: look at its page (invoke status), and call"
+        " again"
+    )
+
+
+def _serves(airflow: Airflow, dag: str, released_at: float | None, settle: float) -> bool:
+    known = airflow.dag(dag)
+    if known is None or known.get("is_stale"):
+        return False
+    if released_at is None:
+        return True
+    parsed = known.get("last_parsed_time")
+    return bool(parsed) and datetime.fromisoformat(str(parsed)).timestamp() >= released_at + settle
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no traceback"

@@ -1,0 +1,164 @@
+"""Everything that must hold (`make test`), in the order in which it is cheap to find out."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import browser, providers, setup, toolchain
+from scripts.console import Step, Steps, console
+from scripts.errors import CheckFailed, SettingsError
+from scripts.settings import Settings
+from scripts.terraform import Terraform
+from scripts.workspace import terraform_environ
+
+# What ruff and the import checks look at.
+PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the checks share."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+
+    @property
+    def caches(self) -> Path:
+        return self.settings.cache / "checks"
+
+    def command(self, *arguments: str) -> list[str]:
+        """A tool of `.venv`."""
+        return [str(Path(sys.executable).parent / arguments[0]), *arguments[1:]]
+
+
+def run(settings: Settings, only: str = "") -> None:
+    """Run all checks, or one part of them.
+
+    Raises:
+        SettingsError: there is no such part.
+        CheckFailed: something was found; its output says what.
+    """
+    if only and only not in PARTS:
+        raise SettingsError(f"--only {only}: there are {', '.join(PARTS)}")
+    context = Context(settings, environment(settings))
+    context.caches.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    for name in [only] if only else PARTS:
+        PARTS[name](context)
+    console.print(f"Everything holds, after {time.monotonic() - began:.0f} s.")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The process environment of all checks: our tools on the search path, caches in the cache folder, no AWS."""
+    result = {name: value for name, value in setup.tool_environment(settings).items() if not name.startswith("AWS_")}
+    found = browser.find(settings)
+    caches = settings.cache / "checks"
+    return result | {
+        "TF_CLI_CONFIG_FILE": str(providers.config_file(settings)),
+        "CHECKPOINT_DISABLE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(caches / "hypothesis"),
+        "RUFF_CACHE_DIR": str(caches / "ruff"),
+        "WINBATCH_CACHE": str(settings.cache),
+        "WINBATCH_CHECKOV": str(setup.checkov_folder(settings) / "bin" / "checkov"),
+        **({"WINBATCH_BROWSER": str(found)} if found else {}),
+    }
+
+
+def format_all(settings: Settings) -> None:
+    """Format Python and Terraform."""
+    context = Context(settings, environment(settings))
+    with Steps().step("Format") as step:
+        _tool(context, step, context.command("ruff", "format", *PYTHON_FOLDERS))
+        _tool(context, step, context.command("ruff", "check", "--fix", *PYTHON_FOLDERS))
+        _tool(context, step, [str(toolchain.find_terraform(settings)), "fmt", "-recursive", "terraform"])
+
+
+def _lint(context: Context) -> None:
+    with Steps().step("Lint: ruff") as step:
+        _tool(context, step, context.command("ruff", "check", *PYTHON_FOLDERS))
+    with Steps().step("Format: ruff") as step:
+        _tool(context, step, context.command("ruff", "format", "--check", *PYTHON_FOLDERS))
+
+
+def _types(context: Context) -> None:
+    with Steps().step("Types: mypy") as step:
+        _tool(context, step, context.command("mypy", "--cache-dir", str(context.caches / "mypy")))
+
+
+def _imports(context: Context) -> None:
+    with Steps().step("Import directions: import-linter") as step:
+        _tool(context, step, context.command("lint-imports", "--cache-dir", str(context.caches / "imports")))
+
+
+def _terraform(context: Context) -> None:
+    settings = context.settings
+    terraform = Terraform(
+        toolchain.find_terraform(settings),
+        settings.terraform_root,
+        terraform_environ(
+            context.environ,
+            config=providers.config_file(settings),
+            data=context.caches / "terraform",
+            region=settings.region,
+            # Nothing answers here: a check that needed AWS would fail.
+            endpoint_url="http://127.0.0.1:9",
+        ),
+    )
+    with Steps().step("Terraform: format, validate"):
+        unformatted = terraform.fmt_check()
+        if unformatted:
+            raise CheckFailed(f"not formatted: {', '.join(unformatted.split())}; make format")
+        terraform.init(None)
+        terraform.validate()
+    with Steps().step("Terraform: native tests") as step:
+        step.detail = terraform.test("tests").strip().splitlines()[-1]
+
+
+def _policies(context: Context) -> None:
+    with Steps().step("Policies: checkov") as step:
+        command = [context.environ["WINBATCH_CHECKOV"], "--directory", ".", "--config-file", ".checkov.yaml"]
+        _tool(context, step, command, cwd=context.settings.terraform_root)
+
+
+def _tests(context: Context) -> None:
+    pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={context.caches / 'pytest'}"]
+    for title, arguments in (
+        ("fast tests", ["-m", "not slow", "-n", "2", "--dist", "worksteal"]),
+        ("slow tests", ["-m", "slow"]),
+    ):
+        console.rule(title)
+        done = subprocess.run([*pytest, *arguments], cwd=context.settings.root, env=dict(context.environ), check=False)
+        if done.returncode != 0:
+            raise CheckFailed(f"{title} failed; their output above says which")
+
+
+def _tool(context: Context, step: Step, command: Sequence[str], *, cwd: Path | None = None) -> None:
+    """Run a tool quietly; what it says is shown when it finds something."""
+    done = subprocess.run(
+        command,
+        cwd=cwd or context.settings.root,
+        env=dict(context.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode != 0:
+        console.print(done.stdout, markup=False, soft_wrap=True)
+        raise CheckFailed(f"{step.title} found something: {Path(command[0]).name} {' '.join(command[1:3])}")
+    step.detail = lines[-1].strip() if lines else ""
+
+
+PARTS: Mapping[str, Callable[[Context], None]] = {
+    "lint": _lint,
+    "types": _types,
+    "imports": _imports,
+    "terraform": _terraform,
+    "policies": _policies,
+    "tests": _tests,
+}

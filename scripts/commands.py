@@ -1,0 +1,373 @@
+"""The verbs, as invoke tasks: options in, one call, its outcome shown; errors become one line in one place."""
+
+import functools
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task, task
+
+from scripts import checks, demo, errors, images, jobs, lifecycle, render, setup, status
+from scripts.console import Steps, console, emit
+from scripts.errors import JobFailed
+from scripts.settings import Settings
+from scripts.workspace import Workspace
+from winbatch import spec
+
+INTERRUPTED = 130
+ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
+JSON = "one JSON object on standard output, for a program"
+
+
+def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
+    """An invoke task whose errors are one line on standard error and an exit code."""
+
+    def decorate(body: Callable[..., None]) -> Task[Any]:
+        @functools.wraps(body)
+        def run(context: Context, *args: Any, **kwargs: Any) -> None:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, _interrupt)
+            try:
+                body(context, *args, **kwargs)
+            except Exit:
+                raise
+            except BaseException as error:
+                environment = kwargs.get("env") or os.environ.get("WINBATCH_ENV") or "local"
+                if os.environ.get("WINBATCH_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
+                    traceback.print_exc()
+                text = errors.line(error, environment=environment)
+                if text is None:
+                    text = f"a defect: {type(error).__name__}: {error} (WINBATCH_DEBUG=1 shows where)"
+                code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+                raise Exit(f"error: {text}", code) from error
+
+        return task(run, **options)
+
+    return decorate
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@command(name="setup", help={"env": ENV, "tests": "also what only make test needs: checkov, a browser"})
+def setup_(_: Context, env: str = "", tests: bool = False) -> None:
+    """Fetch what is missing: Terraform, its aws provider, Airflow, the workloads' interpreters.
+
+    Example: invoke setup --tests
+    """
+    setup.run(Settings.load(env), tests=tests)
+
+
+@command(help={"env": ENV, "json": JSON, "yes": "do not ask before changing a real environment"})
+def up(_: Context, env: str = "", json: bool = False, yes: bool = False) -> None:
+    """Bring an environment to what the checkout says: platform, images, DAGs. Call it again to continue.
+
+    Examples: invoke up; invoke up --env dev
+    """
+    done = lifecycle.up(Settings.load(env), confirm=not yes)
+    login = status.airflow_login(done.workspace, done.outputs)
+    if json:
+        emit(
+            {
+                "environment": done.workspace.settings.environment,
+                "endpoint_url": done.workspace.endpoint_url,
+                "airflow_url": login["url"],
+                "changes": done.changes,
+                "released": done.released,
+                "seconds": dict(done.seconds),
+            }
+        )
+    console.print(f"Airflow: {_airflow_words(login)}", markup=False, soft_wrap=True)
+
+
+@command(help={"env": ENV, "json": JSON})
+def plan(_: Context, env: str = "", json: bool = False) -> None:
+    """Show what `up` would change, by module. The exit code is 0 with and without changes.
+
+    Examples: invoke plan; invoke plan --env dev --json
+    """
+    summary = lifecycle.plan(Settings.load(env))
+    if json:
+        emit(summary.as_json())
+    else:
+        console.print(render.plan(summary))
+
+
+@command(help={"env": ENV, "yes": "do not ask before destroying a real environment"})
+def down(_: Context, env: str = "", yes: bool = False) -> None:
+    """Take an environment down: stop its jobs, destroy what it has. Works after any fault, and twice.
+
+    Examples: invoke down; invoke down --env dev
+    """
+    lifecycle.down(Settings.load(env), confirm=not yes)
+
+
+@command(
+    name="status",
+    help={"env": ENV, "json": JSON, "run-id": "show this job only", "dag": "the job's DAG; default: ber"},
+)
+def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag: str = "ber") -> None:
+    """Show an environment: addresses, Airflow's login, the cluster, the last jobs; or one job.
+
+    Examples: invoke status; invoke status --json; invoke status --run-id ber-20261122-190000
+    """
+    settings = Settings.load(env)
+    if run_id:
+        workspace = Workspace(settings)
+        snapshot = jobs.look(workspace, workspace.outputs(), dag, run_id)
+        if json:
+            emit(status.job(dag, snapshot))
+        else:
+            console.print(f"{run_id}: {snapshot.state}, {render.job_line(snapshot)}", markup=False, soft_wrap=True)
+            _show_problems(snapshot)
+        return
+    found = status.read(settings)
+    if json:
+        emit(found)
+    elif found["state"] == "down":
+        console.print(f"Environment {settings.environment} is down: invoke up")
+    else:
+        _show_status(found)
+
+
+@command(
+    iterable=["param"],
+    help={
+        "env": ENV,
+        "json": "end with one JSON object on standard output",
+        "dag": "which job specification of dags/jobs; default: ber",
+        "param": "key=value, as often as needed; --params lists the keys",
+        "params": "list the parameters and their defaults",
+        "wait": "follow the job to its end (--no-wait: do not)",
+        "follow": "follow a run that was started before, by its id",
+    },
+)
+def run(  # noqa: PLR0917 - invoke reads its options from here
+    _: Context,
+    env: str = "",
+    dag: str = "ber",
+    param: Sequence[str] = (),
+    params: bool = False,
+    wait: bool = True,
+    follow: str = "",
+    json: bool = False,
+) -> None:
+    """Start a job and follow it. Ctrl-C leaves it running.
+
+    Examples: invoke run; invoke run --param num_items=16 --param num_frames=200 --param ebn0_db=0,4,8;
+    invoke run --no-wait; invoke run --follow ber-20261122-190000
+    """
+    settings = Settings.load(env)
+    specification = spec.load(dag)
+    if params:
+        console.print(render.parameters(specification))
+        return
+    values = specification.validate(jobs.parse_params(param))
+    workspace = Workspace(settings)
+    outputs = workspace.outputs()
+    run_id = follow or jobs.start(workspace, outputs, dag, values)
+    console.print(f"{'Following' if follow else 'Started'} {run_id}", markup=False)
+    if not wait:
+        if json:
+            emit({"run_id": run_id, "state": "queued"})
+        else:
+            console.print(f"Follow it: invoke run --follow {run_id}", markup=False)
+        return
+    snapshot = _follow(workspace, outputs, dag, run_id)
+    if json:
+        emit(jobs.summary(outputs, snapshot))
+    if snapshot.state != "succeeded":
+        _show_problems(snapshot)
+        for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
+            console.print(f"  Airflow task {name} failed; its log is on the Airflow page", markup=False)
+        raise JobFailed(f"job {run_id} {snapshot.state} after {render.clock(snapshot.seconds)}")
+    console.print(
+        f"Job {run_id} succeeded after {render.clock(snapshot.seconds)}: {snapshot.items} items."
+        f" Its files: invoke results --run-id {run_id}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@command(
+    help={
+        "env": ENV,
+        "json": JSON,
+        "run-id": "which job; default: the last one",
+        "dag": "the job's DAG; default: ber",
+        "out": "folder for the files; default: build/results",
+    }
+)
+def results(_: Context, env: str = "", run_id: str = "", dag: str = "ber", out: str = "", json: bool = False) -> None:
+    """Fetch a job's results: results.json, results.csv, results.png.
+
+    Example: invoke results --run-id ber-20261122-190000 --out build/mine
+    """
+    settings = Settings.load(env)
+    workspace = Workspace(settings)
+    outputs = workspace.outputs()
+    name = run_id or jobs.latest(workspace.airflow(outputs), dag)
+    folder = Path(out) if out else settings.root / "build" / "results"
+    files = jobs.fetch(workspace, outputs, jobs.look(workspace, outputs, dag, name), folder)
+    if json:
+        emit({"run_id": name, "files": [str(file) for file in files]})
+        return
+    table = render.curve_of(files)
+    if table is not None:
+        console.print(table)
+    for file in files:
+        console.print(str(file), markup=False, soft_wrap=True)
+
+
+@command(name="demo")
+def demo_(_: Context) -> None:
+    """Set up, up, the main job, its results: everything, locally."""
+    demo.run(Settings.load("local"))
+
+
+@command(help={"env": ENV})
+def dags_release(_: Context, env: str = "") -> None:
+    """Release dags/ to an environment that is up, and wait until Airflow serves it.
+
+    Example: invoke dags-release
+    """
+    lifecycle.release_dags(Settings.load(env))
+
+
+@command(help={"env": ENV, "json": JSON, "workload": "a folder of images/; default: all"})
+def image_build(_: Context, env: str = "", workload: str = "", json: bool = False) -> None:
+    """Build the local images and name their digests. Windows images for AWS are not built here yet.
+
+    Example: invoke image-build --workload ber
+    """
+    settings = Settings.load(env)
+    built = {name: images.build(settings, name) for name in _workloads(settings, workload)}
+    if json:
+        emit({name: image.digest for name, image in built.items()})
+        return
+    for name, image in built.items():
+        size = len(image.layer) / 1024
+        console.print(f"{name}: {image.digest}, {size:.0f} KiB beside its interpreter", markup=False, soft_wrap=True)
+
+
+@command(help={"env": ENV, "workload": "a folder of images/; default: all"})
+def image_push(_: Context, env: str = "", workload: str = "") -> None:
+    """Push the local images; `invoke up` does it too, and lets the task definitions follow.
+
+    Example: invoke image-push --workload ber
+    """
+    settings = Settings.load(env)
+    names = _workloads(settings, workload)
+    workspace = Workspace(settings)
+    repositories = workspace.outputs().ecr_repositories
+    steps = Steps()
+    for name in names:
+        with steps.step(f"Image {name}") as step:
+            image = images.build(settings, name)
+            repository = images.repository_name(repositories[name])
+            pushed = images.push(workspace.aws.client("ecr"), repository, image)
+            step.detail = f"{image.digest} {'pushed' if pushed else 'was there'}"
+
+
+@command(
+    help={
+        "only": f"one part: {', '.join(checks.PARTS)}",
+    }
+)
+def check(_: Context, only: str = "") -> None:
+    """Everything that must hold: lint, types, imports, Terraform, policies, tests (make test).
+
+    Example: invoke check --only lint
+    """
+    checks.run(Settings.load("local"), only)
+
+
+@command(name="format")
+def format_(_: Context) -> None:
+    """Format Python and Terraform."""
+    checks.format_all(Settings.load("local"))
+
+
+@command()
+def clean(_: Context) -> None:
+    """Remove what can be made again: build/ and the cache folder. The local environment must be down."""
+    lifecycle.clean(Settings.load("local"))
+
+
+def collection() -> Collection:
+    """All verbs."""
+    return Collection(
+        check,
+        clean,
+        dags_release,
+        demo_,
+        down,
+        format_,
+        image_build,
+        image_push,
+        plan,
+        results,
+        run,
+        setup_,
+        status_,
+        up,
+    )
+
+
+def _workloads(settings: Settings, workload: str) -> list[str]:
+    if not settings.local:
+        raise errors.ImageError(
+            "only the local images are built here so far: build the Windows image elsewhere and name its digest in"
+            f" image_digests of {settings.var_file.relative_to(settings.root)}"
+        )
+    return [workload] if workload else settings.workloads
+
+
+def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.Snapshot:
+    try:
+        with render.JobProgress() as progress:
+            return jobs.follow(workspace, outputs, dag, run_id, progress)
+    except KeyboardInterrupt:
+        env = "" if workspace.settings.local else f" --env {workspace.settings.environment}"
+        named = "" if dag == "ber" else f" --dag {dag}"
+        raise Exit(f"The job goes on. Follow it again: invoke run --follow {run_id}{named}{env}", INTERRUPTED) from None
+
+
+def _show_problems(snapshot: jobs.Snapshot) -> None:
+    for line in snapshot.problems:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    cluster = found["cluster"]
+    console.print(f"Environment {found['environment']} is up in {found['region']}")
+    if found["endpoint_url"]:
+        console.print(f"AWS: {found['endpoint_url']} (the emulator)", markup=False)
+    console.print(f"Airflow {found['airflow']['version']}: {_airflow_words(found['airflow'])}", markup=False)
+    console.print(
+        f"Cluster {cluster['name']}: {cluster['instances_registered']} of {cluster['instances_desired']} instances,"
+        f" {cluster['tasks_running']} ECS tasks running, {cluster['tasks_pending']} pending",
+        markup=False,
+    )
+    for entry in found["runs"]:
+        console.print(
+            f"  {entry['run_id']}  {entry['state']}  {entry['items']} items, {entry['failed_items']} failed,"
+            f" {render.clock(entry['seconds'])}",
+            markup=False,
+        )
+    sys.stderr.flush()
+
+
+def _airflow_words(login: dict[str, Any]) -> str:
+    if "password" in login:
+        return f"{login['url']} (user {login['username']}, password {login['password']})"
+    return str(login["url"])

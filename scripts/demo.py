@@ -1,0 +1,53 @@
+"""`make demo`: from nothing to the curve, on one machine."""
+
+from scripts import jobs, lifecycle, render, setup, status
+from scripts.console import console
+from scripts.errors import JobFailed
+from scripts.settings import Settings
+from winbatch import spec
+
+DAG = "ber"
+
+
+def run(settings: Settings) -> None:
+    """Set up, up, the seed's job with its own parameters, its results, the closing page.
+
+    Raises:
+        OperatorError: with what is wrong; calling again continues.
+        JobFailed: the job failed.
+    """
+    console.rule("Set-up")
+    setup.run(settings)
+    console.rule("Platform")
+    up = lifecycle.up(settings)
+    console.rule("Job")
+    values = spec.load(DAG).validate({})
+    run_id = jobs.start(up.workspace, up.outputs, DAG, values)
+    console.print(f"Started {run_id}", markup=False)
+    with render.JobProgress() as progress:
+        snapshot = jobs.follow(up.workspace, up.outputs, DAG, run_id, progress)
+    if snapshot.state != "succeeded":
+        for line in snapshot.problems:
+            console.print(line, markup=False, soft_wrap=True)
+        raise JobFailed(f"job {run_id} {snapshot.state}; the environment is still up: invoke status, invoke down")
+    files = jobs.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
+    _close(up, snapshot, [str(file) for file in files], files_table=render.curve_of(files))
+
+
+def _close(up: lifecycle.Up, snapshot: jobs.Snapshot, files: list[str], files_table: object) -> None:
+    """The closing page: what was found, where it lies, how to look around and how to take all down."""
+    login = status.airflow_login(up.workspace, up.outputs)
+    console.rule("Result")
+    console.print(files_table)
+    bits = sum(1 for _ in snapshot.stages)
+    console.print(
+        f"Job {snapshot.run_id}: {snapshot.items} items in {render.clock(snapshot.seconds)}, {bits} stages,"
+        f" platform applied in {up.seconds.get('Apply', 0.0):.0f} s.",
+        markup=False,
+    )
+    for file in files:
+        console.print(f"  {file}", markup=False, soft_wrap=True)
+    console.print(f"Airflow    {login['url']}  user {login['username']}  password {login['password']}", markup=False)
+    console.print(f"AWS        {up.workspace.endpoint_url} (the emulator)", markup=False)
+    console.print("Look       .venv/bin/invoke status        Again  .venv/bin/invoke run")
+    console.print("Take down  make down")

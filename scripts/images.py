@@ -1,0 +1,197 @@
+"""Local images: a workload's files as an OCI image that runs without a container engine.
+
+The image holds the workload's packages and `winbatch` below `/app`; its interpreter is the workload's environment in
+the cache folder, named by PATH. The same files give the same bytes, so an image is known by its digest. Windows images
+for AWS are built by other means and reach Terraform by their digests (`image_digests`).
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import platform
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.errors import ImageError
+from scripts.settings import Settings
+from scripts.workloads import interpreter_folder
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+# ECR takes parts of 5 MiB and more, but for the last.
+PART = 8 << 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as the bytes that a registry keeps."""
+
+    manifest: bytes
+    config: bytes
+    layer: bytes
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.manifest)
+
+    @property
+    def tag(self) -> str:
+        """A tag made of the digest, so that tags are never moved."""
+        return f"local-{self.digest.removeprefix('sha256:')[:12]}"
+
+    @property
+    def blobs(self) -> Mapping[str, bytes]:
+        return {_digest(self.config): self.config, _digest(self.layer): self.layer}
+
+
+def build(settings: Settings, workload: str) -> Image:
+    """Assemble a workload's image.
+
+    Raises:
+        ImageError: there is no such workload.
+    """
+    source = settings.root / "images" / workload
+    if workload not in settings.workloads:
+        raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
+    files = dict(_files(settings.root / "dags" / "winbatch", "app/winbatch"))
+    for package in sorted(source.iterdir()):
+        if (package / "__init__.py").is_file():
+            files.update(_files(package, f"app/{package.name}"))
+    home = interpreter_folder(settings, workload)
+    environment = {
+        "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        # matplotlib would keep its font list in the user's home.
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return assemble(files, environment)
+
+
+def assemble(files: Mapping[str, bytes], environment: Mapping[str, str]) -> Image:
+    """An image of files (path in the image to content) and an environment, the same bytes for the same input."""
+    layer = pack(files)
+    config = _json(
+        {
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {
+                "Entrypoint": ["python", "-m", "winbatch.worker"],
+                "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
+                "WorkingDir": "/app",
+            },
+            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+        }
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {"mediaType": CONFIG, "digest": _digest(config), "size": len(config)},
+            "layers": [{"mediaType": LAYER, "digest": _digest(layer), "size": len(layer)}],
+        }
+    )
+    return Image(manifest, config, layer)
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A tar of files and the folders above them: sorted, without times, owned by root."""
+    folders = {str(parent) for name in files for parent in Path(name).parents if str(parent) != "."}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in sorted(folders | set(files)):
+            entry = tarfile.TarInfo(name)
+            if name in files:
+                entry.mode = 0o644
+                entry.size = len(files[name])
+                tar.addfile(entry, io.BytesIO(files[name]))
+            else:
+                entry.type = tarfile.DIRTYPE
+                entry.mode = 0o755
+                tar.addfile(entry)
+    return buffer.getvalue()
+
+
+def push(ecr: Any, repository: str, image: Image) -> bool:
+    """Push an image by digest.
+
+    Args:
+        ecr: boto3's client.
+        repository: name without registry.
+        image: what to push.
+
+    Returns:
+        False when it was there.
+    """
+    if _is_there(ecr, repository, image.digest):
+        return False
+    for digest, blob in image.blobs.items():
+        _push_blob(ecr, repository, digest, blob)
+    # Two pushes at once: the other one was faster.
+    with _ignored("ImageAlreadyExistsException"):
+        ecr.put_image(
+            repositoryName=repository,
+            imageManifest=image.manifest.decode(),
+            imageManifestMediaType=MANIFEST,
+            imageTag=image.tag,
+            imageDigest=image.digest,
+        )
+    return True
+
+
+def repository_name(url: str) -> str:
+    """A repository's name in its registry, from its URL."""
+    return url.split("/", 1)[1]
+
+
+def _is_there(ecr: Any, repository: str, digest: str) -> bool:
+    answer = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])
+    return bool(answer["images"])
+
+
+def _push_blob(ecr: Any, repository: str, digest: str, blob: bytes) -> None:
+    answer = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=[digest])
+    if any(layer.get("layerAvailability") == "AVAILABLE" for layer in answer["layers"]):
+        return
+    upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
+    for first in range(0, len(blob), PART):
+        part = blob[first : first + PART]
+        ecr.upload_layer_part(
+            repositoryName=repository,
+            uploadId=upload,
+            partFirstByte=first,
+            partLastByte=first + len(part) - 1,
+            layerPartBlob=part,
+        )
+    with _ignored("LayerAlreadyExistsException"):
+        ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest])
+
+
+@contextlib.contextmanager
+def _ignored(code: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+
+
+def _files(folder: Path, target: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and "__pycache__" not in relative.parts and not path.name.startswith("."):
+            yield f"{target}/{relative.as_posix()}", path.read_bytes()
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

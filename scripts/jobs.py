@@ -1,0 +1,276 @@
+"""Jobs: started, looked at, followed to their end, their files fetched."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.airflow import CONFLICT, Airflow
+from scripts.errors import AirflowError, JobFailed, SettingsError
+from scripts.workspace import Outputs, Workspace
+from winbatch import deployment, driver, job, spec
+from winbatch.job import Job
+from winbatch.ledger import Ledger
+from winbatch.stage import Stage
+
+# Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
+LEDGER_SECONDS = 1.0
+RUN_SECONDS = 3.0
+ENDED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job at one moment.
+
+    Attributes:
+        run_id: the DAG run's.
+        run: Airflow's object of the DAG run.
+        stages: the job's stages in order, each with its ledger once it has begun; none before the job is planned.
+    """
+
+    run_id: str
+    run: Mapping[str, Any]
+    stages: Sequence[tuple[Stage, Ledger | None]]
+
+    @property
+    def ended(self) -> bool:
+        return self.run.get("state") in ENDED
+
+    @property
+    def state(self) -> str:
+        """`queued`, `running`, `succeeded`, `failed` or `cancelled`.
+
+        A DAG run that was marked failed can end well, for its teardown did: the stages decide.
+        """
+        states = [ledger.state if ledger else None for _, ledger in self.stages]
+        if not self.ended:
+            return "running" if self.stages or self.run.get("state") == "running" else "queued"
+        if self.run["state"] == "success" and states and all(state == "succeeded" for state in states):
+            return "succeeded"
+        return "cancelled" if "cancelled" in states else "failed"
+
+    @property
+    def items(self) -> int:
+        """Items of the first stage, which is what was asked for."""
+        return self.stages[0][0].items if self.stages else 0
+
+    @property
+    def failed_items(self) -> int:
+        return sum(ledger.items_failed for _, ledger in self.stages if ledger)
+
+    @property
+    def current(self) -> tuple[Stage, Ledger | None] | None:
+        """The stage that is at work: the first that has not succeeded, else the last."""
+        for stage, ledger in self.stages:
+            if ledger is None or ledger.state != "succeeded":
+                return stage, ledger
+        return self.stages[-1] if self.stages else None
+
+    @property
+    def seconds(self) -> float:
+        """From the DAG run's start to its end, or to now."""
+        began = self.run.get("start_date")
+        ended = self.run.get("end_date") if self.ended else None
+        if not began:
+            return 0.0
+        end = datetime.fromisoformat(str(ended)) if ended else datetime.now(UTC)
+        return max(0.0, (end - datetime.fromisoformat(str(began))).total_seconds())
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it failed, a line each: the stage's reason, then what failed with the end of its log."""
+        lines = []
+        for stage, ledger in self.stages:
+            if ledger is None or ledger.state in {"running", "succeeded"}:
+                continue
+            lines.append(f"stage {stage.stage} {ledger.state}: {ledger.reason or 'no reason was noted'}")
+            for failure in ledger.failures[:5]:
+                names = ", ".join(str(item) for item in failure.items[:10])
+                lines.append(f"  shard {failure.shard} (items {names}): {failure.reason}")
+                lines += [f"    {text}" for text in failure.log[-5:]]
+            if len(ledger.failures) > 5:  # noqa: PLR2004 - as many as were shown
+                lines.append(f"  and {len(ledger.failures) - 5} more shards")
+        return lines
+
+
+def parse_params(pairs: Sequence[str]) -> dict[str, str]:
+    """`key=value` pairs of the command line.
+
+    Raises:
+        SettingsError: one is none, or a key is there twice.
+    """
+    params: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise SettingsError(f"--param {pair}: key=value is expected, such as num_items=16")
+        if key.strip() in params:
+            raise SettingsError(f"--param {key.strip()} is given twice")
+        params[key.strip()] = value.strip()
+    return params
+
+
+def new_run_id(dag: str, now: datetime) -> str:
+    """A run id that a person can read, short enough for MWAA's paths."""
+    return f"{dag}-{now.astimezone(UTC):%Y%m%d-%H%M%S}"
+
+
+def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str, Any]) -> str:
+    """Start a job.
+
+    Args:
+        workspace: where.
+        outputs: of its Terraform.
+        dag: the DAG's id.
+        params: as the job specification validated them.
+
+    Returns:
+        The DAG run's id.
+
+    Raises:
+        WinbatchError: the environment cannot run such a job.
+        AirflowError: Airflow does not take it.
+    """
+    target = deployment.Deployment.from_json(json.dumps(outputs.deployment), where="Terraform's output deployment")
+    airflow = workspace.airflow(outputs)
+    known = airflow.dag(dag)
+    if known is None:
+        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags-release")
+    if known.get("is_paused"):
+        airflow.unpause(dag)
+    for _ in range(5):
+        run_id = new_run_id(dag, datetime.now(UTC))
+        # What the DAG would find out in minutes is found out here.
+        job.plan(spec.load(dag), params, run_id, target)
+        try:
+            airflow.trigger(dag, run_id, params)
+        except AirflowError as error:
+            if error.status != CONFLICT:
+                raise
+            time.sleep(1.0)
+        else:
+            return run_id
+    raise AirflowError(f"five run ids in a row were taken for DAG {dag}; call again")
+
+
+def latest(airflow: Airflow, dag: str) -> str:
+    """The id of the DAG's last run.
+
+    Raises:
+        JobFailed: there is none.
+    """
+    runs = airflow.runs(dag, limit=1)
+    if not runs:
+        raise JobFailed(f"DAG {dag} has not run yet: invoke run --dag {dag}")
+    return str(runs[0]["dag_run_id"])
+
+
+def look(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snapshot:
+    """A job as it is now.
+
+    Raises:
+        JobFailed: there is no such run.
+    """
+    run = workspace.airflow(outputs).run(dag, run_id)
+    if run is None:
+        raise JobFailed(f"DAG {dag} has no run {run_id!r}; invoke status lists the last ones")
+    return Snapshot(run_id, run, stages(workspace, outputs, dag, run_id))
+
+
+def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> list[tuple[Stage, Ledger | None]]:
+    """A job's stages with their ledgers; empty before it is planned."""
+    s3 = workspace.aws.client("s3")
+    key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
+    text = _get(s3, outputs.data_bucket, key)
+    if text is None:
+        return []
+    found: list[tuple[Stage, Ledger | None]] = []
+    for stage in Job.from_json(text, where=key).stages:
+        at = driver.ledger_key(stage)
+        body = _get(s3, outputs.data_bucket, at)
+        found.append((stage, Ledger.from_json(body, where=at) if body else None))
+    return found
+
+
+def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: Callable[[Snapshot], None]) -> Snapshot:
+    """Look at a job until it has ended; the last look.
+
+    Raises:
+        JobFailed: there is no such run.
+    """
+    for snapshot in _looks(workspace, outputs, dag, run_id):
+        show(snapshot)
+        if snapshot.ended:
+            return snapshot
+    raise AssertionError("looks do not end before the run does")
+
+
+def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Iterator[Snapshot]:
+    snapshot = look(workspace, outputs, dag, run_id)
+    while True:
+        yield snapshot
+        asked = time.monotonic()
+        while time.monotonic() - asked < RUN_SECONDS:
+            time.sleep(LEDGER_SECONDS)
+            yield Snapshot(run_id, {**snapshot.run, "state": "running"}, stages(workspace, outputs, dag, run_id))
+        snapshot = look(workspace, outputs, dag, run_id)
+
+
+def results_prefix(snapshot: Snapshot) -> str:
+    """Where the last stage leaves its files, without bucket.
+
+    Raises:
+        JobFailed: the job was never planned.
+    """
+    if not snapshot.stages:
+        raise JobFailed(f"{snapshot.run_id} has no results: it was never planned")
+    return snapshot.stages[-1][0].outputs
+
+
+def summary(outputs: Outputs, snapshot: Snapshot) -> dict[str, Any]:
+    """A job that has ended, as `invoke run --json` prints it."""
+    return {
+        "run_id": snapshot.run_id,
+        "state": snapshot.state,
+        "seconds": round(snapshot.seconds, 1),
+        "items": snapshot.items,
+        "failed_items": snapshot.failed_items,
+        "results": f"s3://{outputs.data_bucket}/{results_prefix(snapshot)}" if snapshot.stages else None,
+    }
+
+
+def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path) -> list[Path]:
+    """Download a job's files into a folder.
+
+    Raises:
+        JobFailed: there are none.
+    """
+    s3 = workspace.aws.client("s3")
+    prefix = results_prefix(snapshot)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=outputs.data_bucket, Prefix=prefix, Delimiter="/")
+    keys = sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
+    if not keys:
+        raise JobFailed(f"{snapshot.run_id} ({snapshot.state}) has no results at s3://{outputs.data_bucket}/{prefix}")
+    out.mkdir(parents=True, exist_ok=True)
+    fetched = []
+    for key in keys:
+        target = out / key.removeprefix(prefix)
+        target.write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=key)["Body"].read())
+        fetched.append(target)
+    return fetched
+
+
+def _get(s3: Any, bucket: str, key: str) -> bytes | None:
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    return body

@@ -1,0 +1,159 @@
+"""What people see of plans, jobs and results: data in, rich's renderables out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from scripts.console import QUIET, console
+from scripts.jobs import Snapshot
+from scripts.plan_summary import ACTIONS, PlanSummary
+from winbatch.spec import Spec
+
+
+def plan(summary: PlanSummary) -> RenderableType:
+    """A plan by module."""
+    if not summary.changes:
+        return "No changes: the environment is what the checkout says."
+    used = [action for action in ACTIONS if summary.actions.get(action)]
+    table = Table("module", *used, title=summary.sentence, title_justify="left")
+    for module, actions in summary.modules.items():
+        table.add_row(module or "(root)", *(str(actions.get(action, "")) for action in used))
+    if summary.outputs:
+        table.caption = f"outputs that change: {', '.join(summary.outputs)}"
+        table.caption_justify = "left"
+    return table
+
+
+def parameters(specification: Spec) -> Table:
+    """A job specification's parameters with their defaults."""
+    table = Table("parameter", "default", "what", title=f"{specification.dag}: {specification.title}")
+    for name, schema in specification.parameters.items():
+        default = schema["default"]
+        text = ",".join(str(value) for value in default) if isinstance(default, list) else str(default)
+        table.add_row(name, text, str(schema["description"]))
+    return table
+
+
+def curve(points: Sequence[Mapping[str, Any]]) -> Table:
+    """A bit error rate curve: a row a point."""
+    table = Table("Eb/N0 (dB)", "bits", "errors", "BER", "95 % interval", "theory", "in interval")
+    for column in table.columns[:-1]:
+        column.justify = "right"
+    for point in points:
+        low, high = point["ci95"]
+        table.add_row(
+            f"{point['ebn0_db']:g}",
+            f"{point['bits']:,}",
+            f"{point['bit_errors']:,}",
+            f"{point['ber']:.4e}",
+            f"{low:.4e} … {high:.4e}",
+            f"{point['theory']:.4e}",
+            "yes" if low <= point["theory"] <= high else "no",
+        )
+    return table
+
+
+def curve_of(files: Sequence[Path]) -> Table | None:
+    """The curve of a job's files; None for a job that has none."""
+    for file in files:
+        if file.name == "results.json":
+            data = json.loads(file.read_text(encoding="utf-8"))
+            points = data.get("points") if isinstance(data, dict) else None
+            if points and all("ebn0_db" in point for point in points):
+                return curve(points)
+    return None
+
+
+def job_line(snapshot: Snapshot) -> str:
+    """A job in one line: stage, items, shards, ECS tasks, instances."""
+    current = snapshot.current
+    if current is None:
+        return f"{snapshot.state}, not planned yet"
+    stage, ledger = current
+    if ledger is None:
+        return f"{stage.stage}: not begun, {stage.items} items in {stage.shards} shards"
+    parts = [
+        f"{stage.stage} {ledger.state}: {ledger.items_done}/{ledger.items} items",
+        f"{ledger.shards_done}/{ledger.shards} shards",
+        f"{ledger.tasks_running} ECS tasks running, {ledger.tasks_pending} pending",
+        f"{ledger.instances_registered}/{ledger.instances_desired} instances",
+    ]
+    if ledger.items_failed:
+        parts.insert(1, f"{ledger.items_failed} failed")
+    left = remaining(snapshot)
+    if left is not None:
+        parts.append(f"about {clock(left)} left")
+    return ", ".join(parts)
+
+
+def remaining(snapshot: Snapshot) -> float | None:
+    """Seconds that the stage at work still needs, at its rate so far; None while that is unknown."""
+    current = snapshot.current
+    if current is None or current[1] is None:
+        return None
+    ledger = current[1]
+    # The rate only counts from the first result on, and instances may still be on their way.
+    if ledger.state != "running" or ledger.items_done == 0:
+        return None
+    spent = (ledger.updated_at - ledger.started_at).total_seconds()
+    return spent / ledger.items_done * (ledger.items - ledger.items_done - ledger.items_failed)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class JobProgress:
+    """Shows a job while it is followed: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[line]}"),
+            console=console,
+            transient=True,
+        )
+        self._rows: dict[str, Any] = {}
+        self._shown = -QUIET
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        if console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if console.is_terminal:
+            self._bar.stop()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        line = job_line(snapshot)
+        if console.is_terminal:
+            self._draw(snapshot, line)
+        elif line != self._last and snapshot.seconds - self._shown >= QUIET:
+            self._shown = snapshot.seconds
+            self._last = line
+            console.print(f"  {clock(snapshot.seconds)}  {line}", markup=False, soft_wrap=True)
+
+    def _draw(self, snapshot: Snapshot, line: str) -> None:
+        if not snapshot.stages:
+            if "" not in self._rows:
+                self._rows[""] = self._bar.add_task("waiting", total=None, line=line)
+            return
+        for stage, ledger in snapshot.stages:
+            if stage.stage not in self._rows:
+                self._rows[stage.stage] = self._bar.add_task(stage.stage, total=stage.items, line="")
+            is_current = snapshot.current is not None and snapshot.current[0] is stage
+            done = ledger.items_done + ledger.items_failed if ledger else 0
+            self._bar.update(self._rows[stage.stage], completed=done, line=line if is_current else "")
+        if "" in self._rows:
+            self._bar.remove_task(self._rows.pop(""))

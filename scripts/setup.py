@@ -1,0 +1,123 @@
+"""The set-up after `.venv`: Terraform, its provider, Airflow, the workloads' interpreters; what is there is skipped.
+
+What only `make test` needs comes with `tests`: checkov, and a browser.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scripts import browser, providers, toolchain, workloads
+from scripts.bootstrap import uv_environment
+from scripts.console import Steps
+from scripts.errors import ToolError
+from scripts.settings import Settings
+from scripts.terraform import VERSION
+
+
+def run(settings: Settings, *, tests: bool = False) -> None:
+    """Set everything up.
+
+    Args:
+        settings: whose environment's versions count.
+        tests: whether what only the tests need is set up too.
+
+    Raises:
+        ToolError: something is missing and cannot be fetched.
+    """
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    steps = Steps()
+    with steps.step("Terraform") as step:
+        command = toolchain.install_terraform(settings, step.update)
+        step.detail = f"{toolchain.terraform_version(command)}, {command}"
+    with steps.step("Terraform's aws provider") as step:
+        step.detail = providers.write_config(settings)
+    if settings.local:
+        with steps.step(f"Airflow {settings.airflow_version}") as step:
+            install_airflow(settings, settings.airflow_version, step.update)
+        for workload in settings.workloads:
+            with steps.step(f"Interpreter of workload {workload}") as step:
+                made = workloads.install(settings, workload, step.update)
+                step.detail = "made" if made else "was there"
+    if tests:
+        with steps.step("checkov") as step:
+            step.detail = "made" if install_checkov(settings) else "was there"
+        with steps.step("Browser") as step:
+            step.detail = str(browser.install(settings, step.update))
+
+
+def install_airflow(settings: Settings, version: str, progress: Callable[[str], None]) -> None:
+    """Make the Airflow environment of a version; the emulator knows how, and does nothing when it is there.
+
+    Raises:
+        ToolError: it cannot be made.
+    """
+    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", version]
+    with subprocess.Popen(
+        [*command, "--cache", str(settings.cache)],
+        cwd=settings.root,
+        env=tool_environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            if line.strip():
+                lines.append(line.strip())
+                progress(line.strip())
+    if process.returncode != 0:
+        raise ToolError(f"Airflow {version} cannot be installed: {lines[-1] if lines else 'no reason was given'}")
+
+
+def tool_environment(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a command that calls uv or Terraform itself: both on its search path."""
+    result = uv_environment(str(settings.cache), dict(os.environ if environ is None else environ))
+    uv = Path(workloads.find_uv(settings)).parent
+    terraform = settings.cache / "tools" / f"terraform-{VERSION}"
+    # What the user has comes first; ours is for what is missing.
+    result["PATH"] = os.pathsep.join([result.get("PATH", ""), str(uv), str(terraform)])
+    return result
+
+
+def checkov_folder(settings: Settings) -> Path:
+    """The environment of checkov: it pins so much that it gets along with nothing else."""
+    return settings.cache / "checkov"
+
+
+def install_checkov(settings: Settings) -> bool:
+    """Make it from `terraform/policies/requirements.txt`.
+
+    Returns:
+        False when it was there.
+
+    Raises:
+        ToolError: it cannot be made.
+    """
+    folder = checkov_folder(settings)
+    requirements = settings.terraform_root / "policies" / "requirements.txt"
+    key = hashlib.sha256(requirements.read_bytes() + sys.base_prefix.encode() + str(folder).encode()).hexdigest()
+    stamp = folder / "winbatch.json"
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8"))["key"] == key:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    uv = workloads.find_uv(settings)
+    environ = uv_environment(str(settings.cache))
+    for command in (
+        [uv, "venv", "--quiet", "--python", workloads.base_python(), str(folder)],
+        [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder), "-r", str(requirements)],
+    ):
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=1800)
+        if done.returncode != 0:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            raise ToolError(f"uv cannot install checkov: {' '.join(lines[-3:])}")
+    stamp.write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")
+    return True

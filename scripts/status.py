@@ -1,0 +1,94 @@
+"""What an environment is and does at this moment."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from scripts import jobs, local
+from scripts.settings import Settings
+from scripts.workspace import Outputs, Workspace
+from winbatch import spec
+from winbatch.ledger import Ledger
+
+
+def read(settings: Settings) -> dict[str, Any]:
+    """The environment, as `invoke status --json` prints it.
+
+    Raises:
+        OperatorError: it does not answer, or was not applied to its end.
+    """
+    if settings.local and local.recorded(settings) is None:
+        return {"environment": settings.environment, "state": "down", "endpoint_url": None, "airflow_url": None}
+    workspace = Workspace(settings)
+    outputs = workspace.outputs()
+    login = airflow_login(workspace, outputs)
+    return {
+        "environment": settings.environment,
+        "state": "up",
+        "endpoint_url": workspace.endpoint_url,
+        "region": settings.region,
+        "airflow_url": login["url"],
+        "airflow": {"version": outputs.deployment["airflow"]["version"], **login},
+        "cluster": cluster(workspace, outputs),
+        "dags_bucket": outputs.dags_bucket,
+        "data_bucket": outputs.data_bucket,
+        "runs": runs(workspace, outputs),
+    }
+
+
+def cluster(workspace: Workspace, outputs: Outputs) -> dict[str, Any]:
+    """The ECS cluster: instances and ECS tasks."""
+    found = workspace.aws.client("ecs").describe_clusters(clusters=[outputs.cluster])["clusters"][0]
+    name = outputs.deployment["cluster"]["auto_scaling_group"]
+    groups = workspace.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    return {
+        "name": outputs.cluster,
+        "instances_desired": groups["AutoScalingGroups"][0]["DesiredCapacity"],
+        "instances_registered": found["registeredContainerInstancesCount"],
+        "tasks_running": found["runningTasksCount"],
+        "tasks_pending": found["pendingTasksCount"],
+    }
+
+
+def airflow_login(workspace: Workspace, outputs: Outputs) -> dict[str, Any]:
+    """Where Airflow's page is and how to log in; on AWS the console's login does it."""
+    if workspace.endpoint_url is None:
+        return {"url": f"https://{outputs.airflow_webserver_url.removeprefix('https://')}"}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{workspace.endpoint_url}/_emulator/mwaa", timeout=10) as answer:
+        pages = {page["name"]: page for page in json.loads(answer.read())}
+    page = pages[outputs.mwaa_environment]
+    login = json.loads(Path(page["password_file"]).read_text(encoding="utf-8"))
+    return {"url": page["url"], "username": login["username"], "password": login["password"], "logs": page["logs"]}
+
+
+def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict[str, Any]]:
+    """The last jobs of each DAG, newest first."""
+    airflow = workspace.airflow(outputs)
+    found = []
+    for dag in spec.names():
+        for run in airflow.runs(dag, limit=limit):
+            run_id = str(run["dag_run_id"])
+            snapshot = jobs.Snapshot(run_id, run, jobs.stages(workspace, outputs, dag, run_id))
+            found.append(job(dag, snapshot))
+    return sorted(found, key=lambda entry: str(entry["started_at"]), reverse=True)
+
+
+def job(dag: str, snapshot: jobs.Snapshot) -> dict[str, Any]:
+    """A job, as a program reads it."""
+    return {
+        "dag": dag,
+        "run_id": snapshot.run_id,
+        "state": snapshot.state,
+        "started_at": snapshot.run.get("start_date"),
+        "seconds": round(snapshot.seconds, 1),
+        "items": snapshot.items,
+        "failed_items": snapshot.failed_items,
+        "stages": {stage.stage: _ledger(ledger) if ledger else None for stage, ledger in snapshot.stages},
+    }
+
+
+def _ledger(ledger: Ledger) -> dict[str, Any]:
+    """A ledger without what is the engine's own."""
+    return {name: value for name, value in json.loads(ledger.to_json()).items() if name != "engine"}
