@@ -204,8 +204,8 @@ variable "windows" {
   }
 
   validation {
-    condition     = contains(["2019", "2022", "2025"], var.windows.version)
-    error_message = "windows.version must be \"2019\", \"2022\" or \"2025\"."
+    condition     = contains(["2019", "2022"], var.windows.version)
+    error_message = "windows.version must be \"2019\" or \"2022\"; the locked AWS provider refuses task definitions for 2025."
   }
 }
 

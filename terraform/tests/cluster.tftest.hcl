@@ -1,0 +1,179 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name               = "winbatch-test"
+  region             = "cn-north-1"
+  data_bucket_arn    = "arn:aws-cn:s3:::data"
+  data_prefixes      = ["jobs", "sim"]
+  https_destinations = { internet = { cidr_ipv4 = "0.0.0.0/0" }, s3 = { prefix_list_id = "pl-0123456789abcdef0" } }
+  images             = { ber = "r/ber@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+  instance_types     = ["c5.xlarge", "c6i.xlarge"]
+  kms_key_arn        = "arn:aws-cn:kms:cn-north-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+  log_retention_days = 365
+  max_instances      = 3
+  private_subnet_ids = { a = "subnet-a", b = "subnet-b" }
+  repository_arns    = ["arn:aws-cn:ecr:cn-north-1:123456789012:repository/ber"]
+  tags               = { root = "winbatch" }
+  vpc_id             = "vpc-0123456789abcdef0"
+  workloads = {
+    ber = { cpu = 2560, memory = 6144, environment = { THREADS = "2" } }
+    fft = { cpu = 512, memory = 512, environment = {} }
+  }
+}
+
+run "defaults" {
+  module {
+    source = "./modules/cluster"
+  }
+
+  assert {
+    condition     = keys(output.workloads) == ["ber"]
+    error_message = "A workload without an image has no task definition."
+  }
+
+  assert {
+    condition = {
+      for variable in jsondecode(aws_ecs_task_definition.workload["ber"].container_definitions)[0].environment : variable.name => variable.value
+    } == { AWS_REGION = "cn-north-1", THREADS = "2", WINBATCH_SLOTS = "2" }
+    error_message = "A container is told its region, its slots (whole vCPUs) and what its workload adds."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.workload["ber"].container_definitions)[0].cpu == 2560 && jsondecode(aws_ecs_task_definition.workload["ber"].container_definitions)[0].memory == 6144
+    error_message = "Windows on EC2 takes cpu and memory from the container."
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.workload["ber"].network_mode == "awsvpc" && aws_ecs_task_definition.workload["ber"].runtime_platform[0].operating_system_family == "WINDOWS_SERVER_2022_CORE"
+    error_message = "Containers run on the instances' Windows with a network interface of their own."
+  }
+
+  assert {
+    condition     = aws_launch_template.windows.image_id == "resolve:ssm:/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-ECS_Optimized/image_id"
+    error_message = "Each launch takes the newest AMI of the chosen Windows."
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.windows.user_data), "Initialize-ECSAgent -Cluster 'winbatch-test' -EnableTaskIAMRole -EnableTaskENI -AwsvpcBlockIMDS -LoggingDrivers '[\"json-file\",\"awslogs\"]'")
+    error_message = "The agent joins the cluster, gives ECS tasks roles and interfaces, and blocks the way to the metadata."
+  }
+
+  # The agent reads its variables when it starts.
+  assert {
+    condition     = can(regex("(?s)SetEnvironmentVariable\\('ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE', 'true', 'Machine'\\).*Initialize-ECSAgent", base64decode(aws_launch_template.windows.user_data)))
+    error_message = "The agent's variables are set for the machine, before it starts."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.windows.min_size == 0 && aws_autoscaling_group.windows.max_size == 3 && !aws_autoscaling_group.windows.protect_from_scale_in && aws_autoscaling_group.windows.force_delete
+    error_message = "The group starts at zero, and the DAG can bring it back there."
+  }
+
+  assert {
+    condition     = [for override in aws_autoscaling_group.windows.mixed_instances_policy[0].launch_template[0].override : override.instance_type] == ["c5.xlarge", "c6i.xlarge"]
+    error_message = "Auto Scaling chooses from the instance types in their order."
+  }
+
+  assert {
+    condition     = aws_ecs_capacity_provider.windows.auto_scaling_group_provider[0].managed_scaling[0].status == "DISABLED"
+    error_message = "ECS does not scale the group unless somebody says so."
+  }
+}
+
+run "another_windows_scaled_by_ecs_on_spot" {
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    agent_environment = { ECS_IMAGE_PULL_BEHAVIOR = "prefer-cached", ECS_CONTAINER_STOP_TIMEOUT = "it's" }
+    managed_scaling   = { enabled = true }
+    purchase          = { on_demand_percentage = 0 }
+    windows           = { edition = "Full", version = "2019" }
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.workload["ber"].runtime_platform[0].operating_system_family == "WINDOWS_SERVER_2019_FULL" && strcontains(aws_launch_template.windows.image_id, "Windows_Server-2019-English-Full-ECS_Optimized")
+    error_message = "One variable chooses the Windows of hosts and containers: they must match."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.windows.protect_from_scale_in && aws_ecs_capacity_provider.windows.auto_scaling_group_provider[0].managed_termination_protection == "ENABLED"
+    error_message = "When ECS scales, it keeps the instances that work."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.windows.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 0
+    error_message = "All instances are Spot when somebody says so."
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.windows.user_data), "'ECS_IMAGE_PULL_BEHAVIOR', 'prefer-cached', 'Machine'") && strcontains(base64decode(aws_launch_template.windows.user_data), "'it''s'")
+    error_message = "The agent's own variables win, and their quotes do not end the script's."
+  }
+}
+
+run "refusals" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    agent_environment   = { PATH = "x" }
+    container_insights  = "on"
+    instance_types      = []
+    managed_scaling     = { target_capacity_percent = 0 }
+    max_instances       = 0
+    purchase            = { on_demand_percentage = 101 }
+    reserved_memory_mib = -1
+    root_volume         = { size_gib = 30 }
+    windows             = { edition = "Nano" }
+  }
+
+  expect_failures = [
+    var.agent_environment,
+    var.container_insights,
+    var.instance_types,
+    var.managed_scaling,
+    var.max_instances,
+    var.purchase,
+    var.reserved_memory_mib,
+    var.root_volume,
+    var.windows,
+  ]
+}
+
+run "further_refusals" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    instance_types = ["c5.xlarge", "c5.xlarge"]
+    purchase       = { spot_strategy = "cheap" }
+    root_volume    = { throughput_mib = 2000 }
+    windows        = { version = "2025" }
+  }
+
+  expect_failures = [var.instance_types, var.purchase, var.root_volume, var.windows]
+}
+
+run "workload_larger_than_the_smallest_instance" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    workloads = { ber = { cpu = 4096, memory = 8192, environment = {} } }
+  }
+
+  expect_failures = [aws_ecs_task_definition.workload["ber"]]
+}

@@ -1,0 +1,68 @@
+# Values that the provider's own validation accepts where it looks at what AWS would have answered.
+
+mock_data "aws_caller_identity" {
+  defaults = { account_id = "123456789012" }
+}
+
+mock_data "aws_partition" {
+  defaults = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn", reverse_dns_prefix = "cn.com.amazonaws" }
+}
+
+mock_data "aws_iam_policy_document" {
+  defaults = { json = "{\"Version\": \"2012-10-17\", \"Statement\": []}" }
+}
+
+mock_data "aws_ssm_parameter" {
+  defaults = { value = "ami-0123456789abcdef0" }
+}
+
+mock_data "aws_ec2_instance_type" {
+  defaults = { default_vcpus = 4, memory_size = 8192, maximum_network_interfaces = 4 }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/00000000-0000-0000-0000-000000000000" }
+}
+
+mock_resource "aws_iam_role" {
+  defaults = { arn = "arn:aws-cn:iam::123456789012:role/mock" }
+}
+
+mock_resource "aws_iam_instance_profile" {
+  defaults = { arn = "arn:aws-cn:iam::123456789012:instance-profile/mock" }
+}
+
+mock_resource "aws_cloudwatch_log_group" {
+  defaults = { arn = "arn:aws-cn:logs:cn-north-1:123456789012:log-group:mock" }
+}
+
+mock_resource "aws_s3_bucket" {
+  defaults = { arn = "arn:aws-cn:s3:::mock" }
+}
+
+mock_resource "aws_launch_template" {
+  defaults = { id = "lt-0123456789abcdef0", latest_version = 1 }
+}
+
+mock_resource "aws_autoscaling_group" {
+  defaults = { arn = "arn:aws-cn:autoscaling:cn-north-1:123456789012:autoScalingGroup:00000000:autoScalingGroupName/mock" }
+}
+
+mock_resource "aws_ecs_task_definition" {
+  defaults = { arn = "arn:aws-cn:ecs:cn-north-1:123456789012:task-definition/mock:1" }
+}
+
+mock_resource "aws_ecr_repository" {
+  defaults = {
+    arn            = "arn:aws-cn:ecr:cn-north-1:123456789012:repository/mock"
+    repository_url = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/mock"
+  }
+}
+
+mock_resource "aws_mwaa_environment" {
+  defaults = { webserver_url = "mock.airflow.cn-north-1.amazonaws.com.cn" }
+}
+
+mock_resource "aws_security_group" {
+  defaults = { id = "sg-0123456789abcdef0" }
+}

@@ -1,0 +1,91 @@
+# The whole root with a mocked provider, in a partition that is not `aws`: how the modules are wired together.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  environment = "test"
+  region      = "cn-north-1"
+  cluster     = { instance_types = ["c5.xlarge"], max_instances = 3 }
+  workloads   = { ber = { cpu = 4096, memory = 6144 } }
+}
+
+run "without_an_image" {
+  assert {
+    condition     = output.deployment.workloads == {}
+    error_message = "A workload without an image must not be in deployment.json."
+  }
+
+  assert {
+    condition     = keys(output.ecr_repositories) == ["ber"]
+    error_message = "A workload without an image of its own needs a repository to push one to."
+  }
+
+  assert {
+    condition     = output.deployment.cluster.max_instances == 3 && output.deployment.cluster.auto_scaling_group == "winbatch-test"
+    error_message = "deployment.json must tell the cluster's names and bounds."
+  }
+
+  assert {
+    condition = length(output.log_groups) == 8 && alltrue([for group in output.log_groups :
+    strcontains(group, "winbatch-test") || startswith(group, "/winbatch/test/")])
+    error_message = "Every log group carries the environment's name: ${join(", ", output.log_groups)}."
+  }
+
+  assert {
+    condition     = output.airflow_webserver_url == "https://mock.airflow.cn-north-1.amazonaws.com.cn"
+    error_message = "The Airflow page's address must be one that a browser takes."
+  }
+}
+
+run "with_an_image" {
+  variables {
+    image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+  }
+
+  assert {
+    condition     = output.deployment.workloads["ber"].image == "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/mock@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    error_message = "The image is the repository's with the digest."
+  }
+
+  assert {
+    condition = {
+      for key, value in output.deployment.workloads["ber"] : key => value if !contains(["image", "task_definition"], key)
+    } == { container = "ber", cpu = 4096, memory = 6144, log_group = "/winbatch/test/ber", log_stream_prefix = "ber" }
+    error_message = "deployment.json must describe the workload as docs/architecture.md says."
+  }
+}
+
+run "with_an_image_of_its_own" {
+  variables {
+    workloads = {
+      ber = {
+        cpu    = 1024
+        memory = 2048
+        image  = "210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn/theirs@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+      }
+    }
+  }
+
+  assert {
+    condition     = endswith(output.deployment.workloads["ber"].image, "theirs@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")
+    error_message = "A workload's own image is used as it stands."
+  }
+
+  assert {
+    condition     = output.ecr_repositories == {}
+    error_message = "A workload with an image of its own gets no repository."
+  }
+}
+
+run "three_zones_behind_nat" {
+  variables {
+    network = { egress = "nat", zones = ["a", "b", "c"] }
+  }
+
+  assert {
+    condition     = length(output.deployment.cluster.subnets) == 3
+    error_message = "ECS tasks may use all zones."
+  }
+}

@@ -1,0 +1,98 @@
+# Every validation of the root's own variables. A run breaks one rule of several variables at once, because each run starts
+# the provider anew; a variable with several rules is in several runs.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  environment = "test"
+  region      = "eu-central-1"
+  cluster     = { instance_types = ["c5.xlarge"], max_instances = 3 }
+  workloads   = { ber = { cpu = 4096, memory = 6144 } }
+}
+
+run "each_variable" {
+  command = plan
+
+  variables {
+    data_prefixes      = ["sim"]
+    environment        = "my-env"
+    log_retention_days = 10
+    region             = "eu-central-1a"
+    workloads          = { ber = { cpu = 4096, memory = 0 } }
+  }
+
+  expect_failures = [
+    var.data_prefixes,
+    var.environment,
+    var.log_retention_days,
+    var.region,
+    var.workloads,
+  ]
+}
+
+# A rule that looks at another variable is not asked while that one is refused.
+run "prefix_with_a_slash_and_digest_that_is_a_tag" {
+  command = plan
+
+  variables {
+    data_prefixes = ["jobs", "sim/"]
+    image_digests = { ber = "latest" }
+  }
+
+  expect_failures = [var.data_prefixes, var.image_digests]
+}
+
+run "digest_of_an_unknown_workload" {
+  command = plan
+
+  variables {
+    image_digests = { bar = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+  }
+
+  expect_failures = [var.image_digests]
+}
+
+run "digest_of_a_workload_with_an_image_of_its_own" {
+  command = plan
+
+  variables {
+    image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+    workloads = {
+      ber = { cpu = 4096, memory = 6144, image = "r/ber@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+    }
+  }
+
+  expect_failures = [var.image_digests]
+}
+
+run "workload_named_in_upper_case" {
+  command = plan
+
+  variables {
+    workloads = { BER = { cpu = 4096, memory = 6144 } }
+  }
+
+  expect_failures = [var.workloads]
+}
+
+run "workload_image_by_tag" {
+  command = plan
+
+  variables {
+    workloads = { ber = { cpu = 4096, memory = 6144, image = "example.com/ber:1" } }
+  }
+
+  expect_failures = [var.workloads]
+}
+
+run "workload_environment_of_the_contract" {
+  command = plan
+
+  variables {
+    workloads = { ber = { cpu = 4096, memory = 6144, environment = { WINBATCH_SLOTS = "1" } } }
+  }
+
+  expect_failures = [var.workloads]
+}
