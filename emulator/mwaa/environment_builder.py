@@ -92,16 +92,16 @@ def install(version: str, cache: Path, runner: Runner, report: Report) -> Instal
         known = ", ".join(versions.SUPPORTED)
         raise LaunchError(f"Airflow {version} is not supported: choose one of {known}")
     folder = cache / "airflow" / versions.key(version)
-    with _building(folder, runner) as building:
-        if building is None:
+    with building(folder, runner) as made:
+        if made is None:
             report(f"Airflow {version} is there: {folder}")
         else:
             report(f"Airflow {version}: installing into {folder}")
-            _make_environment(building / "python", runner)
+            _make_environment(made / "python", runner)
             lock = ["--require-hashes", "-r", str(versions.lock(version))]
-            _pip_install(building / "python", lock, runner, f"installing Airflow {version}")
+            _pip_install(made / "python", lock, runner, f"installing Airflow {version}")
             report(f"Airflow {version}: preparing its database")
-            _make_database(building, runner)
+            _make_database(made, runner)
             report(f"Airflow {version}: done")
     return Installation(version, folder / "python", folder / "database")
 
@@ -124,23 +124,23 @@ def install_with_requirements(base: Installation, requirements: bytes, runner: R
     digest = hashlib.sha256(requirements).hexdigest()[:12]
     folder = base.python.parent.with_name(f"{base.python.parent.name}-{digest}")
     what = f"requirements.txt cannot be installed beside what MWAA fixes for Airflow {base.version}"
-    with _building(folder, runner) as building:
-        if building is None:
+    with building(folder, runner) as made:
+        if made is None:
             return Installation(base.version, folder / "python", base.database)
-        file = building / "requirements.txt"
+        file = made / "requirements.txt"
         file.write_bytes(requirements)
         options = ["-r", str(file), *_constraint_options(base.version, requirements)]
         dry = _uv("pip", "install", "--dry-run", "--python", str(base.python / "bin" / "python"), *options)
-        planned = runner.run(dry, env=dict(os.environ), cwd=building, what=what)
+        planned = runner.run(dry, env=dict(os.environ), cwd=made, what=what)
         if "Would make no changes" in planned:
             # Nothing to add: the base environment serves, and no copy of it is kept.
-            shutil.rmtree(building)
+            shutil.rmtree(made)
             return base
         report(f"Airflow {base.version}: installing requirements.txt into {folder}")
-        _make_environment(building / "python", runner)
+        _make_environment(made / "python", runner)
         lock = ["--require-hashes", "-r", str(versions.lock(base.version))]
-        _pip_install(building / "python", lock, runner, f"installing Airflow {base.version}")
-        _pip_install(building / "python", options, runner, what)
+        _pip_install(made / "python", lock, runner, f"installing Airflow {base.version}")
+        _pip_install(made / "python", options, runner, what)
     return Installation(base.version, folder / "python", base.database)
 
 
@@ -153,22 +153,22 @@ def _constraint_options(version: str, requirements: bytes) -> list[str]:
 
 
 @contextmanager
-def _building(folder: Path, runner: Runner) -> Iterator[Path | None]:
+def building(folder: Path, runner: Runner) -> Iterator[Path | None]:
     """A new folder that becomes `folder` at the end; None when that is there already."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(f"{folder.name}.lock"), runner):
         if folder.exists():
             yield None
             return
-        building = folder.with_name(f"{folder.name}.making")
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir()
+        made = folder.with_name(f"{folder.name}.making")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
         try:
-            yield building
-            if building.exists():
-                building.rename(folder)
+            yield made
+            if made.exists():
+                made.rename(folder)
         finally:
-            shutil.rmtree(building, ignore_errors=True)
+            shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -210,12 +210,12 @@ def _pip_install(python: Path, options: list[str], runner: Runner, what: str) ->
     runner.run(argv, env=dict(os.environ), cwd=python.parent, what=what)
 
 
-def _make_database(building: Path, runner: Runner) -> None:
-    database = Database(building / "database", free_port())
+def _make_database(made: Path, runner: Runner) -> None:
+    database = Database(made / "database", free_port())
     database.create(runner)
-    log_file = building / "database.log"
-    server = runner.processes.start(database.argv, env=database.environment, cwd=building, log=log_file)
-    home = building / "home"
+    log_file = made / "database.log"
+    server = runner.processes.start(database.argv, env=database.environment, cwd=made, log=log_file)
+    home = made / "home"
     home.mkdir()
     try:
         database.wait(runner)
@@ -226,7 +226,7 @@ def _make_database(building: Path, runner: Runner) -> None:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
         }
-        migrate = [str(building / "python" / "bin" / "airflow"), "db", "migrate"]
+        migrate = [str(made / "python" / "bin" / "airflow"), "db", "migrate"]
         runner.run(migrate, env=env, cwd=home, what="preparing Airflow's database")
     finally:
         server.signal(signal.SIGINT)
