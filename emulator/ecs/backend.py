@@ -464,6 +464,9 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             ) from error
         interface.status = "in-use"
         self._interfaces[task.id] = interface
+        # Only a VPC with DNS hostnames names its interfaces; moto leaves the attribute out in any other.
+        name = getattr(interface, "private_dns_name", None)
+        names = [{"name": "privateDnsName", "value": name}] if name else []
         task.attachments.append(
             {
                 "id": str(uuid.uuid4()),
@@ -473,7 +476,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
                     {"name": "subnetId", "value": subnet_id},
                     {"name": "networkInterfaceId", "value": interface.id},
                     {"name": "macAddress", "value": interface.mac_address},
-                    {"name": "privateDnsName", "value": interface.private_dns_name},
+                    *names,
                     {"name": "privateIPv4Address", "value": interface.private_ip_address},
                 ],
             }
