@@ -1,0 +1,256 @@
+"""The engine and real workers on the emulator's S3, ECS and Auto Scaling, with faults; only Airflow is left out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from scripts import images
+from winbatch import capacity, driver, engine
+from winbatch.aws import AwsPorts
+from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
+from winbatch.stage import Stage
+
+from . import world
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+import time
+def run(params, context):
+    time.sleep(params["seconds"])
+    print("working on", context.item, flush=True)
+    if params.get("broken"):
+        raise ValueError(f"item {context.item} is broken")
+    return {"square": context.item**2}
+"""
+
+
+class Job:
+    """A stage of tiny items, its workload deployed on a cluster."""
+
+    def __init__(self, cluster, client, endpoint, *, items=24, shard_items=2, seconds=0.2, broken=(), code=TINY):
+        self.endpoint, self.cluster = endpoint, cluster
+        self.s3 = client("s3")
+        self.bucket = cluster.name
+        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": world.REGION})
+        self.stage = Stage(
+            dag="tiny",
+            job=cluster.name,
+            stage="work",
+            workload="tiny",
+            run="tiny:run",
+            manifest="jobs/m.jsonl",
+            claims="jobs/claims/",
+            results="sim/results/",
+            outputs="sim/",
+            items=items,
+            shard_items=shard_items,
+        )
+        lines = [
+            json.dumps({"item": item, "params": {"seconds": seconds, "broken": item in broken}})
+            for item in range(items)
+        ]
+        self.put("jobs/m.jsonl", "\n".join(lines) + "\n")
+        self.put(driver.stage_key(self.stage), self.stage.to_json())
+        self.workload = self._deploy(code)
+        self.deployment = Deployment(
+            environment="test",
+            region=world.REGION,
+            account_id=world.ACCOUNT,
+            data_bucket=self.bucket,
+            data_prefixes=("jobs", "sim"),
+            cluster=Cluster(
+                name=cluster.name,
+                capacity_provider=cluster.name,
+                auto_scaling_group=cluster.name,
+                max_instances=4,
+                subnets=(cluster.subnet,),
+                security_groups=(cluster.security_group,),
+                instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
+            ),
+            workloads={"tiny": self.workload},
+        )
+        self.limits = engine.Limits(
+            slots=self.workload.slots,
+            tasks_per_instance=capacity.tasks_per_instance(self.deployment.cluster, self.workload),
+            max_instances=2,
+            max_attempts=2,
+            max_failed_items=0,
+            instance_timeout=dt.timedelta(seconds=30),
+            start_timeout=dt.timedelta(seconds=30),
+        )
+
+    def _deploy(self, code):
+        winbatch = ROOT / "dags" / "winbatch"
+        files = {
+            f"app/winbatch/{path.relative_to(winbatch).as_posix()}": path.read_bytes()
+            for path in winbatch.rglob("*.py")
+        }
+        files["app/tiny.py"] = code.encode()
+        image = images.assemble(files, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+        images.push(self.cluster.ecr, self.cluster.repository, image)
+        reference = f"{world.ACCOUNT}.dkr.ecr.{world.REGION}.amazonaws.com/{self.cluster.repository}@{image.digest}"
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = self.cluster.iam.create_role(RoleName=self.cluster.name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        definition = self.cluster.define(
+            "",
+            image=reference,
+            network="awsvpc",
+            taskRoleArn=role,
+            cpu=2048,
+            memory=1024,
+            environment=[{"name": "WINBATCH_SLOTS", "value": "2"}, {"name": "AWS_REGION", "value": world.REGION}],
+        )
+        return Workload(
+            task_definition=definition,
+            container="main",
+            cpu=2048,
+            memory=1024,
+            image=reference,
+            log_group=self.cluster.name,
+            log_stream_prefix="p",
+        )
+
+    def put(self, key, text):
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+
+    def tick(self, **options):
+        return driver.tick(AwsPorts(self.deployment), self.stage, self.workload, self.limits, **options)
+
+    def drive(self, meanwhile=lambda ledger: None, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            ledger, wait = self.tick()
+            if ledger.finished:
+                return ledger
+            meanwhile(ledger)
+            time.sleep(min(wait, 0.5))
+        pytest.fail(f"not finished after {seconds} s: {ledger}")
+
+    def results(self):
+        keys = [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix="sim/results/")["Contents"]]
+        bodies = [self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys]
+        return [item for body in bodies for item in json.loads(body)["items"]]
+
+    def executions(self):
+        """How often each item was worked on, by the log of every ECS task there was."""
+        streams = self.cluster.logs.describe_log_streams(logGroupName=self.cluster.name)["logStreams"]
+        lines = [
+            event["message"]
+            for stream in streams
+            for event in self.cluster.logs.get_log_events(
+                logGroupName=self.cluster.name, logStreamName=stream["logStreamName"], startFromHead=True
+            )["events"]
+        ]
+        return Counter(int(line.split()[-1]) for line in lines if line.startswith("working on"))
+
+    def fault(self, **fault):
+        request = Request(f"{self.endpoint}/_emulator/faults", json.dumps(fault).encode(), method="POST")
+        with urlopen(request) as answer:
+            return json.load(answer)
+
+    def live(self):
+        return self.cluster.ecs.list_tasks(cluster=self.cluster.name)["taskArns"]
+
+
+@pytest.fixture
+def job(cluster, client, endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    return lambda **options: Job(cluster, client, endpoint, **options)
+
+
+def assert_every_item_once(job):
+    results = job.results()
+    assert sorted(item["item"] for item in results) == list(range(job.stage.items))
+    assert all(item["values"] == {"square": item["item"] ** 2} for item in results)
+
+
+def test_a_stage_runs_from_an_empty_cluster_to_the_last_result(job):
+    job = job()
+    ledger = job.drive()
+    assert (ledger.state, ledger.items_done) == ("succeeded", 24)
+    assert_every_item_once(job)
+    world.wait(lambda: not job.live())
+    assert set(job.executions().values()) == {1}
+
+
+def test_a_killed_worker_and_a_lost_host_cost_only_what_they_held(job):
+    job = job(items=40, seconds=0.3)
+    done = []
+
+    def meanwhile(ledger):
+        if ledger.items_done >= 4 and not done:
+            killed = job.live()[0]
+            job.fault(kind="kill-task", task=killed)
+            done.append(killed)
+        elif ledger.items_done >= 12 and len(done) == 1:
+            (host, *_) = job.cluster.group()["Instances"]
+            job.fault(kind="lose-instance", instance=host["InstanceId"])
+            done.append(host["InstanceId"])
+
+    ledger = job.drive(meanwhile)
+    assert len(done) == 2
+    assert ledger.state == "succeeded"
+    assert_every_item_once(job)
+
+
+def test_throttling_and_forgotten_tasks_are_lived_with(job):
+    job = job(seconds=1)
+    job.fault(kind="throttle", service="ecs", action="RunTask", times=1)
+    job.fault(kind="throttle", service="ecs", action="DescribeTasks", times=1)
+    hidden = []
+
+    def meanwhile(ledger):
+        if ledger.tasks_running and not hidden:
+            hidden.append(job.fault(kind="hide-task", task=job.live()[0]))
+
+    assert job.drive(meanwhile).state == "succeeded"
+    assert hidden
+    assert_every_item_once(job)
+
+
+def test_a_broken_item_ends_in_the_list_with_its_log_and_the_rest_is_kept(job):
+    job = job(broken={5})
+    ledger = job.drive()
+    assert ledger.state == "failed"
+    (failure,) = ledger.failures
+    assert failure.items == (4, 5)
+    assert "item 5 is broken" in failure.reason
+    assert any("ValueError" in line for line in failure.log)
+    world.wait(lambda: not job.live())
+
+
+def test_code_that_does_not_import_stops_the_stage_early(job):
+    job = job(code="import nothing_of_that_name", items=400)
+    ledger = job.drive()
+    assert ledger.state == "failed"
+    assert "ECS tasks in a row failed without a result" in ledger.reason
+    assert len(ledger.known) <= 3 * job.limits.max_workers
+
+
+def test_cancelling_stops_the_workers_and_running_again_finishes(job):
+    job = job(items=60, seconds=0.3)
+    while True:
+        ledger, _ = job.tick()
+        if ledger.items_done >= 4:
+            break
+        time.sleep(0.3)
+    ledger, _ = job.tick(cancel=True)
+    assert ledger.state == "cancelled"
+    world.wait(lambda: not job.live())
+    kept = {item["item"] for item in job.results()}
+    before = job.executions()
+    assert job.drive().state == "succeeded"
+    assert_every_item_once(job)
+    after = job.executions()
+    assert all(after[item] == before[item] for item in kept)
