@@ -59,7 +59,7 @@ class MwaaResponse(BaseResponse):
         names, last = self._backend.names(after, parameters.get("MaxResults"))
         result: dict[str, Any] = {"Environments": names}
         if last is not None:
-            result["NextToken"] = base64.urlsafe_b64encode(last.encode()).decode()
+            result["NextToken"] = base64.b64encode(last.encode()).decode()
         return ActionResult(result)
 
     def tag_resource(self) -> ActionResult:
@@ -129,6 +129,6 @@ class MwaaResponse(BaseResponse):
 
 def _decode(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except (binascii.Error, UnicodeError) as error:
+        return base64.b64decode(token, validate=True).decode()
+    except (binascii.Error, ValueError) as error:
         raise ValidationException(f"Invalid NextToken {token}.") from error
