@@ -24,6 +24,8 @@ def owner(environment: Mapping[str, str]) -> str:
     base = environment.get(_VARIABLE)
     if not base:
         return f"{socket.gethostname()}/{os.getpid()}"
+    if not base.startswith(("http://", "https://")):
+        raise WorkerError(f"{_VARIABLE} is {base!r}; the ECS agent sets it to an address")
     for pause in (*_PAUSES, None):
         try:
             return _task_arn(f"{base}/task")
@@ -37,8 +39,6 @@ def owner(environment: Mapping[str, str]) -> str:
 
 
 def _task_arn(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("not an HTTP address")
     # No proxy: the agent answers on a link-local address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=_TIMEOUT) as answer:

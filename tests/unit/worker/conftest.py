@@ -1,0 +1,157 @@
+"""A local S3 in this process, and real worker processes that work against it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import uuid
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from winbatch.stage import ClaimMark, Stage
+from winbatch.working.store import Store
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "eu-central-1",
+}
+
+
+@pytest.fixture(scope="session")
+def s3_url():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _host, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def client(s3_url):
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_url,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    yield client
+    client.close()
+
+
+@dataclasses.dataclass
+class Job:
+    """A bucket of the test's own, with one planned stage in it."""
+
+    client: object
+    bucket: str
+    url: str
+    folder: Path
+    stage: Stage
+
+    @property
+    def stage_key(self):
+        return f"jobs/test/job-1/{self.stage.stage}/stage.json"
+
+    def plan(self, params, **changes):
+        """Write stage.json and manifest for these items."""
+        self.stage = dataclasses.replace(self.stage, items=len(params), **changes)
+        lines = [json.dumps({"item": item, "params": param}) + "\n" for item, param in enumerate(params)]
+        self.put(self.stage.manifest, "".join(lines))
+        self.put(self.stage_key, self.stage.to_json())
+
+    def code(self, text):
+        """The workload's module."""
+        (self.folder / "code").mkdir(exist_ok=True)
+        (self.folder / "code" / "workload_code.py").write_text(textwrap.dedent(text))
+
+    def put(self, key, body):
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def get(self, key):
+        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def all_keys(self, prefix=""):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    def marks(self):
+        return {self.stage.parse_claim_key(key) for key in self.all_keys(self.stage.claims)}
+
+    def mark(self, shard, attempt, kind, **body):
+        self.put(self.stage.claim_key(ClaimMark(shard, attempt, kind)), json.dumps(body))
+
+    def results(self):
+        return {
+            shard: json.loads(self.get(key))
+            for key in self.all_keys(self.stage.results)
+            if (shard := self.stage.parse_result_key(key)) is not None
+        }
+
+    def start(self, slots=2, **environment):
+        """Start a worker process."""
+        (self.folder / "temporary").mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "winbatch.worker"],
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ECS_"))},
+                **CREDENTIALS,
+                "AWS_ENDPOINT_URL": self.url,
+                "WINBATCH_STAGE": f"s3://{self.bucket}/{self.stage_key}",
+                "WINBATCH_SLOTS": str(slots),
+                "PYTHONPATH": str(self.folder / "code"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "TMPDIR": str(self.folder / "temporary"),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def work(self, workers=1, **kwargs):
+        """Run workers to their end; returns exit code, lines of standard output and standard error of each."""
+        processes = [self.start(**kwargs) for _ in range(workers)]
+        ended = []
+        for process in processes:
+            out, err = process.communicate(timeout=60)
+            ended.append(Ended(process.returncode, [json.loads(line) for line in out.splitlines()], err))
+        assert list((self.folder / "temporary").iterdir()) == []
+        return ended
+
+    @property
+    def store(self):
+        return Store(self.client, self.bucket)
+
+
+@dataclasses.dataclass
+class Ended:
+    code: int
+    lines: list
+    err: str
+
+
+@pytest.fixture
+def job(client, s3_url, tmp_path):
+    bucket = f"data-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    stage = Stage(
+        dag="test",
+        job="job-1",
+        stage="main",
+        workload="test",
+        run="workload_code:run",
+        manifest="jobs/test/job-1/main/manifest.jsonl",
+        claims="jobs/test/job-1/main/claims/",
+        results="out/job-1/main/",
+        outputs="out/job-1/main/files/",
+        items=0,
+        shard_items=1,
+    )
+    return Job(client, bucket, s3_url, tmp_path, stage)

@@ -1,0 +1,238 @@
+import collections
+import datetime as dt
+import json
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winbatch.errors import StorageError
+from winbatch.stage import ClaimMark, Stage
+from winbatch.working.claims import Claims, claimable, rotated
+
+SHARDS = 6
+
+STAGE = Stage(
+    dag="d",
+    job="j",
+    stage="s",
+    workload="w",
+    run="m:f",
+    manifest="m",
+    claims="claims/",
+    results="results/",
+    outputs="results/files/",
+    items=SHARDS,
+    shard_items=1,
+)
+
+
+class Memory:
+    """A store whose conditional write is atomic, like S3's."""
+
+    def __init__(self, *keys):
+        self.objects = dict.fromkeys(keys, b"")
+        self.lock = threading.Lock()
+        self.created = collections.Counter()
+
+    def keys(self, prefix):
+        with self.lock:
+            return [key for key in self.objects if key.startswith(prefix)]
+
+    def put_new(self, key, body):
+        with self.lock:
+            if key in self.objects:
+                return False
+            self.objects[key] = body
+            self.created[key] += 1
+            return True
+
+
+def now():
+    return dt.datetime(2026, 11, 22, 19, tzinfo=dt.UTC)
+
+
+def claims(store, owner="a", stage=STAGE):
+    return Claims(store, stage, owner, now)
+
+
+marks = st.builds(
+    ClaimMark, st.integers(0, SHARDS - 1), st.integers(0, 3), st.sampled_from(["claim", "failed", "released"])
+)
+
+
+@given(st.sets(marks), st.sets(st.integers(0, SHARDS - 1)))
+def test_only_what_the_contract_allows_is_claimable(present, done):
+    found = claimable(SHARDS, done, present)
+    assert len({mark.shard for mark in found}) == len(found)
+    for mark in found:
+        assert mark.kind == "claim"
+        assert mark.shard not in done
+        assert mark not in present
+        assert mark.attempt == 0 or ClaimMark(mark.shard, mark.attempt - 1, "released") in present
+
+
+@given(st.sets(st.integers(0, SHARDS - 1)), st.dictionaries(st.integers(0, SHARDS - 1), st.integers(1, 4), max_size=6))
+def test_every_shard_that_is_free_is_claimable(done, attempts):
+    """Histories as workers leave them: each attempt but the last was released, and the last is held or released too."""
+    for last_is_held in (True, False):
+        present = {
+            ClaimMark(shard, attempt, kind)
+            for shard, count in attempts.items()
+            for attempt in range(count)
+            for kind in ("claim", "released")
+            if not (last_is_held and attempt == count - 1 and kind == "released")
+        }
+        free = {
+            shard: attempts.get(shard, 0)
+            for shard in range(SHARDS)
+            if shard not in done and not (last_is_held and shard in attempts)
+        }
+        assert {mark.shard: mark.attempt for mark in claimable(SHARDS, done, present)} == free
+
+
+def test_after_the_last_attempt_that_a_key_can_name_a_shard_is_left():
+    released = [ClaimMark(0, attempt, kind) for attempt in range(100) for kind in ("claim", "released")]
+    assert claimable(1, set(), released) == []
+    assert claimable(1, set(), released[:-2]) == [ClaimMark(0, 99, "claim")]
+
+
+@given(st.lists(st.integers(), unique=True), st.text())
+def test_rotating_keeps_everything_in_a_circle(items, owner):
+    turned = rotated(items, owner)
+    assert sorted(turned) == sorted(items)
+    if items:
+        start = turned.index(items[0])
+        assert turned[start:] + turned[:start] == items
+
+
+def test_owners_start_at_different_places():
+    starts = {rotated(list(range(1000)), f"arn:aws:ecs:task/{number}")[0] for number in range(50)}
+    assert len(starts) > 40
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "take", "done", "fail", "crash", "engine"])), max_size=80
+)
+
+
+@given(steps)
+def test_whatever_happens_no_attempt_has_two_owners(history):
+    """Workers with listings of any age, and an engine that gives back what crashed or failed."""
+    store = Memory()
+    workers = {name: claims(store, name) for name in "abc"}
+    holding = {name: [] for name in "abc"}
+    lost = []
+    for name, step in history:
+        held = holding[name]
+        if step == "take":
+            mark = workers[name].take()
+            if mark is not None:
+                assert STAGE.result_key(mark.shard) not in store.objects or store.created[STAGE.claim_key(mark)] == 1
+                assert json.loads(store.objects[STAGE.claim_key(mark)])["task"] == name
+                held.append(mark)
+        elif step == "done" and held:
+            mark = held.pop()
+            store.put_new(STAGE.result_key(mark.shard), b"")
+            workers[name].done(mark)
+        elif step == "fail" and held:
+            lost.append(held.pop())
+            workers[name].fail(lost[-1], {"item": 0, "error": "e", "exit_code": None, "log": []})
+        elif step == "crash":
+            lost += held
+            holding[name] = []
+            workers[name] = claims(store, name)
+        elif step == "engine":
+            for mark in lost:
+                store.put_new(STAGE.claim_key(ClaimMark(mark.shard, mark.attempt, "released")), b"")
+            lost = []
+    open_marks = [mark for held in holding.values() for mark in held]
+    assert len(open_marks) == len({mark.shard for mark in open_marks})
+    assert max(store.created.values(), default=1) == 1
+    # A worker that comes last takes all that is left.
+    last = claims(store, "last")
+    taken = set()
+    while (mark := last.take()) is not None:
+        taken.add(mark.shard)
+    done = {shard for shard in range(SHARDS) if STAGE.result_key(shard) in store.objects}
+    assert taken == set(range(SHARDS)) - done - {mark.shard for mark in [*open_marks, *lost]}
+
+
+def test_threads_of_many_workers_share_the_shards_out():
+    stage = Stage.from_json(STAGE.to_json().replace('"items": 6', '"items": 400'), where="here")
+    store = Memory()
+    taken = []
+
+    def work(worker):
+        while (mark := worker.take()) is not None:
+            taken.append(mark)
+
+    threads = [
+        threading.Thread(target=work, args=(worker,))
+        for worker in [claims(store, str(number), stage) for number in range(6)]
+        for _slot in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(mark.shard for mark in taken) == list(range(400))
+
+
+def test_a_released_attempt_that_appears_later_is_taken():
+    store = Memory(*(STAGE.claim_key(ClaimMark(shard, 0, "claim")) for shard in range(5)))
+    worker = claims(store)
+    assert worker.take() == ClaimMark(5, 0, "claim")
+    store.put_new(STAGE.claim_key(ClaimMark(2, 0, "released")), b"")
+    assert worker.take() == ClaimMark(2, 1, "claim")
+    assert worker.take() is None
+
+
+def test_releasing_gives_back_what_is_held_and_only_that():
+    store = Memory()
+    worker = claims(store)
+    first, second, third = (worker.take() for _ in range(3))
+    worker.done(first)
+    worker.fail(second, {"item": 1, "error": "e", "exit_code": 1, "log": []})
+    worker.release_all("told to", patience=1)
+    released = {STAGE.parse_claim_key(key) for key in store.objects if key.endswith("released")}
+    assert released == {ClaimMark(third.shard, 0, "released")}
+    body = json.loads(store.objects[STAGE.claim_key(ClaimMark(third.shard, 0, "released"))])
+    assert body == {"reason": "told to", "at": "2026-11-22T19:00:00.000000Z"}
+    assert worker.take() is None
+
+
+def test_a_claim_that_is_on_its_way_while_releasing_is_released_too():
+    class Slow(Memory):
+        def put_new(self, key, body):
+            if key.endswith("claim"):
+                asked.set()
+                go_on.wait(5)
+            return super().put_new(key, body)
+
+    asked, go_on = threading.Event(), threading.Event()
+    store = Slow()
+    worker = claims(store)
+    taken = []
+    taking = threading.Thread(target=lambda: taken.append(worker.take()))
+    taking.start()
+    asked.wait(5)
+    releasing = threading.Thread(target=worker.release_all, args=("told to",), kwargs={"patience": 5})
+    releasing.start()
+    go_on.set()
+    releasing.join()
+    taking.join()
+    assert taken == [None]
+    assert [key.rpartition(".")[2] for key in sorted(store.objects)] == ["claim", "released"]
+
+
+def test_a_store_that_refuses_is_no_claim():
+    class Refusing(Memory):
+        def put_new(self, key, body):
+            raise StorageError("no")
+
+    worker = claims(Refusing())
+    with pytest.raises(StorageError):
+        worker.take()
+    worker.release_all("end", patience=0.1)  # nothing is held, so nothing is written

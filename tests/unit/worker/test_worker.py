@@ -1,0 +1,364 @@
+"""Real worker processes against a local S3."""
+
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from winbatch.errors import WorkerError
+from winbatch.stage import ClaimMark
+from winbatch.worker import Settings
+
+DOUBLE = """
+    def run(params, context):
+        return {"double": 2 * params["n"], "item": context.item}
+"""
+
+
+def numbers(count):
+    return [{"n": 10 * item} for item in range(count)]
+
+
+def test_several_workers_leave_one_result_a_shard(job):
+    job.code(DOUBLE)
+    job.plan(numbers(50), shard_items=3)
+    ended = job.work(workers=3, slots=2)
+    assert [worker.code for worker in ended] == [0, 0, 0]
+    results = job.results()
+    assert sorted(results) == list(range(17))
+    items = [item for shard in range(17) for item in results[shard]["items"]]
+    assert items == [{"item": n, "params": {"n": 10 * n}, "values": {"double": 20 * n, "item": n}} for n in range(50)]
+    assert job.marks() == {ClaimMark(shard, 0, "claim") for shard in range(17)}
+    # Each item was worked on once, by one of them.
+    lines = [line for worker in ended for line in worker.lines]
+    assert sorted(line["item"] for line in lines) == list(range(50))
+    assert all(line["shard"] == line["item"] // 3 and line["seconds"] >= 0 for line in lines)
+
+
+def test_running_again_changes_nothing(job):
+    job.code(DOUBLE)
+    job.plan(numbers(4))
+    job.work()
+    before = {key: job.get(key) for key in job.all_keys()}
+    (again,) = job.work()
+    assert (again.code, again.lines) == (0, [])
+    assert {key: job.get(key) for key in job.all_keys()} == before
+
+
+def test_a_retry_writes_the_same_bytes(job):
+    job.code(DOUBLE)
+    job.plan(numbers(5), shard_items=5)
+    job.work()
+    key = job.stage.result_key(0)
+    first = job.get(key)
+    job.client.delete_object(Bucket=job.bucket, Key=key)
+    job.mark(0, 0, "released", reason="the test says so")
+    job.work()
+    assert job.get(key) == first
+    assert ClaimMark(0, 1, "claim") in job.marks()
+
+
+def test_a_result_that_is_there_already_stands(job):
+    """A worker that was thought dead finished first."""
+    job.code(
+        """
+        import boto3, os
+        def run(params, context):
+            boto3.client("s3").put_object(Bucket=params["bucket"], Key=params["key"], Body=b"theirs")
+            return {}
+        """
+    )
+    job.plan([{"bucket": job.bucket, "key": job.stage.result_key(0)}])
+    (ended,) = job.work(AWS_DEFAULT_REGION="eu-central-1")
+    assert ended.code == 0
+    assert job.get(job.stage.result_key(0)) == b"theirs"
+    assert "not deterministic" in ended.lines[-1]["warning"]
+
+
+def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
+    job.code(
+        """
+        import logging, subprocess, sys
+        def run(params, context):
+            logging.getLogger("mine").warning("about to do %s", context.item)
+            match params["do"]:
+                case "raise": raise ValueError("no\\nsuch thing")
+                case "program": subprocess.run([sys.executable, "-c", "raise SystemExit(7)"], check=True)
+                case "exit": sys.exit(9)
+                case "nan": return {"x": float("nan")}
+                case "object": return {"x": object()}
+                case "nothing": return None
+            return {}
+        """
+    )
+    kinds = ["raise", "program", "exit", "nan", "object", "nothing", "work", "work"]
+    job.plan([{"do": kind} for kind in kinds])
+    (ended,) = job.work(slots=3)
+    assert ended.code == 0
+    assert sorted(job.results()) == [6, 7]
+    failed = {mark.shard for mark in job.marks() if mark.kind == "failed"}
+    assert failed == {0, 1, 2, 3, 4, 5}
+    bodies = [json.loads(job.get(job.stage.claim_key(ClaimMark(n, 0, "failed")))) for n in range(6)]
+    for number, body in enumerate(bodies):
+        assert set(body) == {"task", "at", "item", "error", "exit_code", "log"}
+        assert body["item"] == number
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", body["at"])
+        own = [line for line in body["log"] if "about to do" in line]
+        assert [line.rpartition(" ")[2] for line in own] == [str(number)]  # no other thread's lines
+    assert bodies[0]["error"] == "ValueError: no such thing"
+    assert bodies[0]["log"][-2:] == ["ValueError: no", "such thing"]
+    assert [body["exit_code"] for body in bodies] == [None, 7, 9, None, None, None]
+    assert "not JSON compliant" in bodies[3]["error"]
+    assert {line["item"]: line.get("error") for line in ended.lines}[0] == "ValueError: no such thing"
+
+
+def test_a_shard_whose_second_item_fails_has_no_result(job):
+    job.code("def run(params, context):\n    return {'x': 1 / params['n']}")
+    job.plan([*numbers(1), {"n": 1}, {"n": 0}, {"n": 2}], shard_items=2)
+    job.work()
+    assert job.results() == {}
+    assert {mark for mark in job.marks() if mark.kind == "failed"} == {
+        ClaimMark(0, 0, "failed"),
+        ClaimMark(1, 0, "failed"),
+    }
+
+
+def test_released_attempts_are_taken_and_held_or_failed_ones_are_not(job):
+    job.code(DOUBLE)
+    job.plan(numbers(6))
+    job.mark(0, 0, "claim", task="somebody")
+    for shard in (1, 2):
+        job.mark(shard, 0, "claim", task="gone")
+        job.mark(shard, 0, "released", reason="gone")
+    job.mark(2, 1, "claim", task="somebody")
+    job.mark(3, 0, "claim", task="x")
+    job.mark(3, 0, "failed", task="x")
+    job.mark(4, 0, "claim", task="x")
+    job.mark(4, 0, "failed", task="x")
+    job.mark(4, 0, "released", reason="may be tried again")
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert sorted(job.results()) == [1, 4, 5]
+    assert {ClaimMark(1, 1, "claim"), ClaimMark(4, 1, "claim"), ClaimMark(5, 0, "claim")} <= job.marks()
+
+
+def test_claims_name_the_owner(job):
+    job.code(DOUBLE)
+    job.plan(numbers(1))
+    job.work()
+    body = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, "claim"))))
+    assert set(body) == {"task", "at"}
+    assert re.fullmatch(r".+/\d+", body["task"])
+
+
+def test_files_of_an_item_are_uploaded(job):
+    job.code(
+        """
+        def run(params, context):
+            if context.item:
+                (context.outputs / "deep").mkdir()
+                for name in ("curve.json", "curve.csv", "curve.png", "deep/raw.dat"):
+                    (context.outputs / name).write_text(context.job)
+            return {}
+        """
+    )
+    job.plan(numbers(2))
+    job.work()
+    prefix = job.stage.outputs
+    assert job.all_keys(prefix) == [prefix + name for name in ("curve.csv", "curve.json", "curve.png", "deep/raw.dat")]
+    kinds = [job.client.head_object(Bucket=job.bucket, Key=key)["ContentType"] for key in job.all_keys(prefix)]
+    assert kinds == ["text/csv", "application/json", "image/png", "application/octet-stream"]
+    assert job.get(prefix + "curve.csv") == b"job-1"
+    assert sorted(job.results()) == [0, 1]
+
+
+def test_a_stage_reads_an_earlier_one(job):
+    job.code(
+        """
+        def run(params, context):
+            return {"n": context.item}
+        def add(params, context):
+            return {"sum": sum(item.values["n"] for item in context.results("main"))}
+        """
+    )
+    job.plan(numbers(30), shard_items=4)
+    first = job.stage_key
+    job.plan(
+        [{}],
+        stage="sum",
+        run="workload_code:add",
+        inputs={"main": first},
+        manifest="jobs/test/job-1/sum/manifest.jsonl",
+        claims="jobs/test/job-1/sum/claims/",
+        results="out/job-1/sum/",
+    )
+    # The sum comes too early: that is the item's failure, with the missing result named.
+    (early,) = job.work()
+    assert early.code == 0
+    failed = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, "failed"))))
+    assert "out/job-1/main/000000.json is missing: items 0 to 3 of stage main have no result" in failed["error"]
+
+    job.mark(0, 0, "released", reason="may be tried again")
+    summing, job.stage = job.stage, job.stage.__class__.from_json(job.get(first), where=first)
+    job.work()
+    job.stage = summing
+    job.work()
+    assert job.results()[0]["items"][0]["values"] == {"sum": 435}
+
+
+SLEEPER = """
+    import numpy, time
+    from pathlib import Path
+    def run(params, context):
+        (context.outputs / "begun").touch()
+        Path(params["flag"]).with_suffix(f".{context.item}").touch()
+        while True:  # a kernel that nobody can interrupt
+            time.sleep(3600)
+"""
+
+
+def wait_for(condition, process, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, number):
+    job.code(SLEEPER)
+    flags = [tmp_path / f"flag.{item}" for item in range(5)]
+    job.plan([{"flag": str(tmp_path / "flag")}] * 5)
+    process = job.start(slots=2)
+    wait_for(lambda: sum(flag.exists() for flag in flags) == 2, process)
+    began = time.monotonic()
+    process.send_signal(number)
+    _out, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert time.monotonic() - began < 5
+    claimed = {mark.shard for mark in job.marks() if mark.kind == "claim"}
+    released = {mark for mark in job.marks() if mark.kind == "released"}
+    assert len(claimed) == 2
+    assert released == {ClaimMark(shard, 0, "released") for shard in claimed}
+    body = json.loads(job.get(job.stage.claim_key(min(released))))
+    assert body["reason"] == f"the worker was told to stop ({number.name})"
+    assert "Traceback" not in err
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+    job.code("def run(params, context):\n    return {}")
+    job.work()
+    assert sorted(job.results()) == list(range(5))
+    assert {ClaimMark(shard, 1, "claim") for shard in claimed} <= job.marks()
+
+
+def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):
+    job.plan([{"ebn0_db": 4.0, "frame_size": 1 << 20, "num_frames": 1 << 30, "seed": 1}], run="ber.simulate:run")
+    process = job.start(slots=1)
+    wait_for(job.marks, process)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert time.monotonic() - began < 5
+    assert ClaimMark(0, 0, "released") in job.marks()
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "line"),
+    [
+        ("no_such_module:run", "", "cannot be imported: ModuleNotFoundError"),
+        ("workload_code:walk", "def run(): ...", "module workload_code has no function 'walk'"),
+        ("workload_code", "def run(): ...", "has no function ''"),
+        ("workload_code:run", "import no_such_thing", "cannot be imported: ModuleNotFoundError"),
+        ("workload_code:run", "1/0", "cannot be imported: ZeroDivisionError"),
+    ],
+)
+def test_code_that_cannot_run_is_one_line_and_claims_nothing(job, run, code, line):
+    job.code(code)
+    job.plan(numbers(3), run=run)
+    (ended,) = job.work()
+    assert ended.code == 3
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert job.marks() == set()
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"WINBATCH_STAGE": "s3://no-such-bucket/x"}, "s3://no-such-bucket/x: S3 answers GetObject with NoSuchBucket"),
+        ({"ECS_CONTAINER_METADATA_URI_V4": "nonsense"}, "ECS_CONTAINER_METADATA_URI_V4 is 'nonsense'"),
+        ({"WINBATCH_SLOTS": "none"}, "WINBATCH_SLOTS is 'none'"),
+    ],
+)
+def test_a_wrong_environment_is_one_line(job, environment, line):
+    job.code(DOUBLE)
+    job.plan(numbers(3))
+    (ended,) = job.work(**({"slots": 1} | {"slots": environment.pop("WINBATCH_SLOTS", 1)}), **environment)
+    assert ended.code == 3
+    assert ended.err.startswith("winbatch.worker: ")
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert job.marks() == set()
+
+
+def test_a_broken_line_of_the_manifest_releases_all_claims(job):
+    job.code("import time\ndef run(params, context):\n    time.sleep(3600)")
+    job.plan(numbers(3))
+    body = job.get(job.stage.manifest).splitlines()
+    job.put(job.stage.manifest, b"\n".join([body[0], b"broken", body[2], b""]))
+    (ended,) = job.work(slots=3)
+    assert ended.code == 3
+    assert f"winbatch.worker: s3://{job.bucket}/jobs/test/job-1/main/manifest.jsonl, line 2: not item 1" in ended.err
+    marks = job.marks()
+    claimed = {mark.shard for mark in marks if mark.kind == "claim"}
+    assert 1 in claimed
+    assert {mark.shard for mark in marks if mark.kind == "released"} == claimed
+    body = json.loads(job.get(job.stage.claim_key(ClaimMark(1, 0, "released"))))
+    assert "the worker failed: s3://" in body["reason"]
+
+
+def test_storage_that_fails_within_an_item_is_the_workers_fault_and_not_the_items(job):
+    job.code(
+        """
+        import boto3, os
+        def run(params, context):
+            (context.outputs / "x").touch()
+            s3 = boto3.client("s3", region_name="eu-central-1")
+            for item in s3.list_objects_v2(Bucket=params["bucket"])["Contents"]:
+                s3.delete_object(Bucket=params["bucket"], Key=item["Key"])
+            s3.delete_bucket(Bucket=params["bucket"])
+            return {}
+        """
+    )
+    job.plan([{"bucket": job.bucket}])
+    (ended,) = job.work(slots=1)
+    assert ended.code == 3
+    assert "NoSuchBucket" in ended.err
+    assert "claims not released, the engine will do it" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({}, "WINBATCH_STAGE is ''; s3://bucket/key"),
+        ({"WINBATCH_STAGE": "/some/file"}, "WINBATCH_STAGE is '/some/file'"),
+        ({"WINBATCH_STAGE": "s3://bucket"}, "WINBATCH_STAGE is 's3://bucket'"),
+        ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "0"}, "WINBATCH_SLOTS is '0'"),
+        ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "-1"}, "WINBATCH_SLOTS is '-1'"),
+        ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "²"}, "WINBATCH_SLOTS is '²'"),
+    ],
+)
+def test_settings_that_are_wrong(environment, line):
+    with pytest.raises(WorkerError, match=re.escape(line)):
+        Settings.from_environment(environment)
+
+
+def test_settings():
+    environment = {"WINBATCH_STAGE": "s3://b/a/b/stage.json", "WINBATCH_SLOTS": "4", "AWS_REGION": "eu-west-1"}
+    assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1")
+    assert Settings.from_environment({"WINBATCH_STAGE": "s3://b/k"}) == Settings("b", "k", 1, None)
