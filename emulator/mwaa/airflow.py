@@ -68,6 +68,7 @@ class Airflow:
         # Whatever an emulator that was killed left there.
         shutil.rmtree(folder, ignore_errors=True)
         self._logs.mkdir(parents=True)
+        (self._home / "tmp").mkdir(parents=True)
         self._dags = DagFolder(self._home / "dags")
         self._secret = configuration.Secrets()
         self._port = free_port()

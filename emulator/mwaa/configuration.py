@@ -76,7 +76,7 @@ def essentials(
     """What the user cannot change, as on MWAA, because nothing would work.
 
     Args:
-        home: AIRFLOW_HOME, with the folders `dags` and `plugins`
+        home: AIRFLOW_HOME, with the folders `dags`, `plugins` and `tmp`
         logs: where Airflow's own logs go
         database_url: for SQLAlchemy
         port: of 127.0.0.1, for the API server
@@ -88,6 +88,7 @@ def essentials(
     return {
         "AIRFLOW_HOME": str(home),
         "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
         "PYTHONUNBUFFERED": "1",
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),

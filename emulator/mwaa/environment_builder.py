@@ -131,7 +131,7 @@ def install_with_requirements(base: Installation, requirements: bytes, runner: R
         file.write_bytes(requirements)
         options = ["-r", str(file), *_constraint_options(base.version, requirements)]
         dry = _uv("pip", "install", "--dry-run", "--python", str(base.python / "bin" / "python"), *options)
-        planned = runner.run(dry, env=dict(os.environ), cwd=made, what=what)
+        planned = runner.run(dry, env=_uv_environment(made), cwd=made, what=what)
         if "Would make no changes" in planned:
             # Nothing to add: the base environment serves, and no copy of it is kept.
             shutil.rmtree(made)
@@ -196,10 +196,15 @@ def _uv(*arguments: str) -> list[str]:
     raise LaunchError("uv is missing: put it on PATH, or `pip install uv`")
 
 
+def _uv_environment(folder: Path) -> dict[str, str]:
+    # The developer's settings of indexes and proxies; but uv leaves lock files in the temporary folder.
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
 def _make_environment(python: Path, runner: Runner) -> None:
     # Relocatable: it is renamed when it is complete.
     argv = _uv("venv", "--quiet", "--relocatable", "--python", sys.executable, str(python))
-    runner.run(argv, env=dict(os.environ), cwd=python.parent, what="making a virtual environment")
+    runner.run(argv, env=_uv_environment(python.parent), cwd=python.parent, what="making a virtual environment")
 
 
 def _pip_install(python: Path, options: list[str], runner: Runner, what: str) -> None:
@@ -207,7 +212,7 @@ def _pip_install(python: Path, options: list[str], runner: Runner, what: str) ->
     argv = _uv(
         *("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python / "bin" / "python")), *options
     )
-    runner.run(argv, env=dict(os.environ), cwd=python.parent, what=what)
+    runner.run(argv, env=_uv_environment(python.parent), cwd=python.parent, what=what)
 
 
 def _make_database(made: Path, runner: Runner) -> None:
@@ -222,6 +227,7 @@ def _make_database(made: Path, runner: Runner) -> None:
         env = {
             "PATH": os.defpath,
             "HOME": str(home),
+            "TMPDIR": str(home),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url,
