@@ -1,0 +1,133 @@
+"""Terraform against the emulator: a copy of the root, a state of its own, an emulator of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from scripts import providers, toolchain
+from scripts.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-central-1"
+CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+# A developer's own settings must not reach Terraform or the emulator.
+FOREIGN = ("AWS_", "TF_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """The commands of terraform/README.md, in a folder and with an environment of their own."""
+
+    binary: Path
+    folder: Path
+    environ: dict[str, str]
+
+    def run(self, *arguments: str, digests: dict[str, str] | None = None, ok: tuple[int, ...] = (0,)) -> int:
+        done = subprocess.run(
+            [self.binary, *arguments],
+            cwd=self.folder,
+            env=self.environ | ({"TF_VAR_image_digests": json.dumps(digests)} if digests else {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in ok, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.returncode
+
+    def outputs(self) -> dict[str, Any]:
+        text = subprocess.check_output([self.binary, "output", "-json"], cwd=self.folder, env=self.environ, text=True)
+        return {name: output["value"] for name, output in json.loads(text).items()}
+
+
+@dataclass(frozen=True)
+class Emulator:
+    endpoint: str
+
+    def client(self, service: str) -> Any:
+        # The proxy of a developer's shell is not asked for 127.0.0.1, and MWAA's host prefix does not resolve there.
+        config = Config(proxies={}, inject_host_prefix=False, s3={"addressing_style": "path"})
+        return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint, config=config, **CREDENTIALS)
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    state = tmp_path / "emulator"
+    log = tmp_path / "emulator.log"
+    command = [sys.executable, "-m", "emulator", "serve", "--port", str(port)]
+    # Airflow's environment is made once and kept; all else is this test's own.
+    command += ["--state", str(state), "--cache", str(Settings.load("local").cache)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=clean_environ(), stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        while not (state / "ready.json").exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield Emulator(f"http://127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(90)
+    assert code == 0, log.read_text()
+
+
+@pytest.fixture
+def terraform(tmp_path: Path, emulator: Emulator) -> Terraform:
+    """The root, initialised for the local environment in the emulator."""
+    emulator.client("s3").create_bucket(
+        Bucket="winbatch-local-tfstate", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    folder = tmp_path / "terraform"
+    shutil.copytree(ROOT / "terraform", folder, ignore=shutil.ignore_patterns(".terraform", "policies", "tests"))
+    result = Terraform(
+        toolchain.find_terraform(Settings.load("local")),
+        folder,
+        clean_environ()
+        | {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": emulator.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "HTTP_PROXY": emulator.endpoint,
+            "TF_CLI_CONFIG_FILE": str(cli_config(tmp_path)),
+            "TF_IN_AUTOMATION": "1",
+        },
+    )
+    backend = "-backend-config=environments/local.s3.tfbackend"
+    result.run("init", "-input=false", "-lockfile=readonly", "-reconfigure", backend)
+    return result
+
+
+def clean_environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def cli_config(folder: Path) -> Path:
+    """A CLI configuration that takes the provider from where the set-up would."""
+    settings = Settings.load("local")
+    version = providers.locked_provider(ROOT / "terraform" / ".terraform.lock.hcl")
+    mirror = providers.find_mirror(version, named=settings.tf_mirror, environ=os.environ)
+    plugins = folder / "plugins"
+    plugins.mkdir()
+    path = folder / "terraform.tfrc"
+    path.write_text(providers.cli_config(mirror, plugins))
+    return path

@@ -1,0 +1,238 @@
+"""The life of the local environment: the registry first, then everything, an empty plan, and nothing left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from scripts.images import assemble, push
+
+from .conftest import REGION, Emulator, Terraform
+
+ACCOUNT = "123456789012"
+VAR_FILE = "-var-file=environments/local.tfvars"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+
+def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator):
+    terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, "-target=module.registry")
+    repository = terraform.outputs()["ecr_repositories"]["ber"]
+    assert repository == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/winbatch-local/ber"
+    image = assemble({"app/hello.txt": b"hello"}, {})
+    push(emulator.client("ecr"), "winbatch-local/ber", image)
+    digests = {"ber": image.digest}
+
+    terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
+
+    # The second plan: exit code 0 is "no changes".
+    terraform.run("plan", "-input=false", "-detailed-exitcode", VAR_FILE, digests=digests)
+    outputs = terraform.outputs()
+    deployment = outputs["deployment"]
+    check_deployment(deployment, f"{repository}@{image.digest}")
+    check_objects(emulator, outputs)
+    check_task_definition(emulator, deployment)
+    check_airflow(emulator, outputs)
+    check_trust(emulator)
+    check_airflow_role(emulator, deployment)
+    check_worker_role(emulator)
+    check_no_way_in(emulator)
+
+    # A bucket with objects and a repository with images go too.
+    emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
+    terraform.run("destroy", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
+    assert leftovers(emulator) == {}
+
+
+def check_deployment(deployment: dict[str, Any], image: str) -> None:
+    cluster, workload = deployment["cluster"], deployment["workloads"]["ber"]
+    assert {key: value for key, value in deployment.items() if key not in {"cluster", "workloads"}} == {
+        "schema": 1,
+        "environment": "local",
+        "region": REGION,
+        "account_id": ACCOUNT,
+        "dags_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-dags",
+        "dags_prefix": "dags",
+        "data_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-data",
+        "airflow": {"environment": "winbatch-local", "version": "3.0.6"},
+    }
+    assert {key: cluster[key] for key in ("name", "capacity_provider", "auto_scaling_group")} == dict.fromkeys(
+        ("name", "capacity_provider", "auto_scaling_group"), "winbatch-local"
+    )
+    assert len(cluster["subnets"]) == 2
+    assert len(cluster["security_groups"]) == 1
+    assert cluster["instance_types"] == [{"type": "c5.xlarge", "vcpus": 4, "memory_mib": 8192, "network_interfaces": 4}]
+    assert workload == {
+        "task_definition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-ber:1",
+        "container": "ber",
+        "cpu": 4096,
+        "memory": 6144,
+        "image": image,
+        "log_group": "/winbatch/local/ber",
+        "log_stream_prefix": "ber",
+    }
+
+
+def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
+    s3 = emulator.client("s3")
+    body = s3.get_object(Bucket=outputs["dags_bucket"], Key="dags/deployment.json")["Body"].read()
+    assert json.loads(body) == outputs["deployment"]
+    for bucket in (outputs["dags_bucket"], outputs["data_bucket"]):
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def check_task_definition(emulator: Emulator, deployment: dict[str, Any]) -> None:
+    workload = deployment["workloads"]["ber"]
+    definition = emulator.client("ecs").describe_task_definition(taskDefinition=workload["task_definition"])
+    definition = definition["taskDefinition"]
+    (container,) = definition["containerDefinitions"]
+    assert definition["runtimePlatform"] == {
+        "cpuArchitecture": "X86_64",
+        "operatingSystemFamily": "WINDOWS_SERVER_2022_CORE",
+    }
+    assert definition["networkMode"] == "awsvpc"
+    assert (container["image"], container["cpu"], container["memory"]) == (workload["image"], 4096, 6144)
+    environment = {variable["name"]: variable["value"] for variable in container["environment"]}
+    assert environment == {"AWS_REGION": REGION, "WINBATCH_SLOTS": "4"}
+
+
+def check_airflow(emulator: Emulator, outputs: dict[str, Any]) -> None:
+    mwaa = emulator.client("mwaa").get_environment(Name=outputs["mwaa_environment"])["Environment"]
+    assert mwaa["Status"] == "AVAILABLE"
+    assert mwaa["AirflowVersion"] == "3.0.6"
+    assert outputs["airflow_webserver_url"] == f"https://{mwaa['WebserverUrl']}"
+    groups = emulator.client("logs").describe_log_groups()["logGroups"]
+    ours = {group["logGroupName"]: group for group in groups}
+    # Every group that AWS would make on its own is there beforehand, with an end and a key.
+    assert set(outputs["log_groups"]) <= set(ours)
+    for name in outputs["log_groups"]:
+        assert ours[name]["retentionInDays"] == 365
+        assert "kmsKeyId" in ours[name], name
+
+
+def check_trust(emulator: Emulator) -> None:
+    iam = emulator.client("iam")
+    for role in iam.list_roles()["Roles"]:
+        if not role["RoleName"].startswith("winbatch-local"):
+            continue
+        for statement in statements(role["AssumeRolePolicyDocument"]):
+            services = listed(statement["Principal"]["Service"])
+            # EC2 names no source; everyone else acts for our account only.
+            if services != ["ec2.amazonaws.com"]:
+                assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT, role["RoleName"]
+                assert "aws:SourceArn" in statement["Condition"]["ArnLike"], role["RoleName"]
+
+
+def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
+    allowed = role_statements(emulator, "winbatch-local-airflow")
+    by_id = {statement["Sid"]: statement for statement in allowed}
+    cluster = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/winbatch-local"
+    assert set(listed(by_id["PassRolesToWorkers"]["Resource"])) == {
+        f"arn:aws:iam::{ACCOUNT}:role/winbatch-local-execution",
+        f"arn:aws:iam::{ACCOUNT}:role/winbatch-local-task",
+    }
+    assert by_id["PassRolesToWorkers"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    }
+    assert listed(by_id["RunWorkers"]["Resource"]) == [
+        f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-ber:*"
+    ]
+    for statement in allowed:
+        actions = listed(statement["Action"])
+        assert not {"*", "s3:*", "ecs:*", "iam:*"} & set(actions), statement["Sid"]
+        if any(action in {"ecs:RunTask", "ecs:StopTask", "ecs:ListTasks"} for action in actions):
+            assert statement["Condition"]["ArnEquals"]["ecs:cluster"] == cluster, statement["Sid"]
+        if any(action.startswith("s3:Put") for action in actions):
+            assert listed(statement["Resource"]) == data_prefixes(deployment["data_bucket"]), statement["Sid"]
+
+
+def check_worker_role(emulator: Emulator) -> None:
+    writable = [
+        resource
+        for statement in role_statements(emulator, "winbatch-local-task")
+        if "s3:PutObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    ]
+    assert writable == data_prefixes(f"winbatch-local-{ACCOUNT}-{REGION}-data")
+
+
+def check_no_way_in(emulator: Emulator) -> None:
+    groups = emulator.client("ec2").describe_security_groups()["SecurityGroups"]
+    inward = {
+        group["GroupName"]: [
+            (
+                rule["IpProtocol"],
+                rule.get("FromPort"),
+                [pair["GroupId"] == group["GroupId"] for pair in rule["UserIdGroupPairs"]],
+            )
+            for rule in group["IpPermissions"]
+        ]
+        for group in groups
+        if group["GroupName"].startswith("winbatch-local")
+    }
+    assert inward == {
+        "winbatch-local-airflow": [("-1", None, [True])],
+        "winbatch-local-endpoints": [("tcp", 443, [])],
+        "winbatch-local-instances": [],
+        "winbatch-local-tasks": [],
+    }
+
+
+def leftovers(emulator: Emulator) -> dict[str, Any]:
+    """What is there that was not there before, by kind; kinds with nothing are left out."""
+    ec2, ecs, iam = (emulator.client(service) for service in ("ec2", "ecs", "iam"))
+    found = {
+        "auto scaling groups": emulator.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"],
+        "buckets": [
+            bucket["Name"]
+            for bucket in emulator.client("s3").list_buckets()["Buckets"]
+            if bucket["Name"] != "winbatch-local-tfstate"
+        ],
+        "clusters": ecs.list_clusters()["clusterArns"],
+        "elastic addresses": ec2.describe_addresses()["Addresses"],
+        "endpoints": [
+            endpoint["VpcEndpointId"]
+            for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+            if endpoint["State"] != "deleted"
+        ],
+        "instance profiles": iam.list_instance_profiles()["InstanceProfiles"],
+        "keys": [
+            alias for alias in emulator.client("kms").list_aliases()["Aliases"] if "winbatch" in alias["AliasName"]
+        ],
+        "launch templates": ec2.describe_launch_templates()["LaunchTemplates"],
+        "log groups": [group["logGroupName"] for group in emulator.client("logs").describe_log_groups()["logGroups"]],
+        "MWAA environments": emulator.client("mwaa").list_environments()["Environments"],
+        "networks": [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
+        "repositories": emulator.client("ecr").describe_repositories()["repositories"],
+        "roles": [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith("winbatch")],
+        "task definitions": ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"],
+    }
+    return {kind: things for kind, things in found.items() if things}
+
+
+def role_statements(emulator: Emulator, role: str) -> list[dict[str, Any]]:
+    iam = emulator.client("iam")
+    documents = (
+        iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    )
+    return [statement for document in documents for statement in statements(document)]
+
+
+def statements(document: Any) -> Iterator[dict[str, Any]]:
+    yield from (json.loads(unquote(document)) if isinstance(document, str) else document)["Statement"]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def data_prefixes(bucket: str) -> list[str]:
+    return [f"arn:aws:s3:::{bucket}/{prefix}/*" for prefix in ("sim", "jobs")]
