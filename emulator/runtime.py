@@ -30,6 +30,7 @@ SERVICES = (
     "emulator.ecr",
     "emulator.s3",
     "emulator.ecs.service",
+    "emulator.ec2",
     "emulator.instances",
     "emulator.autoscaling",
     "emulator.mwaa",

@@ -1,0 +1,113 @@
+"""Auto Scaling groups whose instances join and leave an ECS cluster."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .world import wait
+
+
+def states(cluster):
+    return [item["LifecycleState"] for item in cluster.group()["Instances"]]
+
+
+def desire(cluster, count):
+    cluster.asg.set_desired_capacity(AutoScalingGroupName=cluster.name, DesiredCapacity=count)
+
+
+def test_instances_come_with_time_and_go(cluster):
+    desire(cluster, 2)
+    assert states(cluster) == ["Pending", "Pending"]
+    wait(lambda: states(cluster) == ["InService", "InService"])
+    wait(lambda: len(cluster.instances()) == 2)
+    ec2_ids = {item["ec2InstanceId"] for item in cluster.instances()}
+    assert ec2_ids == {item["InstanceId"] for item in cluster.group()["Instances"]}
+    described = cluster.ec2.describe_instances(InstanceIds=list(ec2_ids))["Reservations"]
+    assert {item["InstanceType"] for entry in described for item in entry["Instances"]} == {"c5.xlarge"}
+
+    gone = cluster.instances()[0]["containerInstanceArn"]
+    desire(cluster, 0)
+    wait(lambda: not cluster.group()["Instances"])
+    assert cluster.instances() == []
+    answer = cluster.ecs.describe_container_instances(cluster=cluster.name, containerInstances=[gone])
+    assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
+
+
+@pytest.mark.parametrize(("count", "text"), [(5, "above max value 4"), (-1, "below min value 0")])
+def test_the_desired_capacity_keeps_to_the_bounds(cluster, count, text):
+    with pytest.raises(ClientError, match=text) as raised:
+        desire(cluster, count)
+    assert raised.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_an_unknown_group_is_a_validation_error(cluster):
+    with pytest.raises(ClientError) as raised:
+        cluster.asg.set_desired_capacity(AutoScalingGroupName="no-such-group", DesiredCapacity=1)
+    assert raised.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_a_terminated_host_takes_its_tasks_along_and_is_replaced(cluster):
+    host = cluster.scale(1)[0]
+    arn = cluster.start(cluster.define("sleep 600"))
+    cluster.reach(arn, "RUNNING")
+
+    cluster.ec2.terminate_instances(InstanceIds=[host["ec2InstanceId"]])
+    task = cluster.reach(arn, "STOPPED")
+
+    assert task["stoppedReason"] == f"Host EC2 (instance {host['ec2InstanceId']}) terminated."
+    assert "exitCode" not in task["containers"][0]
+    wait(lambda: [item["ec2InstanceId"] for item in cluster.instances()] not in ([], [host["ec2InstanceId"]]))
+
+
+def test_one_named_instance_goes_and_the_group_shrinks(cluster):
+    first, second = (item["ec2InstanceId"] for item in cluster.scale(2))
+    answer = cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
+    assert first in answer["Activity"]["Description"]
+    assert cluster.group()["DesiredCapacity"] == 1
+    assert [item["ec2InstanceId"] for item in cluster.instances()] == [second]
+
+    with pytest.raises(ClientError, match="No managed instance found"):
+        cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
+
+
+def test_a_protected_instance_survives_scale_in(cluster):
+    ids = [item["ec2InstanceId"] for item in cluster.scale(2)]
+    cluster.asg.set_instance_protection(InstanceIds=ids[:1], AutoScalingGroupName=cluster.name, ProtectedFromScaleIn=True)
+    desire(cluster, 0)
+    wait(lambda: [item["ec2InstanceId"] for item in cluster.instances()] == ids[:1])
+    assert [item["InstanceId"] for item in cluster.group()["Instances"]] == ids[:1]
+
+
+def test_managed_draining_waits_for_the_tasks(cluster, tmp_path):
+    cluster.capacity_provider(managed_draining=True, suffix="-draining")
+    cluster.scale(1)
+    go = tmp_path / "go"
+    arn = cluster.start(cluster.define(f"while [ ! -e {go} ]; do sleep 0.05; done"))
+    cluster.reach(arn, "RUNNING")
+
+    desire(cluster, 0)
+    assert states(cluster) == ["Terminating:Wait"]
+    assert cluster.instances()[0]["status"] == "DRAINING"
+    assert cluster.task(arn)["lastStatus"] == "RUNNING"
+
+    go.touch()
+    assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
+    wait(lambda: not cluster.group()["Instances"] and not cluster.instances())
+
+
+def test_a_group_with_instances_is_deleted_by_force_only(cluster):
+    cluster.scale(1)
+    with pytest.raises(ClientError) as raised:
+        cluster.asg.delete_auto_scaling_group(AutoScalingGroupName=cluster.name)
+    assert raised.value.response["Error"]["Code"] == "ResourceInUse"
+    cluster.asg.delete_auto_scaling_group(AutoScalingGroupName=cluster.name, ForceDelete=True)
+    wait(lambda: not cluster.instances())
+    cluster._create_group()
+
+
+def test_a_cluster_that_holds_something_is_not_deleted(cluster):
+    cluster.scale(1)
+    with pytest.raises(ClientError) as raised:
+        cluster.ecs.delete_cluster(cluster=cluster.name)
+    assert raised.value.response["Error"]["Code"] == "ClusterContainsContainerInstancesException"

@@ -1,0 +1,266 @@
+"""ECS tasks from RunTask to STOPPED."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from .world import ACCOUNT, REGION, wait
+
+
+def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
+    cluster.scale(1)
+    definition = cluster.define(
+        'echo "$FROM $IN $GIVEN $WHERE"; pwd; echo "home $HOME"; [ -z "$VIRTUAL_ENV" ] && echo clean; exit 3',
+        environment=[{"name": "FROM", "value": "definition"}, {"name": "GIVEN", "value": "definition"}],
+    )
+
+    override = {"name": "main", "environment": [{"name": "WHERE", "value": "override"}, {"name": "GIVEN", "value": "override"}]}
+    arn = cluster.start(definition, overrides={"containerOverrides": [override]}, startedBy="tests")
+    task = cluster.reach(arn, "STOPPED")
+
+    assert task["stopCode"] == "EssentialContainerExited"
+    assert task["stoppedReason"] == "Essential container in task exited"
+    assert task["desiredStatus"] == "STOPPED"
+    assert task["containers"][0]["exitCode"] == 3
+    assert task["containers"][0]["lastStatus"] == "STOPPED"
+    moments = ["createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "stoppingAt", "executionStoppedAt", "stoppedAt"]
+    assert [task[name] for name in moments] == sorted(task[name] for name in moments)
+    first, folder, home, clean = cluster.lines(arn)
+    assert first == "definition image override override"
+    assert folder.endswith("/app")
+    assert task["taskArn"].rpartition("/")[2] in home
+    assert clean == "clean"
+
+
+def test_the_task_role_s_credentials_are_given_and_the_metadata_tells_the_arn(cluster, unique):
+    cluster.scale(1)
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    role = cluster.iam.create_role(RoleName=unique, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    # The SDK finds everything it needs in the environment, as in a container on AWS.
+    program = (
+        "import boto3, json, os, urllib.request\n"
+        "print(boto3.client('sts').get_caller_identity()['Arn'])\n"
+        "print(json.load(urllib.request.urlopen(os.environ['ECS_CONTAINER_METADATA_URI_V4'] + '/task'))['TaskARN'])\n"
+        "print(json.load(urllib.request.urlopen(os.environ['ECS_CONTAINER_METADATA_URI_V4']))['Name'])\n"
+    )
+    definition = cluster.define(f"exec {sys.executable} -c \"$PROGRAM\"", taskRoleArn=role, environment=[{"name": "PROGRAM", "value": program}])
+
+    arn = cluster.start(definition)
+    assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0, cluster.lines(arn)
+
+    identity, told, name = cluster.lines(arn)
+    assert f"assumed-role/{unique}/{arn.rpartition('/')[2]}" in identity
+    assert told == arn
+    assert name == "main"
+
+
+def test_a_role_that_does_not_exist_cannot_be_passed(cluster):
+    cluster.scale(1)
+    definition = cluster.define("true", taskRoleArn=f"arn:aws:iam::{ACCOUNT}:role/nobody")
+    with pytest.raises(ClientError, match="unable to assume the role") as raised:
+        cluster.run(definition)
+    assert raised.value.response["Error"]["Code"] == "ClientException"
+
+
+def test_stop_task_terminates_and_the_program_may_clean_up(cluster):
+    cluster.scale(1)
+    arn = cluster.start(cluster.define("trap 'echo bye; exit 143' TERM; echo up; while :; do sleep 0.1; done"))
+    cluster.reach(arn, "RUNNING")
+    wait(lambda: cluster.lines(arn) == ["up"])  # output is there while the program runs
+
+    stopping = cluster.ecs.stop_task(cluster=cluster.name, task=arn, reason="enough")["task"]
+    assert stopping["desiredStatus"] == "STOPPED"
+    task = cluster.reach(arn, "STOPPED")
+
+    assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "enough")
+    assert task["containers"][0]["exitCode"] == 143
+    assert cluster.lines(arn) == ["up", "bye"]
+
+
+def test_a_program_that_ignores_sigterm_is_killed_after_its_stop_timeout(cluster):
+    cluster.scale(1)
+    arn = cluster.start(cluster.define("trap '' TERM; echo deaf; while :; do sleep 0.1; done", stopTimeout=2))
+    wait(lambda: cluster.task(arn)["lastStatus"] == "RUNNING" and cluster.lines(arn))
+
+    began = time.monotonic()
+    cluster.ecs.stop_task(cluster=cluster.name, task=arn)
+    task = cluster.reach(arn, "STOPPED")
+
+    assert 1.9 < time.monotonic() - began < 10
+    assert task["containers"][0]["exitCode"] == 137
+    assert task["stoppedReason"] == "Task stopped by user"
+
+
+def test_what_a_program_leaves_behind_ends_with_it(cluster, tmp_path):
+    cluster.scale(1)
+    arn = cluster.start(cluster.define(f"sleep 600 & echo $! > {tmp_path}/child; exit 0"))
+    cluster.reach(arn, "STOPPED")
+    child = int((tmp_path / "child").read_text())
+    wait(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_status_is_driven_by_the_program_not_by_looking(cluster, tmp_path):
+    cluster.scale(1)
+    go = tmp_path / "go"
+    arn = cluster.start(cluster.define(f"while [ ! -e {go} ]; do sleep 0.05; done"))
+    cluster.reach(arn, "RUNNING")
+    for _ in range(20):
+        assert cluster.task(arn)["lastStatus"] == "RUNNING"
+    go.touch()
+    assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "{repository}@sha256:" + "0" * 64,
+        "{repository}:nothing",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/nowhere:latest",
+        "docker.io/library/busybox:latest",
+    ],
+)
+def test_an_image_that_cannot_be_pulled_fails_the_task(cluster, image):
+    cluster.scale(1)
+    uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{cluster.repository}"
+    task = cluster.reach(cluster.start(cluster.define("", image=image.format(repository=uri))), "STOPPED")
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert task["stoppedReason"].startswith("CannotPullContainerError")
+    assert task["containers"][0]["reason"].startswith("CannotPullContainerError")
+    assert "exitCode" not in task["containers"][0]
+    assert "startedAt" not in task
+
+
+def test_an_entry_point_that_is_not_there_fails_the_task(cluster):
+    cluster.scale(1)
+    image = cluster.image("true", Entrypoint=["/no/such/program"])
+    task = cluster.reach(cluster.start(cluster.define("", image=image)), "STOPPED")
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert task["containers"][0]["reason"].startswith("CannotStartContainerError")
+
+
+def test_a_missing_log_group_fails_the_task(cluster):
+    cluster.scale(1)
+    log = {"logDriver": "awslogs", "options": {"awslogs-group": "no-such-group", "awslogs-stream-prefix": "p"}}
+    task = cluster.reach(cluster.start(cluster.define("true", logConfiguration=log)), "STOPPED")
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert "no-such-group" in task["containers"][0]["reason"]
+
+
+def test_equal_requests_with_one_client_token_start_one_task(cluster):
+    cluster.scale(1)
+    definition = cluster.define("sleep 600")
+    first = cluster.run(definition, clientToken="token-1", startedBy="a")["tasks"]
+    again = cluster.run(definition, clientToken="token-1", startedBy="a")["tasks"]
+    assert [task["taskArn"] for task in first] == [task["taskArn"] for task in again]
+    assert len(cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"]) == 1
+
+    with pytest.raises(ClientError) as raised:
+        cluster.run(definition, clientToken="token-1", startedBy="b")
+    assert raised.value.response["Error"]["Code"] == "ConflictException"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"count": 11}, "InvalidParameterException"),
+        ({"count": 0}, "InvalidParameterException"),
+        ({"startedBy": "not allowed!"}, "InvalidParameterException"),
+        ({"launchType": "EC2", "capacityProviderStrategy": [{"capacityProvider": "x"}]}, "InvalidParameterException"),
+        ({"capacityProviderStrategy": [{"capacityProvider": "no-such-provider"}]}, "InvalidParameterException"),
+        ({"overrides": {"containerOverrides": [{"name": "stranger"}]}}, "InvalidParameterException"),
+        ({"overrides": {"containerOverrides": [{"name": "main", "command": ["x" * 8192]}]}}, "InvalidParameterException"),
+        ({"taskDefinition": "no-such-family"}, "ClientException"),
+        ({"cluster": "no-such-cluster"}, "ClusterNotFoundException"),
+    ],
+)
+def test_a_bad_request_is_refused(cluster, settings, code):
+    cluster.scale(1)
+    request = {"cluster": cluster.name, "taskDefinition": cluster.define("true"), **settings}
+    with pytest.raises(ClientError) as raised:
+        cluster.ecs.run_task(**request)
+    assert raised.value.response["Error"]["Code"] == code
+
+
+def test_tasks_are_listed_by_what_they_have_in_common_and_in_pages(cluster):
+    cluster.scale(1)
+    definition = cluster.define("sleep 600", cpu=64, memory=64)
+    many = {task["taskArn"] for task in cluster.run(definition, 7, startedBy="many")["tasks"]}
+    one = cluster.start(definition, startedBy="one")
+    listed = lambda **by: cluster.ecs.list_tasks(cluster=cluster.name, **by)["taskArns"]  # noqa: E731
+
+    assert set(listed(startedBy="many")) == many
+    assert set(listed(family=cluster.name)) == many | {one}
+    assert set(listed(containerInstance=cluster.instances()[0]["containerInstanceArn"])) == many | {one}
+    assert listed(family="other") == []
+    assert listed(desiredStatus="STOPPED") == []
+
+    pages = cluster.ecs.get_paginator("list_tasks").paginate(cluster=cluster.name, PaginationConfig={"PageSize": 3})
+    sizes = [len(page["taskArns"]) for page in pages]
+    assert sizes == [3, 3, 2]
+    assert {arn for page in pages for arn in page["taskArns"]} == many | {one}
+
+    cluster.ecs.stop_task(cluster=cluster.name, task=one)
+    assert listed(desiredStatus="STOPPED") == [one]
+
+
+def test_unknown_tasks_are_missing(cluster):
+    cluster.scale(1)
+    arn = cluster.start(cluster.define("sleep 600"))
+    unknown = arn[:-4] + "0000"
+    answer = cluster.ecs.describe_tasks(cluster=cluster.name, tasks=[arn, unknown])
+    assert [task["taskArn"] for task in answer["tasks"]] == [arn]
+    assert answer["failures"] == [{"arn": unknown, "reason": "MISSING"}]
+
+    with pytest.raises(ClientError, match="100"):
+        cluster.ecs.describe_tasks(cluster=cluster.name, tasks=[arn] * 101)
+
+
+def test_tags_come_from_the_definition_the_request_and_ecs_and_are_shown_on_request(cluster):
+    cluster.scale(1)
+    definition = cluster.define("sleep 600")
+    cluster.ecs.tag_resource(resourceArn=definition, tags=[{"key": "from", "value": "definition"}])
+    arn = cluster.start(
+        definition, propagateTags="TASK_DEFINITION", enableECSManagedTags=True, tags=[{"key": "job", "value": "j1"}]
+    )
+    described = cluster.ecs.describe_tasks(cluster=cluster.name, tasks=[arn], include=["TAGS"])["tasks"][0]
+    assert {tag["key"]: tag["value"] for tag in described["tags"]} == {
+        "from": "definition",
+        "job": "j1",
+        "aws:ecs:clusterName": cluster.name,
+    }
+    assert not cluster.task(arn).get("tags")
+
+
+def test_a_second_container_ends_with_the_essential_one(cluster):
+    cluster.scale(1)
+    container = {"image": cluster.image(""), "memory": 64, "cpu": 64}
+    definition = cluster.ecs.register_task_definition(
+        family=cluster.name,
+        containerDefinitions=[
+            {**container, "name": "main", "entryPoint": ["sh", "-c"], "command": ["sleep 0.3; exit 5"]},
+            {**container, "name": "side", "entryPoint": ["sh", "-c"], "command": ["exec sleep 600"], "essential": False},
+        ],
+    )["taskDefinition"]["taskDefinitionArn"]
+    task = cluster.reach(cluster.start(definition), "STOPPED")
+    assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"main": 5, "side": 143}
+
+
+def test_describing_a_hundred_tasks_is_quick(cluster):
+    cluster.scale(1)
+    definition = cluster.define("true", cpu=16, memory=16)
+    arns = [task["taskArn"] for _ in range(10) for task in cluster.run(definition, 10)["tasks"]]
+    wait(lambda: not cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"], 60)
+
+    def once() -> float:
+        began = time.perf_counter()
+        assert len(cluster.ecs.describe_tasks(cluster=cluster.name, tasks=arns)["tasks"]) == 100
+        return time.perf_counter() - began
+
+    # The client's parsing of 100 tasks is most of it; the bound is wide enough for a busy machine.
+    assert min(once() for _ in range(10)) < 0.1
