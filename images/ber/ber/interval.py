@@ -1,7 +1,7 @@
 """The confidence interval of a binomial proportion after Clopper and Pearson.
 
-It is exact for every count: its coverage is never below what it says, while approximations are too narrow just where
-bit error rates are measured, at a handful of errors. Its bounds are quantiles of a beta distribution. They are found by
+It is exact: neither bound is passed more often than it says, while approximations are too narrow just where bit error
+rates are measured, at a handful of errors. Its bounds are quantiles of a beta distribution. They are found by
 summing the density over a fine grid, relative to its own peak: that takes the same few milliseconds for 1 error as for
 10¹⁰, and no gamma function whose rounding grows with the count.
 """

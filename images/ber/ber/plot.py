@@ -37,7 +37,12 @@ class Point(Protocol):
 
 
 def write(points: Sequence[Point], path: Path) -> None:
-    """Write a PNG. Points without an error are drawn as upper limits, by an arrow down from their bound."""
+    """Write the figure as PNG: the same bytes for the same points, so without date and name of the software."""
+    draw(points).savefig(path, metadata={"Software": None})
+
+
+def draw(points: Sequence[Point]) -> Figure:
+    """The figure. Points without an error are drawn as upper limits, by an arrow down from their bound."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -45,8 +50,7 @@ def write(points: Sequence[Point], path: Path) -> None:
     _draw_measured(axes, [point for point in points if point.bit_errors])
     _draw_limits(axes, [point for point in points if not point.bit_errors])
     _dress(axes, points)
-    # No date and no version of the software: a retry must write the same bytes.
-    figure.savefig(path, metadata={"Software": None})
+    return figure
 
 
 def _draw_theory(axes: Axes, points: Sequence[Point]) -> None:

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -362,3 +364,32 @@ def test_settings():
     environment = {"WINBATCH_STAGE": "s3://b/a/b/stage.json", "WINBATCH_SLOTS": "4", "AWS_REGION": "eu-west-1"}
     assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1")
     assert Settings.from_environment({"WINBATCH_STAGE": "s3://b/k"}) == Settings("b", "k", 1, None)
+
+
+def test_importing_the_library_stays_light():
+    """Airflow parses DAG files again and again, and its environment has no numpy to import."""
+    code = "import sys, winbatch.worker; print({'boto3', 'botocore', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_code_that_kills_its_process_leaves_the_claims_to_the_engine(job):
+    job.code(
+        """
+        import os
+        def run(params, context):
+            if params["n"] == 0 and os.environ.get("POISON"):
+                os._exit(139)
+            return {}
+        """
+    )
+    job.plan(numbers(4))
+    (died,) = job.work(slots=1, POISON="yes")
+    assert died.code == 139
+    claimed = [mark for mark in job.marks() if mark.shard not in job.results()]
+    assert claimed == [ClaimMark(0, 0, "claim")]
+    job.work(slots=1)
+    assert sorted(job.results()) == [1, 2, 3]  # nobody takes what is claimed
+    job.mark(0, 0, "released", reason="its ECS task is gone")
+    job.work(slots=1)
+    assert sorted(job.results()) == [0, 1, 2, 3]
