@@ -32,7 +32,7 @@ class Ec2Backend(OwnUrls, EC2Backend):
     def terminate_instances(self, instance_ids: list[str]) -> Any:
         ended = super().terminate_instances(instance_ids)
         for instance, _ in ended:
-            leave_cluster(instance)
+            ecs_of(instance).lose_instance(instance.id)
         return ended
 
 
@@ -75,13 +75,6 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
     except ServiceException as error:
         # As on AWS, where the agent tries again and again and the instance runs all the same.
         log.warning("instance %s cannot join cluster %s: %s", instance.id, settings.cluster, error)
-
-
-def leave_cluster(instance: Instance) -> None:
-    """The instance is gone, and with it its agent and ECS tasks."""
-    registered = ecs_of(instance).instance_of(instance.id)
-    if registered is not None:
-        ecs_of(instance).lose_instance(registered)
 
 
 def ecs_of(instance: Instance) -> EcsBackend:

@@ -187,12 +187,14 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         instance.version += 1
         self.container_instances[instance.cluster].pop(instance.id, None)
 
-    def lose_instance(self, instance: ContainerInstance, *, stop_code: str = "TerminationNotice") -> None:
-        """The EC2 instance is gone, and with it the agent and all containers."""
-        reason = f"Host EC2 (instance {instance.ec2_instance_id}) terminated."
-        for task in list(instance.tasks.values()):
-            request_stop(task, Stop(stop_code, reason, host_lost=True))
-        self.deregister_instance(instance, force=True)
+    def lose_instance(self, ec2_instance_id: str) -> None:
+        """The EC2 instance is gone, and with it the agent and all containers, deregistered before or not."""
+        reason = f"Host EC2 (instance {ec2_instance_id}) terminated."
+        for instance in self.instances.values():
+            if instance.ec2_instance_id == ec2_instance_id:
+                for task in list(instance.tasks.values()):
+                    request_stop(task, Stop("TerminationNotice", reason, host_lost=True))
+                self.deregister_instance(instance, force=True)
 
     def _registered(self) -> list[ContainerInstance]:
         return [instance for instance in self.instances.values() if instance.status != "INACTIVE"]

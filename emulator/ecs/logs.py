@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from threading import Event, Lock, Thread
 from typing import IO, Any
 
-from moto.core.exceptions import ServiceException
+from moto.logs.exceptions import LogsClientError
 from moto.logs.models import LogsBackend, logs_backends
 
 from emulator import locks
@@ -53,7 +53,7 @@ class Stream:
         with locks.CONTROL:
             try:
                 self._backend.put_log_events(self._group, self._name, events)
-            except ServiceException as error:
+            except LogsClientError as error:
                 # As on AWS: a group that is deleted meanwhile loses its lines, and the container goes on.
                 log.warning("%d lines of %s %s are lost: %s", len(events), self._group, self._name, error)
 
@@ -106,10 +106,10 @@ class LogDriver:
                 if options.get("awslogs-create-group") == "true" and group not in backend.groups:
                     backend.create_log_group(group, {})
                 backend.create_log_stream(group, name)
-            except ServiceException as error:
+            except LogsClientError as error:
                 raise LogDriverError(
                     "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: "
-                    f"failed to create Cloudwatch log stream: {error} (log group: {group})"
+                    f"failed to create Cloudwatch log stream: {error.message} (log group: {group})"
                 ) from error
         stream = Stream(backend, group, name)
         with self._lock:

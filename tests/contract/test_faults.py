@@ -1,0 +1,136 @@
+"""Misbehaviour on request."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from botocore.exceptions import ClientError
+
+from . import world
+from .world import wait
+
+
+def ask(endpoint, method="GET", path="faults", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(f"{endpoint}/_emulator/{path}", data=data, method=method)) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def alone(own_emulator):
+    """An emulator that no other test shares: faults hit whoever comes."""
+    return own_emulator().endpoint
+
+
+@pytest.fixture
+def own_cluster(alone, unique):
+    return world.Cluster(lambda service: world.client(alone, service), unique)
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "call", "code"),
+    [
+        ("ecs", "RunTask", lambda client: client.run_task(taskDefinition="x"), "ThrottlingException"),
+        ("autoscaling", "*", lambda client: client.describe_auto_scaling_groups(), "Throttling"),
+        ("s3", "PutObject", lambda client: client.put_object(Bucket="b12", Key="k"), "SlowDown"),
+    ],
+)
+def test_so_many_calls_are_throttled(alone, service, action, call, code):
+    ask(alone, "POST", body={"kind": "throttle", "service": service, "action": action, "times": 2})
+    client = world.client(alone, service)
+
+    def outcome():
+        try:
+            call(client)
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        return "served"
+
+    assert [outcome(), outcome()] == [code, code]
+    assert outcome() != code
+    assert ask(alone)["faults"] == []
+
+
+def test_a_rate_is_kept_and_a_seed_repeats_it(alone):
+    client = world.client(alone, "ecs")
+
+    def pattern():
+        fault = ask(alone, "POST", body={"kind": "throttle", "service": "ecs", "action": "ListClusters", "rate": 0.5, "seed": 7})
+        served = []
+        for _ in range(40):
+            try:
+                client.list_clusters()
+            except ClientError:
+                served.append(False)
+            else:
+                served.append(True)
+        ask(alone, "DELETE", f"faults/{fault['id']}")
+        return served
+
+    first = pattern()
+    assert first == pattern()
+    assert 5 < sum(first) < 35  # a fair coin leaves this less than once in 10⁵ seeds, and the seed is fixed
+
+
+def test_a_task_starts_late_is_killed_and_is_hidden(alone, own_cluster):
+    own_cluster.scale(1)
+    definition = own_cluster.define("sleep 600")
+    ask(alone, "POST", body={"kind": "delay-start", "seconds": 1.5, "times": 1})
+    began = time.monotonic()
+    arn = own_cluster.start(definition)
+    own_cluster.reach(arn, "RUNNING")
+    assert time.monotonic() - began > 1.4
+
+    ask(alone, "POST", body={"kind": "kill-task", "task": arn})
+    task = own_cluster.reach(arn, "STOPPED")
+    assert task["containers"][0]["exitCode"] == 137
+    assert task["stopCode"] == "EssentialContainerExited"
+
+    fault = ask(alone, "POST", body={"kind": "hide-task", "task": arn})
+    answer = own_cluster.ecs.describe_tasks(cluster=own_cluster.name, tasks=[arn])
+    assert answer["failures"] == [{"arn": arn, "reason": "MISSING"}]
+    assert ask(alone)["faults"] == [fault]
+    ask(alone, "DELETE")
+    assert own_cluster.task(arn)["lastStatus"] == "STOPPED"
+
+
+def test_an_instance_is_lost_and_replaced(alone, own_cluster):
+    host = own_cluster.scale(1)[0]["ec2InstanceId"]
+    arn = own_cluster.start(own_cluster.define("sleep 600"))
+    own_cluster.reach(arn, "RUNNING")
+    ask(alone, "POST", body={"kind": "lose-instance", "instance": host})
+    assert host in own_cluster.reach(arn, "STOPPED")["stoppedReason"]
+    wait(lambda: [item["ec2InstanceId"] for item in own_cluster.instances()] not in ([], [host]))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"kind": "nonsense"}, 400),
+        ({"kind": "throttle", "service": "ecs"}, 400),
+        ({"kind": "delay-start", "seconds": -1}, 400),
+        ({"kind": "delay-start", "seconds": 1, "colour": "red"}, 400),
+        ({"kind": "hide-task", "task": 5}, 400),
+        ([], 400),
+        ({"kind": "kill-task", "task": "arn:aws:ecs:eu-central-1:123456789012:task/c/none"}, 404),
+        ({"kind": "lose-instance", "instance": "i-0"}, 404),
+    ],
+)
+def test_what_is_no_fault_is_refused(endpoint, body, status):
+    with pytest.raises(HTTPError) as raised:
+        ask(endpoint, "POST", body=body)
+    assert raised.value.code == status
+    assert "error" in json.load(raised.value)
+
+
+def test_calls_are_counted(alone):
+    client = world.client(alone, "ecs")
+    ask(alone, "DELETE", "requests")
+    for _ in range(3):
+        client.list_clusters()
+    world.client(alone, "sts").get_caller_identity()
+    assert ask(alone, path="requests")["requests"] == {"ecs.ListClusters": 3, "sts.GetCallerIdentity": 1}

@@ -1,0 +1,122 @@
+"""S3's conditional writes and bucket policies."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .world import ACCOUNT, REGION
+
+
+@pytest.fixture
+def s3(client):
+    return client("s3")
+
+
+@pytest.fixture
+def bucket(s3, unique):
+    s3.create_bucket(Bucket=unique, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return unique
+
+
+def code_of(call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return None
+
+
+def test_of_many_that_claim_a_key_one_wins(s3, bucket, client):
+    keys = [f"claim-{number}" for number in range(20)]
+    clients = [client("s3") for _ in range(8)]
+
+    def claim(number):
+        return [
+            key
+            for key in keys
+            if code_of(clients[number].put_object, Bucket=bucket, Key=key, Body=str(number), IfNoneMatch="*") is None
+        ]
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        won = list(pool.map(claim, range(len(clients))))
+
+    assert sorted(key for of_one in won for key in of_one) == sorted(keys)
+    for number, of_one in enumerate(won):
+        for key in of_one:
+            assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == str(number).encode()
+
+
+def test_a_counter_under_if_match_loses_no_update(s3, bucket, client):
+    s3.put_object(Bucket=bucket, Key="counter", Body=b"0")
+
+    def add(_):
+        own = client("s3")
+        for _ in range(10):
+            while True:
+                got = own.get_object(Bucket=bucket, Key="counter")
+                value = int(got["Body"].read()) + 1
+                if not code_of(own.put_object, Bucket=bucket, Key="counter", Body=str(value), IfMatch=got["ETag"]):
+                    break
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert s3.get_object(Bucket=bucket, Key="counter")["Body"].read() == b"40"
+
+
+def test_conditions_that_fail_are_named(s3, bucket):
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    wrong = '"00000000000000000000000000000000"'
+    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"2", IfNoneMatch="*") == "PreconditionFailed"
+    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"2", IfMatch=wrong) == "PreconditionFailed"
+    assert code_of(s3.put_object, Bucket=bucket, Key="new", Body=b"2", IfMatch=etag) == "NoSuchKey"
+    assert code_of(s3.delete_object, Bucket=bucket, Key="k", IfMatch=wrong) == "PreconditionFailed"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
+    assert code_of(s3.delete_object, Bucket=bucket, Key="k", IfMatch=etag) is None
+
+
+def policy(bucket, *statements):
+    everything = {"Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"], "Action": "s3:*", "Principal": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{**everything, **statement} for statement in statements]})
+
+
+def test_a_bucket_for_tls_only_is_open_over_tls(s3, bucket):
+    tls_only = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, tls_only))
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
+
+
+def test_a_deny_whose_condition_is_met_denies(s3, bucket):
+    wrong_key = {
+        "Effect": "Deny",
+        "Action": "s3:PutObject",
+        "Condition": {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, wrong_key))
+    refused = code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"1", ServerSideEncryption="AES256")
+    assert refused == "AccessDenied"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+
+
+def test_logs_are_delivered_where_the_policy_lets_them(s3, bucket, unique):
+    target = f"{unique}-logs"
+    s3.create_bucket(Bucket=target, CreateBucketConfiguration={"LocationConstraint": REGION})
+    logging = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": "s3/"}}
+    tls_only = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    s3.put_bucket_policy(Bucket=target, Policy=policy(target, tls_only))
+    assert code_of(s3.put_bucket_logging, Bucket=bucket, BucketLoggingStatus=logging) is not None
+
+    delivery = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": ["s3:PutObject"],
+        "Resource": f"arn:aws:s3:::{target}/s3/*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+    }
+    s3.put_bucket_policy(Bucket=target, Policy=policy(target, tls_only, delivery))
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging)
+    assert s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]["TargetBucket"] == target

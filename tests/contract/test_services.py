@@ -1,0 +1,70 @@
+"""What Terraform asks of SSM, EC2 and IAM."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize("version", ["2019", "2022", "2025"])
+@pytest.mark.parametrize("edition", ["Core", "Full"])
+def test_the_ecs_optimized_windows_ami_is_a_public_parameter(client, version, edition):
+    name = f"/aws/service/ami-windows-latest/Windows_Server-{version}-English-{edition}-ECS_Optimized"
+    image_id = client("ssm").get_parameter(Name=f"{name}/image_id")["Parameter"]["Value"]
+    assert json.loads(client("ssm").get_parameter(Name=name)["Parameter"]["Value"])["image_id"] == image_id
+
+    image = client("ec2").describe_images(ImageIds=[image_id])["Images"][0]
+    assert image["Platform"] == "windows"
+    assert image["State"] == "available"
+
+
+def test_the_parameters_are_found_by_their_path(client):
+    pages = client("ssm").get_paginator("get_parameters_by_path").paginate(
+        Path="/aws/service/ami-windows-latest", Recursive=True
+    )
+    names = [parameter["Name"] for page in pages for parameter in page["Parameters"]]
+    assert sum(name.endswith("/image_id") for name in names) == 6
+
+
+def test_instance_types_have_their_sizes(client):
+    answer = client("ec2").describe_instance_types(InstanceTypes=["c5.xlarge"])["InstanceTypes"][0]
+    assert answer["VCpuInfo"]["DefaultVCpus"] == 4
+    assert answer["MemoryInfo"]["SizeInMiB"] == 8192
+    assert answer["NetworkInfo"]["MaximumNetworkInterfaces"] == 4
+
+
+def test_a_template_s_own_tags_are_not_its_instances_tags(client, unique):
+    ec2 = client("ec2")
+    ec2.create_launch_template(
+        LaunchTemplateName=unique,
+        LaunchTemplateData={"InstanceType": "c5.xlarge"},
+        TagSpecifications=[{"ResourceType": "launch-template", "Tags": [{"Key": "a", "Value": "b"}]}],
+    )
+    version = ec2.describe_launch_template_versions(LaunchTemplateName=unique)["LaunchTemplateVersions"][0]
+    assert "TagSpecifications" not in version["LaunchTemplateData"]
+    template = ec2.describe_launch_templates(LaunchTemplateNames=[unique])["LaunchTemplates"][0]
+    assert template["Tags"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_a_rule_keeps_its_description(cluster):
+    cluster.ec2.authorize_security_group_egress(
+        GroupId=cluster.security_group,
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 443,
+                "ToPort": 443,
+                "UserIdGroupPairs": [{"GroupId": cluster.security_group, "Description": "to itself"}],
+            }
+        ],
+    )
+    rules = cluster.ec2.describe_security_group_rules(
+        Filters=[{"Name": "group-id", "Values": [cluster.security_group]}]
+    )["SecurityGroupRules"]
+    assert "to itself" in [rule.get("Description") for rule in rules]
+
+
+def test_aws_managed_policies_exist(client):
+    arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+    assert client("iam").get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AmazonSSMManagedInstanceCore"
