@@ -49,7 +49,8 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
                 code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
                 raise Exit(f"error: {text}", code) from error
 
-        return task(run, **options)
+        made: Task[Any] = task(run, **options)  # type: ignore[assignment]  # invoke's stubs say Callable
+        return made
 
     return decorate
 
@@ -155,7 +156,7 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     _: Context,
     env: str = "",
     dag: str = "ber",
-    param: Sequence[str] = (),
+    param: Sequence[str] | None = None,
     params: bool = False,
     wait: bool = True,
     follow: str = "",
@@ -171,7 +172,7 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     if params:
         console.print(render.parameters(specification))
         return
-    values = specification.validate(jobs.parse_params(param))
+    values = specification.validate(jobs.parse_params(param or ()))
     workspace = Workspace(settings)
     outputs = workspace.outputs()
     run_id = follow or jobs.start(workspace, outputs, dag, values)

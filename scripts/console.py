@@ -47,7 +47,7 @@ class Step:
             self._status.update(f"{self.title}: {text}")
         elif time.monotonic() - self._shown >= QUIET:
             self._shown = time.monotonic()
-            console.print(f"  {self.title}: {text}", markup=False)
+            console.print(f"  {self.title}: {text}", markup=False, soft_wrap=True)
 
 
 @dataclass

@@ -320,7 +320,10 @@ class _Progress:
 
     def __call__(self, event: Event) -> None:
         kind = event.get("type")
-        address = event.get("hook", {}).get("resource", {}).get("addr", "")
+        hook = event.get("hook", {})
+        if hook.get("action") == "read":
+            return
+        address = hook.get("resource", {}).get("addr", "")
         if kind == "planned_change" and event["change"]["action"] not in {"noop", "read"}:
             self._total += 1
         elif kind == "refresh_complete":

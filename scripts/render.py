@@ -139,7 +139,7 @@ class JobProgress:
         line = job_line(snapshot)
         if console.is_terminal:
             self._draw(snapshot, line)
-        elif line != self._last and snapshot.seconds - self._shown >= QUIET:
+        elif snapshot.seconds - self._shown >= (QUIET if line != self._last else 6 * QUIET):
             self._shown = snapshot.seconds
             self._last = line
             console.print(f"  {clock(snapshot.seconds)}  {line}", markup=False, soft_wrap=True)
