@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 import os
 import queue
+import secrets
 import shutil
 import sys
 import tempfile
@@ -101,7 +102,7 @@ class Worker:
         store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + inputs.FETCHES)
         stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
         self._stage = stage
-        self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}"
+        self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}-{secrets.token_hex(4)}"
         self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
         self._runner = ShardRunner(
             store=store,
@@ -158,18 +159,14 @@ class Worker:
 
     def _give_up(self, reason: str, code: int) -> int:
         """Let others have what this worker holds, within the time that it is left."""
-        thread = threading.Thread(target=self._release, args=(reason,), daemon=True)
+        thread = threading.Thread(
+            target=self._claims.release_all, args=(reason,), kwargs={"patience": _CLAIM_PATIENCE}, daemon=True
+        )
         thread.start()
         thread.join(_RELEASE_SECONDS)
         if thread.is_alive():
             _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
         return code
-
-    def _release(self, reason: str) -> None:
-        try:
-            self._claims.release_all(reason, patience=_CLAIM_PATIENCE)
-        except WinbatchError as error:
-            _log.error("claims not released, the engine will do it: %s", error)
 
 
 def main() -> int:

@@ -11,11 +11,11 @@ import hashlib
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
+from winbatch.errors import StorageError
 from winbatch.stage import ClaimMark, Stage
 
 LAST_ATTEMPT = 99  # two digits in the key
@@ -127,20 +127,25 @@ class Claims:
     def release_all(self, reason: str, *, patience: float) -> None:
         """Claim nothing any more, and let others have the shards that are held.
 
+        What S3 does not let go of is logged and left: the engine releases it once this worker has ended.
+
         Args:
             reason: for whoever looks at the job.
             patience: seconds to wait for claims that are on their way to S3 just now.
         """
-        deadline = time.monotonic() + patience
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: self._asking == 0, max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(lambda: self._asking == 0, patience)
             held = sorted(self._held)
         for mark in held:
             released = dataclasses.replace(mark, kind="released")
             body = _encode({"reason": reason, "at": _stamp(self._now())})
-            self._store.put_new(self._stage.claim_key(released), body)
-            _log.info("released shard %d, attempt %d: %s", mark.shard, mark.attempt, reason)
+            try:
+                self._store.put_new(self._stage.claim_key(released), body)
+            except StorageError as error:
+                _log.error("shard %d is not released, the engine will do it: %s", mark.shard, error)
+            else:
+                _log.info("released shard %d, attempt %d: %s", mark.shard, mark.attempt, reason)
 
     def _list(self) -> list[ClaimMark]:
         # Claims before results: a shard finished in between is then seen as done, and not as lost.

@@ -187,7 +187,7 @@ def test_a_kernel_lets_other_threads_run():
         time.sleep(0.001)
         turns += 1
     # The call takes some 170 ms; were the GIL held, there would be two or three turns.
-    assert turns > 15
+    assert turns > 8
 
 
 def test_without_a_place_for_a_cache_the_kernel_compiles_all_the_same():

@@ -236,3 +236,18 @@ def test_a_store_that_refuses_is_no_claim():
     with pytest.raises(StorageError):
         worker.take()
     worker.release_all("end", patience=0.1)  # nothing is held, so nothing is written
+
+
+def test_one_claim_that_cannot_be_released_does_not_keep_the_others():
+    class Stubborn(Memory):
+        def put_new(self, key, body):
+            if key.endswith("released") and f"/{first.shard:06d}/" in key:
+                raise StorageError("no")
+            return super().put_new(key, body)
+
+    store = Stubborn()
+    worker = claims(store)
+    first, second = sorted(worker.take() for _ in range(2))
+    worker.release_all("told to", patience=1)
+    released = {STAGE.parse_claim_key(key) for key in store.objects if key.endswith("released")}
+    assert released == {ClaimMark(second.shard, 0, "released")}

@@ -341,7 +341,7 @@ def test_storage_that_fails_within_an_item_is_the_workers_fault_and_not_the_item
     (ended,) = job.work(slots=1)
     assert ended.code == 3
     assert "NoSuchBucket" in ended.err
-    assert "claims not released, the engine will do it" in ended.err
+    assert "shard 0 is not released, the engine will do it: s3://" in ended.err
 
 
 @pytest.mark.parametrize(
