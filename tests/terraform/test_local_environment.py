@@ -56,6 +56,7 @@ def check_deployment(deployment: dict[str, Any], image: str) -> None:
         "account_id": ACCOUNT,
         "dags_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-dags",
         "dags_prefix": "dags",
+        "data_prefixes": ["jobs", "sim"],
         "data_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-data",
         "airflow": {"environment": "winbatch-local", "version": "3.0.6"},
     }
@@ -195,7 +196,12 @@ def leftovers(emulator: Emulator) -> dict[str, Any]:
             for bucket in emulator.client("s3").list_buckets()["Buckets"]
             if bucket["Name"] != "winbatch-local-tfstate"
         ],
-        "clusters": ecs.list_clusters()["clusterArns"],
+        # A deleted cluster can still be seen for a while, as inactive.
+        "clusters": [
+            cluster["clusterArn"]
+            for cluster in ecs.describe_clusters(clusters=["winbatch-local"])["clusters"]
+            if cluster["status"] != "INACTIVE"
+        ],
         "elastic addresses": ec2.describe_addresses()["Addresses"],
         "endpoints": [
             endpoint["VpcEndpointId"]
