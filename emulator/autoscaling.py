@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+
 from moto.autoscaling import models
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import (
@@ -198,8 +199,8 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
         if should_decrement:
             if before <= (group.min_size or 0):
                 raise ValidationError(
-                    f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without replacement "
-                    "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false "
+                    f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without "
+                    "replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false "
                     "or lower group's min size."
                 )
             group.desired_capacity = before - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from pathlib import Path
@@ -43,7 +42,7 @@ class Blobs:
 
     def keep(self, upload: Upload) -> None:
         """Move a finished upload to its digest's place; an equal blob there stays as it is."""
-        os.replace(upload.path, self.path(upload.digest))
+        upload.path.replace(self.path(upload.digest))
 
     def path(self, digest: str) -> Path:
         """Where the blob lies, if it does.

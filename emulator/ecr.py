@@ -69,7 +69,7 @@ class EcrBackend(OwnUrls, ECRBackend):
         self._uploads[answer["uploadId"]] = _DiskUpload(repository_name, self.blobs.upload())
         return answer
 
-    def upload_layer_part(
+    def upload_layer_part(  # noqa: PLR0917 - moto's signature
         self,
         repository_name: str,
         upload_id: str,

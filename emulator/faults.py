@@ -149,7 +149,7 @@ def _checked(spec: Any) -> dict[str, Any]:
     for name, value in spec.items():
         wanted = fields.get(name, str)
         if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
-            raise ValueError(f"`{name}` must be {wanted.__name__}, not {value!r}")
+            raise ValueError(f"`{name}` must be {wanted.__name__}, not {value!r}")  # noqa: TRY004 - bad input, not a bug
         if isinstance(value, int | float) and name != "seed" and value <= 0:
             raise ValueError(f"`{name}` must be above 0, not {value!r}")
     return spec

@@ -1,8 +1,8 @@
 """Children of the emulator, none of which outlives it.
 
 Each child leads a session, so that stopping it stops what it started. A watchdog process (`emulator.watchdog`) knows
-every child and kills them all when the emulator goes away without stopping them, SIGKILL included: it notices the end of
-the pipe between them. This works alike on Linux and macOS, where a parent-death signal does not exist, and does not
+every child and kills them all when the emulator goes away without stopping them, SIGKILL included: it notices the end
+of the pipe between them. This works alike on Linux and macOS, where a parent-death signal does not exist, and does not
 depend on which thread started a child, as that signal does.
 """
 
@@ -88,7 +88,7 @@ class Supervisor:
         self.family = secrets.token_hex(8)
         self._children: dict[int, Child] = {}
         self._lock = Lock()
-        self._watchdog = subprocess.Popen(  # noqa: S603
+        self._watchdog = subprocess.Popen(
             [sys.executable, "-m", "emulator.watchdog", self.family],
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -118,7 +118,7 @@ class Supervisor:
         """
         with contextlib.ExitStack() as stack:
             output: int | IO[bytes] = subprocess.PIPE if log is None else stack.enter_context(log.open("ab"))
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 argv,
                 env={**env, MARK: self.family},
                 cwd=cwd,

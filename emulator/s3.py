@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import has_request_context, request
 from moto.iam.access_control import PermissionResult
+from moto.s3.exceptions import S3AccessDeniedError
 from moto.s3.models import FakeBucket
 
 from emulator.context import Context
@@ -21,6 +22,8 @@ _RESULTS = {
     Verdict.ALLOWED: PermissionResult.PERMITTED,
     Verdict.DENIED: PermissionResult.DENIED,
 }
+# moto names actions by the HTTP method.
+_ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:PostObject": "s3:PutObject"}
 _LOGGING = "logging.s3.amazonaws.com"
 
 
@@ -29,8 +32,12 @@ def _get_permission(bucket: FakeBucket, action: str, resource: str) -> Permissio
     # only blocks everything.
     if bucket.policy is None:
         return PermissionResult.NEUTRAL
-    call = Call(bucket.account_id, action, resource, _condition_keys(bucket.account_id))
-    return _RESULTS[evaluate(bucket.policy.decode(), call)]
+    call = Call(bucket.account_id, _ACTIONS.get(action, action), resource, _condition_keys(bucket.account_id))
+    verdict = evaluate(bucket.policy.decode(), call)
+    if verdict is Verdict.DENIED and has_request_context() and request.method != "POST":
+        # moto answers 403 without a body, so without an error code. DeleteObjects (POST) lists denials by itself.
+        raise S3AccessDeniedError
+    return _RESULTS[verdict]
 
 
 def _condition_keys(account: str) -> dict[str, str]:
@@ -47,12 +54,12 @@ def _condition_keys(account: str) -> dict[str, str]:
     return keys
 
 
-def _may_log(target: FakeBucket, prefix: str | None) -> bool:
+def _may_log(target_bucket: FakeBucket, target_prefix: str | None) -> bool:
     """Whether S3's log delivery may write to a bucket; moto fails on `Principal: "*"` and compares texts."""
-    if not target.policy:
+    if not target_bucket.policy:
         return False
-    written = f"arn:{target.partition}:s3:::{target.name}/{prefix or ''}log"
-    statements = json.loads(target.policy.decode())["Statement"]
+    written = f"arn:{target_bucket.partition}:s3:::{target_bucket.name}/{target_prefix or ''}log"
+    statements = json.loads(target_bucket.policy.decode())["Statement"]
     return any(
         _allows_logging(statement, written)
         for statement in (statements if isinstance(statements, list) else [statements])
@@ -77,7 +84,7 @@ def install(context: Context) -> None:  # noqa: ARG001 - every service is instal
     """Mend moto's buckets."""
     # Patched and not subclassed: moto makes buckets in several places and names the class in each.
     FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
-    FakeBucket._log_permissions_enabled_policy = staticmethod(_may_log)  # type: ignore[method-assign,assignment] # noqa: SLF001
+    FakeBucket._log_permissions_enabled_policy = staticmethod(_may_log)  # type: ignore[method-assign] # noqa: SLF001
 
 
 def shutdown() -> None:

@@ -1,11 +1,12 @@
 """One ECS task's life on its host: pull, start, watch, stop.
 
-Each ECS task has a thread that reacts to its events: a container ended, somebody wants it stopped. Everything that can be
-seen from outside changes under the control lock.
+Each ECS task has a thread that reacts to its events: a container ended, somebody wants it stopped. Everything that can
+be seen from outside changes under the control lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -222,10 +223,8 @@ class Agent:
                 if lost or time.monotonic() >= deadlines[number]:
                     running[number].child.signal(signal.SIGKILL)
             rest = min(deadlines[number] for number in alive) - time.monotonic()
-            try:
+            with contextlib.suppress(queue.Empty):
                 task.events.get(timeout=max(rest, 0.05))
-            except queue.Empty:
-                pass
             alive = {number for number in alive if running[number].child.poll() is None}
 
     def _close(self, container: Container, process: _Running, task: EcsTask) -> None:

@@ -1,6 +1,7 @@
 """The ECS calls that moto does not answer as AWS does: ECS tasks and container instances.
 
-Answers are written as JSON here: moto's serialiser takes about a millisecond an ECS task, and DescribeTasks has a hundred.
+Answers are written as JSON here: moto's serialiser takes about a millisecond an ECS task, and DescribeTasks answers for
+a hundred.
 """
 
 from __future__ import annotations

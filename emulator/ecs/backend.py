@@ -318,7 +318,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         return f"arn:{self.partition}:ecs:{self.region_name}:{self.account_id}:{kind}/{cluster}/{name}"
 
     def _provider(self, cluster: Cluster, request: RunRequest) -> CapacityProvider | None:
-        """The capacity provider that a request uses; the one with the greatest weight, as base and split are not emulated."""
+        """The capacity provider of a request: the one with the greatest weight, as base and split are not emulated."""
         strategy = request.strategy
         if not strategy and not request.launch_type:
             strategy = cluster.default_capacity_provider_strategy or ()

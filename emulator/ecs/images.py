@@ -1,6 +1,7 @@
 """From an image reference to a folder: what pulling is on a real host.
 
-An image is pulled from the emulator's ECR, unpacked once by digest, and shared by all ECS tasks, which do not write to it.
+An image is pulled from the emulator's ECR, unpacked once by digest, and shared by all ECS tasks, which do not write to
+it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import Any
 
 from emulator.ecs.model import Container, ContainerInstance, Resources
 
-
 # What an instance offers whose agent was started with -EnableTaskENI.
 TASK_ENI = "ecs.capability.task-eni"
 

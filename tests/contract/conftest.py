@@ -43,7 +43,8 @@ class Emulator:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "emulator", "serve", "--port", str(self.port),
-                    "--state", str(self.state), "--cache", str(folder / "cache"), "--instance-seconds", "0.2", *arguments,
+                    "--state", str(self.state), "--cache", str(folder / "cache"),
+                    "--instance-seconds", "0.2", *arguments,
                 ],
                 cwd=ROOT,
                 stdout=log,
@@ -116,5 +117,3 @@ def cluster(client: Callable[..., Any], unique: str) -> Iterator[world.Cluster]:
     made = world.Cluster(client, unique)
     yield made
     made.remove()
-
-

@@ -73,7 +73,9 @@ def test_one_named_instance_goes_and_the_group_shrinks(cluster):
 
 def test_a_protected_instance_survives_scale_in(cluster):
     ids = [item["ec2InstanceId"] for item in cluster.scale(2)]
-    cluster.asg.set_instance_protection(InstanceIds=ids[:1], AutoScalingGroupName=cluster.name, ProtectedFromScaleIn=True)
+    cluster.asg.set_instance_protection(
+        InstanceIds=ids[:1], AutoScalingGroupName=cluster.name, ProtectedFromScaleIn=True
+    )
     desire(cluster, 0)
     wait(lambda: [item["ec2InstanceId"] for item in cluster.instances()] == ids[:1])
     assert [item["InstanceId"] for item in cluster.group()["Instances"]] == ids[:1]
@@ -103,7 +105,7 @@ def test_a_group_with_instances_is_deleted_by_force_only(cluster):
     assert raised.value.response["Error"]["Code"] == "ResourceInUse"
     cluster.asg.delete_auto_scaling_group(AutoScalingGroupName=cluster.name, ForceDelete=True)
     wait(lambda: not cluster.instances())
-    cluster._create_group()
+    cluster.create_group()
 
 
 def test_a_cluster_that_holds_something_is_not_deleted(cluster):

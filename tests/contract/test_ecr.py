@@ -44,7 +44,9 @@ def test_an_image_is_what_was_pushed(ecr, repository):
 
 def test_a_layer_is_checked_against_its_digest(ecr, repository):
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
-    ecr.upload_layer_part(repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=2, layerPartBlob=b"abc")
+    ecr.upload_layer_part(
+        repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=2, layerPartBlob=b"abc"
+    )
     with refused("InvalidLayerException"):
         ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest_of(b"abd")])
     missing = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=[digest_of(b"abc")])
@@ -54,9 +56,13 @@ def test_a_layer_is_checked_against_its_digest(ecr, repository):
 def test_parts_come_in_order(ecr, repository):
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
     with refused("InvalidLayerPartException"):
-        ecr.upload_layer_part(repositoryName=repository, uploadId=upload, partFirstByte=3, partLastByte=5, layerPartBlob=b"def")
+        ecr.upload_layer_part(
+            repositoryName=repository, uploadId=upload, partFirstByte=3, partLastByte=5, layerPartBlob=b"def"
+        )
     with refused("InvalidLayerPartException"):
-        ecr.upload_layer_part(repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=5, layerPartBlob=b"abc")
+        ecr.upload_layer_part(
+            repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=5, layerPartBlob=b"abc"
+        )
 
 
 def test_an_empty_upload_and_a_layer_that_is_there_are_refused(ecr, repository):
@@ -66,7 +72,9 @@ def test_an_empty_upload_and_a_layer_that_is_there_are_refused(ecr, repository):
 
     push_blob(ecr, repository, b"once")
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
-    ecr.upload_layer_part(repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=3, layerPartBlob=b"once")
+    ecr.upload_layer_part(
+        repositoryName=repository, uploadId=upload, partFirstByte=0, partLastByte=3, layerPartBlob=b"once"
+    )
     with refused("LayerAlreadyExistsException"):
         ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest_of(b"once")])
 

@@ -20,7 +20,10 @@ def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
         environment=[{"name": "FROM", "value": "definition"}, {"name": "GIVEN", "value": "definition"}],
     )
 
-    override = {"name": "main", "environment": [{"name": "WHERE", "value": "override"}, {"name": "GIVEN", "value": "override"}]}
+    override = {
+        "name": "main",
+        "environment": [{"name": "WHERE", "value": "override"}, {"name": "GIVEN", "value": "override"}],
+    }
     arn = cluster.start(definition, overrides={"containerOverrides": [override]}, startedBy="tests")
     task = cluster.reach(arn, "STOPPED")
 
@@ -29,7 +32,15 @@ def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
     assert task["desiredStatus"] == "STOPPED"
     assert task["containers"][0]["exitCode"] == 3
     assert task["containers"][0]["lastStatus"] == "STOPPED"
-    moments = ["createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "stoppingAt", "executionStoppedAt", "stoppedAt"]
+    moments = [
+        "createdAt",
+        "pullStartedAt",
+        "pullStoppedAt",
+        "startedAt",
+        "stoppingAt",
+        "executionStoppedAt",
+        "stoppedAt",
+    ]
     assert [task[name] for name in moments] == sorted(task[name] for name in moments)
     first, folder, home, clean = cluster.lines(arn)
     assert first == "definition image override override"
@@ -40,7 +51,12 @@ def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
 
 def test_the_task_role_s_credentials_are_given_and_the_metadata_tells_the_arn(cluster, unique):
     cluster.scale(1)
-    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
     role = cluster.iam.create_role(RoleName=unique, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     # The SDK finds everything it needs in the environment, as in a container on AWS.
     program = (
@@ -49,7 +65,9 @@ def test_the_task_role_s_credentials_are_given_and_the_metadata_tells_the_arn(cl
         "print(json.load(urllib.request.urlopen(os.environ['ECS_CONTAINER_METADATA_URI_V4'] + '/task'))['TaskARN'])\n"
         "print(json.load(urllib.request.urlopen(os.environ['ECS_CONTAINER_METADATA_URI_V4']))['Name'])\n"
     )
-    definition = cluster.define(f"exec {sys.executable} -c \"$PROGRAM\"", taskRoleArn=role, environment=[{"name": "PROGRAM", "value": program}])
+    definition = cluster.define(
+        f'exec {sys.executable} -c "$PROGRAM"', taskRoleArn=role, environment=[{"name": "PROGRAM", "value": program}]
+    )
 
     arn = cluster.start(definition)
     assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0, cluster.lines(arn)
@@ -174,7 +192,10 @@ def test_equal_requests_with_one_client_token_start_one_task(cluster):
         ({"launchType": "EC2", "capacityProviderStrategy": [{"capacityProvider": "x"}]}, "InvalidParameterException"),
         ({"capacityProviderStrategy": [{"capacityProvider": "no-such-provider"}]}, "InvalidParameterException"),
         ({"overrides": {"containerOverrides": [{"name": "stranger"}]}}, "InvalidParameterException"),
-        ({"overrides": {"containerOverrides": [{"name": "main", "command": ["x" * 8192]}]}}, "InvalidParameterException"),
+        (
+            {"overrides": {"containerOverrides": [{"name": "main", "command": ["x" * 8192]}]}},
+            "InvalidParameterException",
+        ),
         ({"taskDefinition": "no-such-family"}, "ClientException"),
         ({"cluster": "no-such-cluster"}, "ClusterNotFoundException"),
     ],
@@ -200,7 +221,9 @@ def test_tasks_are_listed_by_what_they_have_in_common_and_in_pages(cluster):
     assert listed(family="other") == []
     assert listed(desiredStatus="STOPPED") == []
 
-    pages = cluster.ecs.get_paginator("list_tasks").paginate(cluster=cluster.name, PaginationConfig={"PageSize": 3})
+    pages = list(
+        cluster.ecs.get_paginator("list_tasks").paginate(cluster=cluster.name, PaginationConfig={"PageSize": 3})
+    )
     sizes = [len(page["taskArns"]) for page in pages]
     assert sizes == [3, 3, 2]
     assert {arn for page in pages for arn in page["taskArns"]} == many | {one}
@@ -244,7 +267,13 @@ def test_a_second_container_ends_with_the_essential_one(cluster):
         family=cluster.name,
         containerDefinitions=[
             {**container, "name": "main", "entryPoint": ["sh", "-c"], "command": ["sleep 0.3; exit 5"]},
-            {**container, "name": "side", "entryPoint": ["sh", "-c"], "command": ["exec sleep 600"], "essential": False},
+            {
+                **container,
+                "name": "side",
+                "entryPoint": ["sh", "-c"],
+                "command": ["exec sleep 600"],
+                "essential": False,
+            },
         ],
     )["taskDefinition"]["taskDefinitionArn"]
     task = cluster.reach(cluster.start(definition), "STOPPED")

@@ -59,7 +59,9 @@ def test_a_rate_is_kept_and_a_seed_repeats_it(alone):
     client = world.client(alone, "ecs")
 
     def pattern():
-        fault = ask(alone, "POST", body={"kind": "throttle", "service": "ecs", "action": "ListClusters", "rate": 0.5, "seed": 7})
+        fault = ask(
+            alone, "POST", body={"kind": "throttle", "service": "ecs", "action": "ListClusters", "rate": 0.5, "seed": 7}
+        )
         served = []
         for _ in range(40):
             try:

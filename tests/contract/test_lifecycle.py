@@ -35,7 +35,9 @@ def busy(own_emulator, tmp_path):
     cluster = world.Cluster(lambda service: world.client(emulator.endpoint, service), f"t-{uuid.uuid4().hex[:12]}")
     cluster.scale(1)
     leave = f"{sys.executable} -c 'import os, time; os.setsid(); time.sleep(600)' &"
-    arn = cluster.start(cluster.define(f"{leave} trap '' TERM; echo up; touch {tmp_path}/up; while :; do sleep 0.1; done"))
+    arn = cluster.start(
+        cluster.define(f"{leave} trap '' TERM; echo up; touch {tmp_path}/up; while :; do sleep 0.1; done")
+    )
     cluster.reach(arn, "RUNNING")
     wait((tmp_path / "up").exists)
     time.sleep(0.3)  # until the child has its own session
@@ -58,7 +60,18 @@ def test_nothing_is_left_however_it_ends(busy, number):
 def test_a_used_port_ends_with_one_line(own_emulator, tmp_path):
     emulator = own_emulator()
     second = subprocess.run(
-        [sys.executable, "-m", "emulator", "serve", "--port", str(emulator.port), "--state", tmp_path / "s", "--cache", tmp_path / "c"],
+        [
+            sys.executable,
+            "-m",
+            "emulator",
+            "serve",
+            "--port",
+            str(emulator.port),
+            "--state",
+            tmp_path / "s",
+            "--cache",
+            tmp_path / "c",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -79,7 +79,11 @@ def test_conditions_that_fail_are_named(s3, bucket):
 
 
 def policy(bucket, *statements):
-    everything = {"Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"], "Action": "s3:*", "Principal": "*"}
+    everything = {
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+        "Action": "s3:*",
+        "Principal": "*",
+    }
     return json.dumps({"Version": "2012-10-17", "Statement": [{**everything, **statement} for statement in statements]})
 
 

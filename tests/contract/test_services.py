@@ -20,8 +20,10 @@ def test_the_ecs_optimized_windows_ami_is_a_public_parameter(client, version, ed
 
 
 def test_the_parameters_are_found_by_their_path(client):
-    pages = client("ssm").get_paginator("get_parameters_by_path").paginate(
-        Path="/aws/service/ami-windows-latest", Recursive=True
+    pages = (
+        client("ssm")
+        .get_paginator("get_parameters_by_path")
+        .paginate(Path="/aws/service/ami-windows-latest", Recursive=True)
     )
     names = [parameter["Name"] for page in pages for parameter in page["Parameters"]]
     assert sum(name.endswith("/image_id") for name in names) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -48,13 +49,14 @@ def wait(condition: Callable[[], Any], seconds: float = 30) -> Any:
 def layer(files: Mapping[str, str]) -> bytes:
     """A tar layer of executable files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in files.items():
             data = text.encode()
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o755
             archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+    # The same files are the same bytes, whenever they are packed.
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def digest_of(data: bytes) -> str:
@@ -98,9 +100,7 @@ def push(ecr: Any, repository: str, config: Mapping[str, Any], *layers: bytes, t
         }
     )
     name = {"imageTag": tag} if tag else {}
-    answer = ecr.put_image(
-        repositoryName=repository, imageManifest=manifest, imageManifestMediaType=MANIFEST, **name
-    )
+    answer = ecr.put_image(repositoryName=repository, imageManifest=manifest, imageManifestMediaType=MANIFEST, **name)
     digest = answer["image"]["imageId"]["imageDigest"]
     return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{repository}@{digest}"
 
@@ -119,11 +119,14 @@ class Cluster:
         self.vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnet = self.ec2.create_subnet(VpcId=self.vpc, CidrBlock="10.9.0.0/24", AvailabilityZone=f"{REGION}a")
         self.subnet = subnet["Subnet"]["SubnetId"]
-        self.security_group = self.ec2.create_security_group(GroupName=name, Description="tests", VpcId=self.vpc)["GroupId"]
-        self._create_group()
+        self.security_group = self.ec2.create_security_group(GroupName=name, Description="tests", VpcId=self.vpc)[
+            "GroupId"
+        ]
+        self._create_template()
+        self.create_group()
         self.capacity_provider(managed_draining=False)
 
-    def _create_group(self) -> None:
+    def _create_template(self) -> None:
         user_data = _USER_DATA.format(cluster=self.name)
         self.ec2.create_launch_template(
             LaunchTemplateName=self.name,
@@ -134,6 +137,8 @@ class Cluster:
                 "UserData": base64.b64encode(user_data.encode()).decode(),
             },
         )
+
+    def create_group(self) -> None:
         self.asg.create_auto_scaling_group(
             AutoScalingGroupName=self.name,
             MinSize=0,
@@ -148,9 +153,7 @@ class Cluster:
             },
         )
 
-    def capacity_provider(
-        self, *, managed_draining: bool, managed_scaling: bool = False, suffix: str = ""
-    ) -> str:
+    def capacity_provider(self, *, managed_draining: bool, managed_scaling: bool = False, suffix: str = "") -> str:
         """Put a capacity provider in front of the group; instances that register from now on belong to it."""
         name = self.name + suffix
         self.ecs.create_capacity_provider(
@@ -203,7 +206,10 @@ class Cluster:
             **container,
         }
         answer = self.ecs.register_task_definition(
-            family=self.name, containerDefinitions=[definition], **({"networkMode": network} if network else {}), **extra
+            family=self.name,
+            containerDefinitions=[definition],
+            **({"networkMode": network} if network else {}),
+            **extra,
         )
         return answer["taskDefinition"]["taskDefinitionArn"]
 
