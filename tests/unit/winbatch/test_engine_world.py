@@ -16,6 +16,7 @@ from winbatch.deployment import Workload
 from winbatch.engine import Limits, Worker
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark, Stage
+from winbatch.working.claims import claimable
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -195,21 +196,15 @@ class World:
 
     def _claim(self, task):
         marks = {self.stage.parse_claim_key(key) for key in self.keys(self.stage.claims)}
-        order = list(range(self.stage.shards))
-        self.random.shuffle(order)
-        for shard in order:
-            if self.stage.result_key(shard) in self.objects:
-                continue
-            attempts = [mark.attempt for mark in marks if mark.shard == shard and mark.kind == "claim"]
-            attempt = max(attempts) + 1 if attempts else 0
-            if attempts and ClaimMark(shard, attempt - 1, "released") not in marks:
-                continue
-            task.shard = ClaimMark(shard, attempt, "claim")
-            self.objects[self.stage.claim_key(task.shard)] = (json.dumps({"task": task.arn}).encode(), -1)
-            task.until = self.clock + self.random.randint(1, 5) * SECOND
-            self.executions[shard] += 1
+        results = {self.stage.parse_result_key(key) for key in self.keys(self.stage.results)}
+        free = claimable(self.stage.shards, results, marks)
+        if not free:
+            self._end(task, "EssentialContainerExited", 0)
             return
-        self._end(task, "EssentialContainerExited", 0)
+        task.shard = self.random.choice(free)
+        self.objects[self.stage.claim_key(task.shard)] = (json.dumps({"task": task.arn}).encode(), -1)
+        task.until = self.clock + self.random.randint(1, 5) * SECOND
+        self.executions[task.shard.shard] += 1
 
     def _finish(self, task):
         mark, task.shard = task.shard, None
