@@ -119,7 +119,7 @@ def _terraform(context: Context) -> None:
 
 def _policies(context: Context) -> None:
     with Steps().step("Policies: checkov") as step:
-        command = [context.environ["WINBATCH_CHECKOV"], "--directory", ".", "--config-file", ".checkov.yaml"]
+        command = [context.environ["WINBATCH_CHECKOV"], "--config-file", ".checkov.yaml"]
         _tool(context, step, command, cwd=context.settings.terraform_root)
 
 

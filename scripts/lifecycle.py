@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from scripts.terraform import Event
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 
-REGISTRY = "module.registry"
 # MWAA brings the DAG prefix to its workers about this often, s; so does the emulator.
 SYNC_SECONDS = 30.0
 
@@ -57,10 +56,13 @@ def up(settings: Settings, *, confirm: bool = True) -> Up:
             if settings.local:
                 _ensure_bucket(workspace)
             step.detail = "initialised" if workspace.init() else "was initialised"
-        if settings.local:
-            _push_images(workspace, steps)
+        built = _build_images(workspace, steps) if settings.local else {}
+        # An image has its digest before it has a registry: the first time, the repositories come with all the rest.
+        pushed = built and _push_images(workspace, built, workspace.values().get("ecr_repositories") or {}, steps)
         changes = _converge(workspace, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
+        if built and not pushed:
+            _push_images(workspace, built, workspace.values()["ecr_repositories"], steps)
         released = _release(workspace, outputs, steps)
         with steps.step("Airflow serves the DAGs") as step:
             airflow.wait_for_dags(
@@ -212,26 +214,32 @@ def _ensure_bucket(workspace: Workspace) -> None:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
 
-def _push_images(workspace: Workspace, steps: Steps) -> None:
-    """Build and push the local images; what they are called goes to Terraform as a file."""
-    repositories = workspace.values().get("ecr_repositories") or {}
-    if not set(workspace.settings.workloads) <= set(repositories):
-        with steps.step("Image repositories") as step:
-            summary = _apply(workspace, step, targets=[REGISTRY])
-            step.detail = summary.sentence
-        repositories = workspace.values()["ecr_repositories"]
-    with steps.step("Images") as step:
-        digests = {}
-        pushed = []
-        for workload in workspace.settings.workloads:
-            image = images.build(workspace.settings, workload)
-            step.update(workload)
-            if images.push(workspace.aws.client("ecr"), images.repository_name(repositories[workload]), image):
-                pushed.append(workload)
-            digests[workload] = image.digest
+def _build_images(workspace: Workspace, steps: Steps) -> dict[str, images.Image]:
+    """Build the local images; what they are called goes to Terraform as a file."""
+    with steps.step("Build images") as step:
+        built = {workload: images.build(workspace.settings, workload) for workload in workspace.settings.workloads}
+        digests = {workload: image.digest for workload, image in built.items()}
         text = json.dumps({"image_digests": digests}, indent=2, sort_keys=True) + "\n"
         workspace.digests_file.write_text(text, encoding="utf-8")
+        step.detail = ", ".join(built)
+    return built
+
+
+def _push_images(
+    workspace: Workspace, built: Mapping[str, images.Image], repositories: Mapping[str, str], steps: Steps
+) -> bool:
+    """Push images; False when there are no repositories for them yet."""
+    if not set(built) <= set(repositories):
+        return False
+    with steps.step("Push images") as step:
+        ecr = workspace.aws.client("ecr")
+        pushed = [
+            workload
+            for workload, image in built.items()
+            if images.push(ecr, images.repository_name(repositories[workload]), image)
+        ]
         step.detail = f"pushed {', '.join(pushed)}" if pushed else "all there"
+    return True
 
 
 def _converge(workspace: Workspace, steps: Steps, *, confirm: bool) -> int:
@@ -255,19 +263,12 @@ def _planned(workspace: Workspace, steps: Steps) -> PlanSummary:
     return summary
 
 
-def _apply(workspace: Workspace, step: Step, targets: Sequence[str]) -> PlanSummary:
-    summary = _plan(workspace, step, targets)
-    if summary.changes:
-        _apply_saved(workspace, step)
-    return summary
-
-
-def _plan(workspace: Workspace, step: Step, targets: Sequence[str] = ()) -> PlanSummary:
+def _plan(workspace: Workspace, step: Step) -> PlanSummary:
     progress = _Progress(step)
     out = workspace.settings.state / "terraform" / "plan"
 
     def run() -> list[Event]:
-        return workspace.terraform.plan(out, var_files=workspace.var_files, targets=targets, on_event=progress)
+        return workspace.terraform.plan(out, var_files=workspace.var_files, on_event=progress)
 
     try:
         events = run()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from rich import box
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -40,20 +41,19 @@ def parameters(specification: Spec) -> Table:
 
 
 def curve(points: Sequence[Mapping[str, Any]]) -> Table:
-    """A bit error rate curve: a row a point."""
-    table = Table("Eb/N0 (dB)", "bits", "errors", "BER", "95 % interval", "theory", "in interval")
-    for column in table.columns[:-1]:
-        column.justify = "right"
+    """A bit error rate curve: a row a point, narrow enough for 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in ("Eb/N0", "bits", "errors", "BER", "95 % interval", "theory"):
+        table.add_column(name, justify="right", no_wrap=True)
     for point in points:
         low, high = point["ci95"]
         table.add_row(
-            f"{point['ebn0_db']:g}",
+            f"{point['ebn0_db']:g} dB",
             f"{point['bits']:,}",
             f"{point['bit_errors']:,}",
-            f"{point['ber']:.4e}",
-            f"{low:.4e} … {high:.4e}",
-            f"{point['theory']:.4e}",
-            "yes" if low <= point["theory"] <= high else "no",
+            f"{point['ber']:.3e}",
+            f"{low:.3e} … {high:.3e}",
+            f"{point['theory']:.3e}",
         )
     return table
 

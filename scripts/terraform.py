@@ -18,7 +18,7 @@ from typing import IO, Any, NoReturn
 import python_terraform
 from python_terraform import IsFlagged, IsNotFlagged
 
-from scripts.errors import StateLockedError, TerraformError, ToolError
+from scripts.errors import StateLockedError, TerraformError
 
 # From the interrupt to the kill, s: Terraform waits for what is under way and saves its state.
 GRACE = 180.0
@@ -223,19 +223,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             file.writelines(out)
             file.writelines(err)
             file.write(f"exit code {code}\n\n")
-
-
-def require_version(version: str, binary: Path) -> None:
-    """Refuse a Terraform that is too old.
-
-    Raises:
-        ToolError: it is.
-    """
-    if not new_enough(version):
-        raise ToolError(
-            f"Terraform {version} ({binary}) is too old, {OLDEST[0]}.{OLDEST[1]} or newer is needed:"
-            " install one, or take it off the search path and call: invoke setup"
-        )
 
 
 def new_enough(version: str) -> bool:

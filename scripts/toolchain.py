@@ -140,7 +140,8 @@ def _download(url: str, target: Path, progress: Progress) -> None:
 
 
 def _reason(error: OSError) -> str:
-    return str(error.reason) if isinstance(error, urllib.error.URLError) else str(error)
+    plain = isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
+    return str(error.reason) if plain else str(error)
 
 
 def platform_name() -> str:

@@ -1,0 +1,60 @@
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.errors import ImageError
+from scripts.images import assemble, build, pack, repository_name
+
+NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(lambda parts: "app/" + "/d".join(parts) + ".py")
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=20)))
+def test_a_layer_holds_the_files_and_is_the_same_bytes_for_the_same_files(files):
+    layer = pack(files)
+    assert layer == pack(dict(reversed(files.items())))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        entries = tar.getmembers()
+        assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
+        assert {entry.name: tar.extractfile(entry).read() for entry in entries if entry.isfile()} == files
+        assert {(entry.mtime, entry.uid, entry.gid, entry.uname) for entry in entries} <= {(0, 0, 0, "")}
+
+
+def test_an_image_says_where_its_bytes_are():
+    image = assemble({"app/x.py": b"1"}, {"B": "2", "A": "1"})
+    manifest = json.loads(image.manifest)
+    config = json.loads(image.config)
+    layer = "sha256:" + hashlib.sha256(image.layer).hexdigest()
+    assert manifest["layers"][0]["digest"] == layer == config["rootfs"]["diff_ids"][0]
+    assert image.blobs[manifest["config"]["digest"]] == image.config
+    assert image.digest == "sha256:" + hashlib.sha256(image.manifest).hexdigest()
+    assert config["config"] == {
+        "Entrypoint": ["python", "-m", "winbatch.worker"],
+        "Env": ["A=1", "B=2"],
+        "WorkingDir": "/app",
+    }
+
+
+def test_one_byte_more_is_another_image():
+    assert assemble({"app/x.py": b"1"}, {}).digest != assemble({"app/x.py": b"12"}, {}).digest
+
+
+def test_the_sample_workload_has_its_code_and_the_worker_and_nothing_else(settings):
+    with tarfile.open(fileobj=io.BytesIO(build(settings, "ber").layer)) as tar:
+        names = tar.getnames()
+    assert {"app/ber/simulate.py", "app/ber/aggregate.py", "app/winbatch/worker.py"} <= set(names)
+    assert {name.split("/")[1] for name in names if "/" in name} == {"ber", "winbatch"}
+    assert not [name for name in names if "__pycache__" in name or "test" in name]
+
+
+def test_an_unknown_workload_names_the_known_ones(settings):
+    with pytest.raises(ImageError, match=r"unknown workload 'nothing'; there are ber"):
+        build(settings, "nothing")
+
+
+def test_a_repositorys_name_is_its_url_without_the_registry():
+    assert repository_name("1.dkr.ecr.eu-central-1.amazonaws.com/winbatch-local/ber") == "winbatch-local/ber"

@@ -1,0 +1,125 @@
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from scripts import local
+from scripts.errors import EmulatorError, PreflightError
+from scripts.local import Session
+from scripts.locking import Busy, only_one
+
+
+@pytest.fixture
+def sleeper():
+    """A process of somebody else's."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def record(settings, session):
+    settings.state.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"pid": session.pid, "started": session.started, "port": session.port})
+    (settings.state / "emulator.json").write_text(text)
+
+
+def test_a_process_id_that_is_somebody_elses_by_now_is_never_stopped(settings, sleeper):
+    created = psutil.Process(sleeper.pid).create_time()
+    record(settings, Session(sleeper.pid, created - 100, 1))
+    assert local.recorded(settings).process is None
+    local.stop(settings)
+    assert sleeper.poll() is None
+    assert not (settings.state / "emulator.json").exists()
+
+
+def test_a_dead_emulator_is_said_to_be_dead_and_what_to_do(settings):
+    record(settings, Session(2**22 + 1, 0.0, 1))
+    with pytest.raises(EmulatorError, match=r"died .*emulator\.log says why.*invoke down, then invoke up"):
+        local.require(settings)
+
+
+def test_without_an_up_the_line_says_up(settings):
+    with pytest.raises(EmulatorError, match=r"is not up: invoke up"):
+        local.require(settings)
+
+
+def test_a_record_that_was_cut_off_counts_for_nothing(settings):
+    settings.state.mkdir(parents=True)
+    (settings.state / "emulator.json").write_text('{"pid": 1')
+    assert local.recorded(settings) is None
+    local.stop(settings)
+
+
+def test_a_used_port_names_who_uses_it_and_another_one():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        line = rf"port {port} on 127\.0\.0\.1 is in use by process {os.getpid()} .*WINBATCH_PORT={port + 1} invoke up"
+        with pytest.raises(PreflightError, match=line):
+            local.check_port(port)
+    local.check_port(port)
+
+
+def test_a_disk_that_is_nearly_full_is_refused(settings):
+    local.check_disk(replace(settings, min_free_mib=0))
+    with pytest.raises(PreflightError, match=r"MiB of free disk space, the local environment wants 1099511627776"):
+        local.check_disk(replace(settings, min_free_mib=2**40))
+
+
+def test_what_an_emulator_started_is_known_and_killed_when_its_watchdog_did_not(settings, sleeper):
+    settings.state.mkdir(parents=True)
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"],
+        cwd=settings.state,
+        env={**os.environ, local.FAMILY: "0123"},
+    )
+    try:
+        assert [process.pid for process in local.ours(settings)] == [orphan.pid]
+        with contextlib.suppress(EmulatorError):
+            local.stop(replace(settings))
+        assert orphan.wait(5) == -signal.SIGKILL
+        assert sleeper.poll() is None
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def test_only_one_command_changes_an_environment(settings):
+    busy = rf"invoke up \(process {os.getpid()}\) is at work"
+    with only_one(settings, "up"), pytest.raises(Busy, match=busy), only_one(settings, "down"):
+        pass
+    with only_one(settings, "down"):
+        pass
+
+
+def test_other_environments_are_not_held_up(settings):
+    with only_one(settings, "up"), only_one(replace(settings, environment="dev"), "up"):
+        pass
+
+
+def test_who_inherits_the_lock_keeps_it(settings):
+    with only_one(settings, "up") as lock:
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock])
+    try:
+        with pytest.raises(Busy), only_one(settings, "down"):
+            pass
+    finally:
+        child.communicate(b"\n")
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            with only_one(settings, "down"):
+                break
+        except Busy:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

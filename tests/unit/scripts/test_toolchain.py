@@ -1,0 +1,116 @@
+import hashlib
+import http.server
+import io
+import stat
+import threading
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from scripts import toolchain
+from scripts.errors import ToolError
+from scripts.terraform import VERSION
+
+FAKE = f"""#!/bin/sh
+echo '{{"terraform_version": "{VERSION}"}}'
+"""
+
+
+def terraform(folder, version):
+    folder.mkdir(parents=True)
+    command = folder / "terraform"
+    command.write_text(f'#!/bin/sh\necho \'{{"terraform_version": "{version}"}}\'\n')
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    return command
+
+
+@pytest.fixture
+def releases(monkeypatch):
+    """A release site; `files` is what it serves, and the pinned checksum is that of its archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("terraform", FAKE)
+        archive.writestr("LICENSE.txt", "")
+    content = buffer.getvalue()
+    checksum = hashlib.sha256(content).hexdigest()
+    name = f"terraform_{VERSION}_{toolchain.platform_name()}.zip"
+    base = f"/terraform/{VERSION}/"
+    files = {base + name: content, base + f"terraform_{VERSION}_SHA256SUMS": f"{checksum}  {name}\n".encode()}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = files.get(self.path)
+            self.send_response(200 if found is not None else 404)
+            self.send_header("Content-Length", str(len(found or b"")))
+            self.end_headers()
+            self.wfile.write(found or b"")
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setitem(toolchain.CHECKSUMS, toolchain.platform_name(), checksum)
+    monkeypatch.setenv(
+        "PATH", "/usr/bin:/bin" if not (toolchain.shutil.which("terraform", path="/usr/bin:/bin")) else ""
+    )
+    monkeypatch.setenv("no_proxy", "*")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", base + name, files
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_missing_terraform_is_fetched_once_and_checked(settings, releases):
+    url, _, files = releases
+    settings = replace(settings, tf_releases=url)
+    shown = []
+    command = toolchain.install_terraform(settings, shown.append)
+    assert toolchain.terraform_version(command) == VERSION
+    assert command.is_relative_to(settings.cache)
+    assert shown
+    files.clear()
+    assert toolchain.install_terraform(settings, shown.append) == command
+
+
+@pytest.mark.parametrize("which", ["archive", "checksums"])
+def test_a_file_that_is_not_the_vendors_is_not_installed(settings, releases, which):
+    url, archive, files = releases
+    settings = replace(settings, tf_releases=url)
+    if which == "archive":
+        files[archive] += b"\0"
+    else:
+        sums = next(name for name in files if name.endswith("SHA256SUMS"))
+        files[sums] = files[sums].replace(files[sums][:8], b"00000000")
+    with pytest.raises(ToolError, match=r"it is not the vendor's file; nothing was installed"):
+        toolchain.install_terraform(settings, lambda _: None)
+    assert not list(settings.cache.rglob("terraform*.zip"))
+    with pytest.raises(ToolError, match=r"is missing"):
+        toolchain.find_terraform(settings)
+
+
+def test_an_unreachable_site_ends_in_a_line_that_says_what_to_install(settings, releases):
+    url, _, files = releases
+    files.clear()
+    with pytest.raises(ToolError, match=r"cannot be reached \(.*404.*\): install Terraform 1\.11 or newer"):
+        toolchain.install_terraform(replace(settings, tf_releases=url), lambda _: None)
+    with pytest.raises(ToolError, match=r"cannot be reached .*install Terraform"):
+        toolchain.install_terraform(replace(settings, tf_releases="http://127.0.0.1:9"), lambda _: None)
+
+
+def test_an_old_terraform_is_passed_over_for_a_newer_one(settings, tmp_path):
+    terraform(tmp_path / "old", "1.5.7")
+    with pytest.raises(ToolError, match=r"missing \(.*/old/terraform is 1\.5\.7, too old\)"):
+        toolchain.find_terraform(settings, search_path=str(tmp_path / "old"))
+    new = terraform(tmp_path / "new", "1.12.0")
+    assert toolchain.find_terraform(settings, search_path=f"{tmp_path / 'old'}:{tmp_path / 'new'}") == new
+
+
+def test_what_does_not_run_is_no_terraform(settings, tmp_path):
+    command = terraform(tmp_path / "bin", "1.11.4")
+    command.write_text("#!/bin/sh\nexit 1\n")
+    assert toolchain.terraform_version(command) is None
+    with pytest.raises(ToolError, match=r"1\.11 or newer is missing: call make setup"):
+        toolchain.find_terraform(settings, search_path=str(tmp_path / "bin"))
