@@ -172,7 +172,7 @@ run "workload_larger_than_the_smallest_instance" {
   }
 
   variables {
-    workloads = { ber = { cpu = 4096, memory = 8192, environment = {} } }
+    workloads = { ber = { cpu = 4096, memory = 6759, environment = {} } }
   }
 
   expect_failures = [aws_ecs_task_definition.workload["ber"]]
