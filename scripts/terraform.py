@@ -76,7 +76,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         out: Path,
         *,
         var_files: Sequence[Path],
-        targets: Sequence[str] = (),
         on_event: OnEvent | None = None,
     ) -> list[Event]:
         """Plan into a file; the events tell what would change (`scripts.plan_summary`)."""
@@ -89,7 +88,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             detailed_exitcode=IsFlagged,
             out=str(out),
             var_file=[str(file) for file in var_files],
-            target=list(targets),
             lock_timeout="20s",
         )
 
