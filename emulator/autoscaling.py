@@ -200,8 +200,8 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
             if before <= (group.min_size or 0):
                 raise ValidationError(
                     f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance without "
-                    "replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false "
-                    "or lower group's min size."
+                    "replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity "
+                    "flag to false or lower group's min size."
                 )
             group.desired_capacity = before - 1
         group.end(state)

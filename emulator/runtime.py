@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
@@ -60,6 +61,7 @@ class Runtime:
             # The port comes first: a second emulator must end before it touches the first one's folders.
             server = Server(self._port, Application(routes, faults))
             stack.callback(server.server_close)
+            self._forget_earlier()
             # It answers until everything that it started has stopped: a worker that is told to stop writes to S3.
             answering = Thread(target=server.serve_forever, name="http", daemon=True)
             stack.callback(lambda: server.shutdown() if answering.is_alive() else None)
@@ -93,6 +95,12 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def _forget_earlier(self) -> None:
+        """Remove what an emulator that died left in the state folder: what knew of it died with it."""
+        (self._state / "ready.json").unlink(missing_ok=True)
+        for name in ("blobs", "images", "tasks"):
+            shutil.rmtree(self._state / name, ignore_errors=True)
 
     def _health(self, request: Request, rest: str) -> Response:  # noqa: ARG002
         return json_response(

@@ -36,7 +36,10 @@ def main(options: argparse.Namespace) -> None:
         instance_seconds=options.instance_seconds,
     ) as running:
         ready = options.state / "ready.json"
-        ready.write_text(json.dumps({"endpoint_url": running.endpoint_url, "pid": os.getpid()}) + "\n")
+        # Whole or not there: others read it while it is written.
+        partial = ready.with_suffix(".partial")
+        partial.write_text(json.dumps({"endpoint_url": running.endpoint_url, "pid": os.getpid()}) + "\n")
+        partial.replace(ready)
         log.info("ready at %s", running.endpoint_url)
         try:
             stop.wait()

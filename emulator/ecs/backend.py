@@ -72,6 +72,9 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             raise ECSException("ClusterNotFoundException", "Cluster not found.")
         return cluster
 
+    def list_clusters(self) -> list[str]:
+        return [cluster.arn for cluster in self.clusters.values() if cluster.status == "ACTIVE"]
+
     def delete_cluster(self, cluster_str: str) -> Cluster:
         # AWS refuses while something is in it; moto does not look.
         cluster = self._get_cluster(cluster_str)

@@ -6,6 +6,7 @@ The tests say what AWS does. `WINBATCH_TEST_ENDPOINT` runs them against an emula
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ class Emulator:
     """A child process `python -m emulator serve`."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.state = folder / "state"
@@ -54,12 +56,17 @@ class Emulator:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + 60
-        while not (self.state / "ready.json").exists():
+        while not self._ready():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
         with urlopen(f"{self.endpoint}/_emulator/health") as answer:
             assert answer.status == 200
+
+    def _ready(self) -> bool:
+        # An emulator that died may have left its own file.
+        ready = self.state / "ready.json"
+        return ready.exists() and json.loads(ready.read_text())["pid"] == self.process.pid
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -86,10 +93,8 @@ def own_emulator(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
     """Starts emulators for one test, for what would disturb others."""
     started: list[Emulator] = []
 
-    def start(*arguments: str) -> Emulator:
-        folder = tmp_path / uuid.uuid4().hex
-        folder.mkdir()
-        started.append(Emulator(folder, *arguments))
+    def start(*arguments: str, folder: Path | None = None) -> Emulator:
+        started.append(Emulator(folder or tmp_path / uuid.uuid4().hex, *arguments))
         return started[-1]
 
     yield start

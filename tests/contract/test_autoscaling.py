@@ -113,3 +113,11 @@ def test_a_cluster_that_holds_something_is_not_deleted(cluster):
     with pytest.raises(ClientError) as raised:
         cluster.ecs.delete_cluster(cluster=cluster.name)
     assert raised.value.response["Error"]["Code"] == "ClusterContainsContainerInstancesException"
+
+    desire(cluster, 0)
+    wait(lambda: not cluster.instances())
+    cluster.ecs.delete_cluster(cluster=cluster.name)
+    assert not [arn for arn in cluster.ecs.list_clusters()["clusterArns"] if arn.endswith(cluster.name)]
+    described = cluster.ecs.describe_clusters(clusters=[cluster.name])["clusters"]
+    assert [item["status"] for item in described] == ["INACTIVE"]
+    cluster.ecs.create_cluster(clusterName=cluster.name)

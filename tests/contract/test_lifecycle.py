@@ -109,3 +109,14 @@ def test_credentials_need_their_token(endpoint):
         check=True,
     )
     assert request.stdout == "403"
+
+
+def test_it_starts_where_another_died(busy, own_emulator):
+    busy.process.kill()
+    busy.process.wait(30)
+    assert list((busy.state / "images").iterdir())
+
+    again = own_emulator(folder=busy.state.parent)
+    assert json.loads((again.state / "ready.json").read_text())["pid"] == again.process.pid
+    assert not (again.state / "images").exists()
+    assert world.client(again.endpoint, "ecs").list_clusters()["clusterArns"] == []

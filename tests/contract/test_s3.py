@@ -98,7 +98,10 @@ def test_a_deny_whose_condition_is_met_denies(s3, bucket):
     wrong_key = {
         "Effect": "Deny",
         "Action": "s3:PutObject",
-        "Condition": {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+        "Condition": {
+            "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+            "Null": {"s3:x-amz-server-side-encryption": "false"},
+        },
     }
     s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, wrong_key))
     refused = code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"1", ServerSideEncryption="AES256")

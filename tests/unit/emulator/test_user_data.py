@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from emulator.user_data import AgentSettings, parse
+
+
+@pytest.mark.parametrize(
+    ("script", "settings"),
+    [
+        ("Initialize-ECSAgent -Cluster 'a-b' -EnableTaskIAMRole -EnableTaskENI", AgentSettings("a-b", True, 0)),
+        ("Initialize-ECSAgent -EnableTaskIAMRole -Cluster c", AgentSettings("c", False, 0)),
+        (
+            """[Environment]::SetEnvironmentVariable('ECS_RESERVED_MEMORY', '1024', 'Machine')
+            Initialize-ECSAgent -Cluster "d" """,
+            AgentSettings("d", False, 1024),
+        ),
+        (
+            "echo ECS_CLUSTER=e >> ecs.config\necho ECS_RESERVED_MEMORY=256",
+            AgentSettings("e", False, 256),
+        ),
+        ("Write-Host hello", AgentSettings(None, False, 0)),
+        ("", AgentSettings(None, False, 0)),
+    ],
+)
+def test_user_data_says_which_cluster_an_instance_joins(script, settings):
+    assert parse(base64.b64encode(script.encode()).decode()) == settings
