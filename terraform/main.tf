@@ -38,13 +38,12 @@ module "storage" {
   old_version_days   = var.storage.old_version_days
 }
 
-# Applied first, alone, so that images can be pushed and named by digest: it depends on the key and on nothing else.
 module "registry" {
   source = "./modules/registry"
 
   name          = local.name
   force_destroy = var.force_destroy
-  kms_key_arn   = module.storage.bare_kms_key_arn
+  kms_key_arn   = module.storage.kms_key_arn
   workloads     = [for workload, size in var.workloads : workload if size.image == null]
 }
 

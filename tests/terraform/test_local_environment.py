@@ -1,4 +1,4 @@
-"""The life of the local environment: the registry first, then everything, an empty plan, and nothing left."""
+"""The life of the local environment: one apply, an empty second plan, and nothing left after destroy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 
 def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator):
-    terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, "-target=module.registry")
-    repository = terraform.outputs()["ecr_repositories"]["ber"]
-    assert repository == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/winbatch-local/ber"
     image = assemble({"app/hello.txt": b"hello"}, {})
-    push(emulator.client("ecr"), "winbatch-local/ber", image)
     digests = {"ber": image.digest}
 
     terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
+    repository = terraform.outputs()["ecr_repositories"]["ber"]
+    assert repository == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/winbatch-local/ber"
+    push(emulator.client("ecr"), "winbatch-local/ber", image)
 
     # The second plan: exit code 0 is "no changes".
     terraform.run("plan", "-input=false", "-detailed-exitcode", VAR_FILE, digests=digests)

@@ -24,7 +24,7 @@ resource "aws_kms_key" "key" {
   enable_key_rotation     = true
 }
 
-# Apart from the key, so that the registry need not wait for it to settle: images need nothing of what it says.
+# Apart from the key: a key that brings its policy along takes the provider seconds longer to see settled.
 resource "aws_kms_key_policy" "key" {
   key_id = aws_kms_key.key.key_id
   policy = data.aws_iam_policy_document.key.json

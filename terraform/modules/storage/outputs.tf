@@ -1,8 +1,3 @@
-output "bare_kms_key_arn" {
-  description = "The key before its policy is in place: for what is encrypted on behalf of the account's own roles only."
-  value       = aws_kms_key.key.arn
-}
-
 output "buckets" {
   description = "The buckets by purpose (`dags`, `data`): `name` and `arn`. Whoever uses them finds them closed, encrypted and versioned."
   value       = { for purpose, bucket in aws_s3_bucket.bucket : purpose => { arn = bucket.arn, name = bucket.id } }
