@@ -59,10 +59,10 @@ def test_events_arrive_while_the_command_runs(fake, tmp_path):
 
 def test_a_plan_with_changes_is_no_failure_and_its_options_are_terraforms(fake, tmp_path):
     terraform = fake("""echo "$@" > arguments; exit 2""")
-    assert terraform.plan(tmp_path / "p", var_files=[tmp_path / "a", tmp_path / "b"], targets=["module.x"]) == []
+    assert terraform.plan(tmp_path / "p", var_files=[tmp_path / "a", tmp_path / "b"]) == []
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[0] == "plan"
-    assert {"-json", "-detailed-exitcode", "-input=false", f"-out={tmp_path / 'p'}", "-target=module.x"} <= set(
+    assert {"-json", "-detailed-exitcode", "-input=false", f"-out={tmp_path / 'p'}"} <= set(
         arguments
     )
     assert [f"-var-file={tmp_path / name}" for name in "ab"] == [a for a in arguments if a.startswith("-var-file")]
