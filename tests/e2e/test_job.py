@@ -1,0 +1,144 @@
+"""The main job on the local environment, from the command line to the curve."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from scipy.stats import binom
+
+from scripts import browser
+from scripts.settings import Settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ITEMS = 16
+FRAMES = 200
+POINTS = [0, 2, 4, 6, 8, 10, 11, 12]
+BITS = ITEMS // len(POINTS) * FRAMES * 4096
+
+
+@pytest.fixture(scope="module")
+def job(operator):
+    """A small job of the main kind, run to its end."""
+    return operator.json("run", "--param", f"num_items={ITEMS}", "--param", f"num_frames={FRAMES}", timeout=400)
+
+
+@pytest.fixture(scope="module")
+def curve(operator, job, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    files = operator.json("results", "--run-id", job["run_id"], "--out", str(out))["files"]
+    assert sorted(Path(file).name for file in files) == ["results.csv", "results.json", "results.png"]
+    return out
+
+
+def theory(ebn0_db):
+    return 0.5 * math.erfc(math.sqrt(10 ** (ebn0_db / 10)))
+
+
+def test_the_job_says_what_it_did(job, status):
+    assert job["state"] == "succeeded"
+    assert (job["items"], job["failed_items"]) == (ITEMS, 0)
+    assert job["seconds"] > 0
+    assert job["results"].startswith(f"s3://{status['data_bucket']}/sim/aggregate_results/{job['run_id']}/")
+
+
+def test_every_item_is_in_s3_exactly_once(job, status, client):
+    s3 = client("s3")
+    prefix = f"sim/task_results/{job['run_id']}/simulate/"
+    listed = s3.list_objects_v2(Bucket=status["data_bucket"], Prefix=prefix)["Contents"]
+    items = []
+    for entry in listed:
+        result = json.loads(s3.get_object(Bucket=status["data_bucket"], Key=entry["Key"])["Body"].read())
+        items += [item["item"] for item in result["items"]]
+    assert sorted(items) == list(range(ITEMS))
+
+
+def test_every_point_is_what_theory_says(curve):
+    """Two-sided exact binomial test at the parameter's seed, which is fixed: it cannot flake.
+
+    Another seed would fail a right kernel with a probability of 0.1 % a point.
+    """
+    points = json.loads((curve / "results.json").read_text())["points"]
+    assert [point["ebn0_db"] for point in points] == POINTS
+    for point in points:
+        assert point["bits"] == BITS
+        low, high = binom.interval(0.999, BITS, theory(point["ebn0_db"]))
+        assert low <= point["bit_errors"] <= high, point
+        assert point["ber"] == pytest.approx(point["bit_errors"] / BITS)
+        assert point["theory"] == pytest.approx(theory(point["ebn0_db"]), rel=1e-9)
+        assert point["ci95"][0] <= point["ber"] <= point["ci95"][1]
+
+
+def test_the_table_and_the_plot_are_there(curve):
+    with (curve / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["ebn0_db"]) for row in rows] == POINTS
+    assert (curve / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_seed_gives_the_same_counts_with_fewer_items_than_points(operator, tmp_path):
+    """Three items over eight points: the items spread over the range, points without an item are left out."""
+    counts = []
+    for name in ("a", "b"):
+        parameters = ["num_items=3", "num_frames=20", "ebn0_db=0,1,2,3,4,5,6,7", "seed=5"]
+        run = operator.json("run", *(word for pair in parameters for word in ("--param", pair)), timeout=300)
+        assert run["items"] == 3
+        operator.json("results", "--run-id", run["run_id"], "--out", str(tmp_path / name))
+        points = json.loads((tmp_path / name / "results.json").read_text())["points"]
+        assert len(points) == 3
+        counts.append([(point["ebn0_db"], point["bits"], point["bit_errors"]) for point in points])
+    assert counts[0] == counts[1]
+
+
+def test_the_cluster_is_at_zero_afterwards(operator, job):
+    cluster = operator.json("status")["cluster"]
+    assert job["state"] == "succeeded"
+    assert {name: cluster[name] for name in cluster if name != "name"} == {
+        "instances_desired": 0,
+        "instances_registered": 0,
+        "tasks_running": 0,
+        "tasks_pending": 0,
+    }
+
+
+def test_status_knows_the_job(operator, job):
+    runs = {run["run_id"]: run for run in operator.json("status")["runs"]}
+    assert runs[job["run_id"]]["state"] == "succeeded"
+    one = operator.json("status", "--run-id", job["run_id"])
+    assert one["stages"]["simulate"]["items"] == {"total": ITEMS, "done": ITEMS, "failed": 0}
+
+
+def test_a_job_can_be_followed_later(operator):
+    started = operator.json("run", "--no-wait", "--param", "num_items=2", "--param", "num_frames=5")
+    followed = operator.json("run", "--follow", started["run_id"], timeout=200)
+    assert (followed["run_id"], followed["state"], followed["items"]) == (started["run_id"], "succeeded", 2)
+
+
+def test_the_airflow_page_shows_the_run(operator, job, status, tmp_path, monkeypatch):
+    found = os.environ.get("WINBATCH_BROWSER") or browser.find(Settings.load("local"))
+    assert found, "no browser: invoke setup --tests"
+    # A browser keeps things in its home.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    login = status["airflow"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(found), args=["--no-sandbox", "--no-proxy-server"])
+        page = chromium.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(status["airflow_url"])
+        page.get_by_label("Username").fill(login["username"])
+        page.get_by_label("Password").fill(login["password"])
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/auth/login" not in url)
+        page.goto(f"{status['airflow_url']}/dags/ber/runs/{job['run_id']}")
+        for text in (job["run_id"], "simulate", "aggregate", "scale_in"):
+            expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Success").first).to_be_visible()
+        picture = page.screenshot(path=tmp_path / "airflow.png")
+        chromium.close()
+    # A page that did not draw compresses to next to nothing.
+    assert len(picture) > 20_000
