@@ -49,11 +49,11 @@ def curve(points: Sequence[Mapping[str, Any]]) -> Table:
         low, high = point["ci95"]
         table.add_row(
             f"{point['ebn0_db']:g} dB",
-            f"{point['bits']:,}",
-            f"{point['bit_errors']:,}",
-            f"{point['ber']:.3e}",
-            f"{low:.3e} … {high:.3e}",
-            f"{point['theory']:.3e}",
+            f"{point['bits']:.3e}",
+            str(point["bit_errors"]),
+            f"{point['ber']:.4e}",
+            f"{low:.4e} … {high:.4e}",
+            f"{point['theory']:.4e}",
         )
     return table
 
