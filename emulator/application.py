@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
+from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
@@ -22,6 +23,19 @@ _ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 _QUERY = frozenset({"autoscaling", "ec2", "iam", "monitoring", "sns", "sts"})
 
 
+class Dispatcher(DomainDispatcherApplication):
+    """moto's dispatcher, which lists its package's folder for every request: half of what an S3 call costs."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
 class Application:
     """Answers every request of every service."""
 
@@ -31,7 +45,7 @@ class Application:
         self._counts: Counter[str] = Counter()
         self._counting = Lock()
         routes.add("requests", self._respond_counts)
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = Dispatcher()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:

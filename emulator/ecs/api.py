@@ -1,6 +1,6 @@
 """The ECS calls that moto does not answer as AWS does: ECS tasks and container instances.
 
-Answers are written as JSON here: moto's serialiser takes about a millisecond an ECS task, and DescribeTasks answers for
+Answers are written as JSON here: moto's serialiser walks the API's model for every field, and DescribeTasks answers for
 a hundred.
 """
 
