@@ -1,5 +1,8 @@
 """`make demo`: from nothing to the curve, on one machine."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from scripts import jobs, lifecycle, render, setup, status
 from scripts.console import console
 from scripts.errors import JobFailed
@@ -31,18 +34,16 @@ def run(settings: Settings) -> None:
             console.print(line, markup=False, soft_wrap=True)
         raise JobFailed(f"job {run_id} {snapshot.state}; the environment is still up: invoke status, invoke down")
     files = jobs.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
-    _close(up, snapshot, [str(file) for file in files], files_table=render.curve_of(files))
+    _close(up, snapshot, files)
 
 
-def _close(up: lifecycle.Up, snapshot: jobs.Snapshot, files: list[str], files_table: object) -> None:
+def _close(up: lifecycle.Up, snapshot: jobs.Snapshot, files: Sequence[Path]) -> None:
     """The closing page: what was found, where it lies, how to look around and how to take all down."""
     login = status.airflow_login(up.workspace, up.outputs)
     console.rule("Result")
-    console.print(files_table)
-    bits = sum(1 for _ in snapshot.stages)
+    console.print(render.curve_of(files))
     console.print(
-        f"Job {snapshot.run_id}: {snapshot.items} items in {render.clock(snapshot.seconds)}, {bits} stages,"
-        f" platform applied in {up.seconds.get('Apply', 0.0):.0f} s.",
+        f"{snapshot.items} items in {render.clock(snapshot.seconds)}, job {snapshot.run_id}",
         markup=False,
     )
     for file in files:

@@ -140,8 +140,9 @@ def _download(url: str, target: Path, progress: Progress) -> None:
 
 
 def _reason(error: OSError) -> str:
-    plain = isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
-    return str(error.reason) if plain else str(error)
+    if isinstance(error, urllib.error.HTTPError) or not isinstance(error, urllib.error.URLError):
+        return str(error)
+    return str(error.reason)
 
 
 def platform_name() -> str:
