@@ -111,6 +111,9 @@ def uv_environment(cache: str, environ: Optional[Dict[str, str]] = None) -> Dict
     )
     if not os.path.isdir(default):
         result.setdefault("UV_CACHE_DIR", os.path.join(cache, "uv"))
+    # uv leaves lock files in the temporary folder.
+    result["TMPDIR"] = os.path.join(cache, "tmp")
+    os.makedirs(result["TMPDIR"], exist_ok=True)
     return result
 
 

@@ -75,12 +75,14 @@ def test_uv_must_run_and_be_new_enough(tmp_path):
     assert bootstrap.find_uv(os.pathsep.join([*folders, str(tmp_path / "new")]), cache) == new
 
 
-def test_uv_keeps_its_cache_in_the_project_unless_the_user_has_one(tmp_path):
-    fresh = bootstrap.uv_environment("/cache", {"HOME": str(tmp_path), "VIRTUAL_ENV": "/x", "PYTHONPATH": "/y"})
-    assert fresh == {"HOME": str(tmp_path), "UV_CACHE_DIR": "/cache/uv"}
+def test_uv_keeps_its_files_in_the_project_unless_the_user_has_a_cache(tmp_path):
+    cache = str(tmp_path / "cache")
+    fresh = bootstrap.uv_environment(cache, {"HOME": str(tmp_path), "VIRTUAL_ENV": "/x", "PYTHONPATH": "/y"})
+    assert fresh == {"HOME": str(tmp_path), "UV_CACHE_DIR": f"{cache}/uv", "TMPDIR": f"{cache}/tmp"}
+    assert (tmp_path / "cache" / "tmp").is_dir()
     (tmp_path / ".cache" / "uv").mkdir(parents=True)
-    assert "UV_CACHE_DIR" not in bootstrap.uv_environment("/cache", {"HOME": str(tmp_path)})
-    assert bootstrap.uv_environment("/cache", {"HOME": "/none", "UV_CACHE_DIR": "/mine"})["UV_CACHE_DIR"] == "/mine"
+    assert "UV_CACHE_DIR" not in bootstrap.uv_environment(cache, {"HOME": str(tmp_path)})
+    assert bootstrap.uv_environment(cache, {"HOME": "/none", "UV_CACHE_DIR": "/mine"})["UV_CACHE_DIR"] == "/mine"
 
 
 def test_an_environment_is_current_until_lock_project_folder_or_interpreter_change(tmp_path):
