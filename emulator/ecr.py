@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
@@ -217,6 +218,14 @@ class EcrBackend(OwnUrls, ECRBackend):
 
 class EcrResponse(ECRResponse):
     """moto's handlers, and those that it lacks."""
+
+    def get_authorization_token(self) -> ActionResult:
+        answer = super().get_authorization_token()
+        authorized: dict[str, Any] = answer.result  # type: ignore[assignment]
+        for entry in authorized["authorizationData"]:
+            # AWS's tokens hold for 12 hours; moto's ended in 2015, so that a client that looks asks again and again.
+            entry["expiresAt"] = dt.datetime.now(dt.UTC) + dt.timedelta(hours=12)
+        return answer
 
     def get_download_url_for_layer(self) -> ActionResult:  # type: ignore[override] # moto only raises
         backend: EcrBackend = ecr_backends[self.current_account][self.region]  # type: ignore[assignment]
