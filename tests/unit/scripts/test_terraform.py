@@ -62,9 +62,7 @@ def test_a_plan_with_changes_is_no_failure_and_its_options_are_terraforms(fake, 
     assert terraform.plan(tmp_path / "p", var_files=[tmp_path / "a", tmp_path / "b"]) == []
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[0] == "plan"
-    assert {"-json", "-detailed-exitcode", "-input=false", f"-out={tmp_path / 'p'}"} <= set(
-        arguments
-    )
+    assert {"-json", "-detailed-exitcode", "-input=false", f"-out={tmp_path / 'p'}"} <= set(arguments)
     assert [f"-var-file={tmp_path / name}" for name in "ab"] == [a for a in arguments if a.startswith("-var-file")]
 
 
