@@ -18,10 +18,9 @@ def test_a_second_plan_has_nothing_to_do(operator):
     assert plan["changes"] == 0, plan["resources"]
 
 
-def test_a_second_up_has_nothing_to_do_and_is_quick(operator):
+def test_a_second_up_has_nothing_to_do(operator):
     done = operator.json("up")
     assert (done["changes"], done["released"]) == (0, 0)
-    assert sum(done["seconds"].values()) < 60
 
 
 def test_everything_listens_on_loopback_only(operator):
