@@ -109,8 +109,7 @@ def uv_environment(cache: str, environ: Optional[Dict[str, str]] = None) -> Dict
     default = os.path.join(
         result.get("XDG_CACHE_HOME") or os.path.join(result.get("HOME", "/nonexistent"), ".cache"), "uv"
     )
-    if not os.path.isdir(default):
-        result.setdefault("UV_CACHE_DIR", os.path.join(cache, "uv"))
+    result.setdefault("UV_CACHE_DIR", default if os.path.isdir(default) else os.path.join(cache, "uv"))
     # uv leaves lock files in the temporary folder.
     result["TMPDIR"] = os.path.join(cache, "tmp")
     os.makedirs(result["TMPDIR"], exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, providers, setup, toolchain
+from scripts import browser, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -53,14 +53,17 @@ def run(settings: Settings, only: str = "") -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The process environment of all checks: our tools on the search path, caches in the cache folder, no AWS."""
-    result = {name: value for name, value in setup.tool_environment(settings).items() if not name.startswith("AWS_")}
+    result = {name: value for name, value in uv.tool_environment(settings).items() if not name.startswith("AWS_")}
     found = browser.find(settings)
     caches = settings.cache / "checks"
     return result | {
         "TF_CLI_CONFIG_FILE": str(providers.config_file(settings)),
         "CHECKPOINT_DISABLE": "1",
         "HYPOTHESIS_STORAGE_DIRECTORY": str(caches / "hypothesis"),
+        "MPLCONFIGDIR": str(caches / "matplotlib"),
         "RUFF_CACHE_DIR": str(caches / "ruff"),
+        # checkov and others would keep something in the user's home.
+        "XDG_CACHE_HOME": str(caches / "home"),
         "WINBATCH_CACHE": str(settings.cache),
         "WINBATCH_CHECKOV": str(setup.checkov_folder(settings) / "bin" / "checkov"),
         **({"WINBATCH_BROWSER": str(found)} if found else {}),

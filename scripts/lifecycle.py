@@ -56,9 +56,10 @@ def up(settings: Settings, *, confirm: bool = True) -> Up:
             if settings.local:
                 _ensure_bucket(workspace)
             step.detail = "initialised" if workspace.init() else "was initialised"
+        before = workspace.values()
         built = _build_images(workspace, steps) if settings.local else {}
         # An image has its digest before it has a registry: the first time, the repositories come with all the rest.
-        pushed = built and _push_images(workspace, built, workspace.values().get("ecr_repositories") or {}, steps)
+        pushed = built and _push_images(workspace, built, before.get("ecr_repositories") or {}, steps)
         changes = _converge(workspace, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
         if built and not pushed:
@@ -68,8 +69,8 @@ def up(settings: Settings, *, confirm: bool = True) -> Up:
             airflow.wait_for_dags(
                 workspace.airflow(outputs),
                 spec.names(),
-                # An environment that was just made has read the files for the first time: nothing old can be served.
-                released_at=time.time() if released and not changes else None,
+                # An Airflow that was just made reads the files for the first time: it cannot serve older ones.
+                released_at=time.time() if released and "mwaa_environment" in before else None,
                 progress=step.update,
                 settle=SYNC_SECONDS,
             )

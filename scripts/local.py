@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from scripts import uv
 from scripts.console import Step
 from scripts.errors import EmulatorError, PreflightError
 from scripts.settings import Settings
@@ -132,7 +133,7 @@ def start(settings: Settings, step: Step) -> Session:
         process = subprocess.Popen(
             command,
             cwd=settings.root,
-            env={**os.environ, MARK: str(settings.state)},
+            env={**uv.tool_environment(settings), MARK: str(settings.state)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

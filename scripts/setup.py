@@ -5,19 +5,16 @@ What only `make test` needs comes with `tests`: checkov, and a browser.
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from scripts import browser, providers, toolchain, workloads
-from scripts.bootstrap import uv_environment
+from scripts import browser, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
-from scripts.terraform import VERSION
 
 
 def run(settings: Settings, *, tests: bool = False) -> None:
@@ -61,7 +58,7 @@ def install_airflow(settings: Settings, version: str, progress: Callable[[str], 
     with subprocess.Popen(
         [*command, "--cache", str(settings.cache)],
         cwd=settings.root,
-        env=tool_environment(settings),
+        env=uv.environment(settings) | {"PATH": uv.tool_environment(settings)["PATH"]},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -76,16 +73,6 @@ def install_airflow(settings: Settings, version: str, progress: Callable[[str], 
                 progress(line.strip())
     if process.returncode != 0:
         raise ToolError(f"Airflow {version} cannot be installed: {lines[-1] if lines else 'no reason was given'}")
-
-
-def tool_environment(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a command that calls uv or Terraform itself: both on its search path."""
-    result = uv_environment(str(settings.cache), dict(os.environ if environ is None else environ))
-    uv = Path(workloads.find_uv(settings)).parent
-    terraform = settings.cache / "tools" / f"terraform-{VERSION}"
-    # What the user has comes first; ours is for what is missing.
-    result["PATH"] = os.pathsep.join([result.get("PATH", ""), str(uv), str(terraform)])
-    return result
 
 
 def checkov_folder(settings: Settings) -> Path:
@@ -109,13 +96,24 @@ def install_checkov(settings: Settings) -> bool:
     if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8"))["key"] == key:
         return False
     shutil.rmtree(folder, ignore_errors=True)
-    uv = workloads.find_uv(settings)
-    environ = uv_environment(str(settings.cache))
+    command_uv = uv.find(settings)
     for command in (
-        [uv, "venv", "--quiet", "--python", workloads.base_python(), str(folder)],
-        [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder), "-r", str(requirements)],
+        [command_uv, "venv", "--quiet", "--python", uv.base_python(), str(folder)],
+        [
+            command_uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(folder),
+            "-r",
+            str(requirements),
+        ],
     ):
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=1800)
+        done = subprocess.run(
+            command, env=uv.environment(settings), capture_output=True, text=True, check=False, timeout=1800
+        )
         if done.returncode != 0:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise ToolError(f"uv cannot install checkov: {' '.join(lines[-3:])}")

@@ -84,19 +84,20 @@ def _terraforms(settings: Settings, search_path: str | None) -> Iterator[Path]:
         command = shutil.which("terraform", path=folder) if folder else None
         if command is not None:
             yield Path(command)
-    fetched = _terraform_folder(settings) / "terraform"
+    fetched = fetched_folder(settings) / "terraform"
     if fetched.exists():
         yield fetched
 
 
-def _terraform_folder(settings: Settings) -> Path:
+def fetched_folder(settings: Settings) -> Path:
+    """Where the fetched Terraform lies."""
     return settings.cache / "tools" / f"terraform-{VERSION}"
 
 
 def _fetch_terraform(settings: Settings, name: str, progress: Progress, *, why: str) -> Path:
     base = f"{settings.tf_releases}/terraform/{VERSION}"
     archive = f"terraform_{VERSION}_{name}.zip"
-    folder = _terraform_folder(settings)
+    folder = fetched_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / archive
     try:

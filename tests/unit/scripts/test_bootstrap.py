@@ -81,7 +81,7 @@ def test_uv_keeps_its_files_in_the_project_unless_the_user_has_a_cache(tmp_path)
     assert fresh == {"HOME": str(tmp_path), "UV_CACHE_DIR": f"{cache}/uv", "TMPDIR": f"{cache}/tmp"}
     assert (tmp_path / "cache" / "tmp").is_dir()
     (tmp_path / ".cache" / "uv").mkdir(parents=True)
-    assert "UV_CACHE_DIR" not in bootstrap.uv_environment(cache, {"HOME": str(tmp_path)})
+    assert bootstrap.uv_environment(cache, {"HOME": str(tmp_path)})["UV_CACHE_DIR"] == str(tmp_path / ".cache" / "uv")
     assert bootstrap.uv_environment(cache, {"HOME": "/none", "UV_CACHE_DIR": "/mine"})["UV_CACHE_DIR"] == "/mine"
 
 

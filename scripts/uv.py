@@ -1,0 +1,44 @@
+"""uv, as the set-up found or fetched it, for everything that is installed after `.venv`."""
+
+import os
+import sys
+from pathlib import Path
+
+from scripts import bootstrap, toolchain
+from scripts.errors import ToolError
+from scripts.settings import Settings
+
+
+def find(settings: Settings) -> str:
+    """The uv command.
+
+    Raises:
+        ToolError: there is none any more.
+    """
+    command = bootstrap.find_uv(os.environ.get("PATH", ""), str(settings.cache))
+    if command is None:
+        raise ToolError("uv is missing: make setup, which fetches it")
+    return command
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The process environment for uv: what it leaves stays in the cache folder."""
+    return bootstrap.uv_environment(str(settings.cache))
+
+
+def tool_environment(settings: Settings) -> dict[str, str]:
+    """The process environment for a command that calls uv or Terraform itself: both are on its search path."""
+    result = environment(settings)
+    # A database's socket lies below the folder for temporary files, and its path may not be long.
+    result.pop("TMPDIR")
+    if "TMPDIR" in os.environ:
+        result["TMPDIR"] = os.environ["TMPDIR"]
+    # What the user has comes first; ours is for what is missing.
+    folders = [Path(find(settings)).parent, toolchain.fetched_folder(settings)]
+    result["PATH"] = os.pathsep.join([result.get("PATH", ""), *(str(folder) for folder in folders)])
+    return result
+
+
+def base_python() -> str:
+    """The Python that `.venv` stands on; an environment must not stand on another environment."""
+    return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
