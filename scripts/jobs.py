@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from winbatch.stage import Stage
 # Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
 LEDGER_SECONDS = 1.0
 RUN_SECONDS = 3.0
+# Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
+ONE_LISTING = 1000
 ENDED = frozenset({"success", "failed"})
 
 
@@ -194,8 +196,19 @@ def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> lis
     for stage in Job.from_json(text, where=key).stages:
         at = driver.ledger_key(stage)
         body = _get(s3, outputs.data_bucket, at)
-        found.append((stage, Ledger.from_json(body, where=at) if body else None))
+        ledger = Ledger.from_json(body, where=at) if body else None
+        if ledger and not ledger.finished and stage.shards <= ONE_LISTING:
+            ledger = _with_results(s3, outputs.data_bucket, stage, ledger)
+        found.append((stage, ledger))
     return found
+
+
+def _with_results(s3: Any, bucket: str, stage: Stage, ledger: Ledger) -> Ledger:
+    """The ledger, as fresh as the results: the engine looks only when something is due, and workers go on meanwhile."""
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=stage.results).get("Contents", ())
+    done = {shard for item in listed if (shard := stage.parse_result_key(item["Key"])) is not None}
+    items = sum(len(stage.shard_lines(shard)) for shard in done)
+    return replace(ledger, shards_done=len(done), items_done=items, updated_at=datetime.now(UTC))
 
 
 def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: Callable[[Snapshot], None]) -> Snapshot:

@@ -115,7 +115,7 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
             claims=base + "claims/",
             results=results,
             # The last stage's files are what people look for: they lie at the job's own prefix.
-            outputs=f"{root}/{job}/" if stage is spec.stages[-1] else results + "files/",
+            outputs=f"{root}/{job}/" if stage is spec.stages[-1] else f"{root}/{job}/files/{stage.name}/",
             items=items,
             shard_items=min(items, params["shard_items"] or capacity.shard_items(items, slots)),
             inputs={name: stage_prefix(spec.dag, job, name) + "stage.json" for name in stage.inputs},
