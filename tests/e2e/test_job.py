@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -15,6 +16,8 @@ from scipy.stats import binom
 
 from scripts import browser
 from scripts.settings import Settings
+
+from .conftest import INVOKE, ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -119,6 +122,26 @@ def test_a_job_can_be_followed_later(operator):
     started = operator.json("run", "--no-wait", "--param", "num_items=2", "--param", "num_frames=5")
     followed = operator.json("run", "--follow", started["run_id"], timeout=200)
     assert (followed["run_id"], followed["state"], followed["items"]) == (started["run_id"], "succeeded", 2)
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(operator):
+    following = subprocess.Popen(
+        [INVOKE, "run", "--param", "num_items=4", "--param", "num_frames=3000"],
+        cwd=ROOT,
+        env=operator.environ,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    run_id = following.stderr.readline().removeprefix("Started ").strip()
+    following.stderr.readline()
+    following.send_signal(signal.SIGINT)
+    _, said = following.communicate(timeout=60)
+    assert following.returncode == 130
+    assert f"invoke run --follow {run_id}" in said
+    assert "Traceback" not in said
+    assert operator.json("run", "--follow", run_id, timeout=200)["state"] == "succeeded"
 
 
 def wait_for(condition, seconds=120):
