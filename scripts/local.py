@@ -158,8 +158,12 @@ def start(settings: Settings, step: Step) -> Session:
     return session
 
 
-def stop(settings: Settings) -> None:
+def stop(settings: Settings, patience: float = 15.0) -> None:
     """Stop the emulator and all that it started; harmless where there is none.
+
+    Args:
+        settings: whose.
+        patience: how long the watchdog of an emulator that was killed has for what that left, s.
 
     Raises:
         EmulatorError: something of ours still runs after all that.
@@ -174,8 +178,7 @@ def stop(settings: Settings) -> None:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(10)
-    # An emulator that was killed leaves its children to its watchdog, which needs a moment.
-    if _wait_for_none(settings, 15.0):
+    if _wait_for_none(settings, patience):
         for left in ours(settings):
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()
