@@ -128,8 +128,7 @@ class Supervisor:
                 start_new_session=True,
             )
         if niceness:
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+            _be_nice(process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness))
         child = Child(process, self)
         with self._lock:
             self._children[child.pid] = child
@@ -166,3 +165,14 @@ class Supervisor:
             raise RuntimeError("the emulator is stopping and starts nothing any more")
         pipe.write(line.encode() + b"\n")
         pipe.flush()
+
+
+def _be_nice(pid: int, niceness: int) -> None:
+    """Lower a process's priority, and that of its session.
+
+    Where Linux schedules by session (autogroup), a session of its own has a full share of the processors, however nice
+    the processes in it are to each other.
+    """
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")

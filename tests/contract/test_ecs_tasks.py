@@ -293,3 +293,10 @@ def test_describing_a_hundred_tasks_is_quick(cluster):
 
     # The client's parsing of 100 tasks is most of it; the bound is wide enough for a busy machine.
     assert min(once() for _ in range(10)) < 0.1
+
+
+def test_programs_leave_the_processors_to_everything_else(cluster):
+    cluster.scale(1)
+    arn = cluster.start(cluster.define("nice"))
+    cluster.reach(arn, "STOPPED")
+    assert cluster.lines(arn) == ["19"]
