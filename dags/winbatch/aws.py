@@ -177,9 +177,10 @@ class AwsPorts:
             HonorCooldown=False,
         )
 
-    def cluster_task_arns(self) -> list[str]:
-        """All live ECS tasks of the cluster, of any job."""
-        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, desiredStatus="RUNNING")
+    def live_task_arns(self, started_by: str | None = None) -> list[str]:
+        """ECS tasks that are meant to run: a stage's, or all of the cluster's."""
+        whose = {"startedBy": started_by} if started_by else {}
+        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, desiredStatus="RUNNING", **whose)
         return [arn for page in pages for arn in page["taskArns"]]
 
     def _group(self) -> dict[str, Any]:

@@ -174,8 +174,9 @@ def _run(name: str) -> bool:
     planned = _stored(ports, context["dag"].dag_id, job.job_id(str(context["run_id"])))
     stage = planned.stage(name)
     limits = _limits(planned, target, stage)
+    attempt = int(context["ti"].try_number)
     while True:
-        ledger, wait = driver.tick(ports, stage, target.workload(stage.workload), limits)
+        ledger, wait = driver.tick(ports, stage, target.workload(stage.workload), limits, attempt=attempt)
         log.info(
             "%s: %d of %d items, %d failed; %d ECS tasks running, %d pending; %d of %d instances",
             ledger.state,
@@ -201,18 +202,33 @@ def _scale_in(spec: Spec, params: Mapping[str, Any], run_id: str) -> None:
     ports = _ports(target)
     key = job.job_prefix(spec.dag, job.job_id(run_id)) + "job.json"
     stored = ports.get(key)
-    own: set[str] = set()
     if stored is not None:
         planned = job.Job.from_json(stored.body, where=key)
-        for stage in planned.stages:
-            own.update(ports.task_arns(engine.started_by(stage)))
-            if ports.get(driver.ledger_key(stage)) is not None:
-                limits = _limits(planned, target, stage)
-                driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
-    others = set(ports.cluster_task_arns()) - own
+        _stop(ports, planned, target)
+    others = ports.live_task_arns()
     if others:
         log.info("%d ECS tasks of other jobs run on this cluster; the last job scales it in", len(others))
         return
     idle = int(params["idle_instances"])
     log.info("scaling in to %d instances", idle)
     ports.ask(idle)
+
+
+def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
+    """End every stage that has begun, until none of its ECS tasks is meant to run.
+
+    An engine that has not been killed yet may be in the middle of a tick, so once is not enough.
+    """
+    for stage in planned.stages:
+        if ports.get(driver.ledger_key(stage)) is None:
+            continue
+        limits = _limits(planned, target, stage)
+        while True:
+            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
+            live = ports.live_task_arns(engine.started_by(stage))
+            if ledger.finished and not live:
+                break
+            log.info("%s is %s; stopping %d ECS tasks", stage.stage, ledger.state, len(live))
+            for arn in live:
+                ports.stop(arn, "winbatch: the job has ended")
+            time.sleep(engine.POLL_SOON)

@@ -76,7 +76,7 @@ def stage_key(stage: Stage) -> str:
 
 
 def tick(
-    ports: Ports, stage: Stage, workload: Workload, limits: Limits, *, cancel: bool = False
+    ports: Ports, stage: Stage, workload: Workload, limits: Limits, *, attempt: int = 1, cancel: bool = False
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -85,10 +85,13 @@ def tick(
         stage: the stage.
         workload: what its ECS tasks run.
         limits: its bounds.
+        attempt: of the Airflow task that calls. A stage that ended without success is started again by a later attempt
+            only: one that somebody stopped must not be taken up again by a process that has not been killed yet.
         cancel: stop it instead, unless it is finished.
 
     Returns:
-        The ledger as saved, and after how many seconds the next tick is due (0 when the stage is finished).
+        The ledger as saved (`running`, too, when another engine was at work at the same time), and after how many
+        seconds the next tick is due (0 when the stage is finished).
 
     Raises:
         JobError: the ledger does not parse.
@@ -96,16 +99,18 @@ def tick(
     key = ledger_key(stage)
     stored = ports.get(key)
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, ports.now())
-    if ledger.finished and (cancel or ledger.state == "succeeded"):
-        return ledger, 0.0
     if ledger.finished:
-        ledger = ledger.again()
+        if cancel or ledger.state == "succeeded" or attempt <= ledger.attempt:
+            return ledger, 0.0
+        ledger = ledger.again(attempt)
+    ledger = dataclasses.replace(ledger, attempt=max(attempt, ledger.attempt))
 
     done = engine.step(stage, limits, ledger, _look(ports, stage, workload, ledger, cancel=cancel))
     etag = stored.etag if stored else None
     try:
-        if any(isinstance(action, engine.Run) for action in done.actions):
-            # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens.
+        if any(isinstance(action, engine.Run | engine.Ask) for action in done.actions):
+            # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens;
+            # and nobody asks for anything after the stage was cancelled.
             etag = ports.put(key, done.ledger.to_json().encode(), etag=etag, new=etag is None)
         ledger = engine.settled(_act(ports, stage, workload, done.ledger, done.actions))
         ports.put(key, ledger.to_json().encode(), etag=etag, new=etag is None)

@@ -51,6 +51,7 @@ class Ledger:
     """Attributes beside those of the contract; in JSON they lie under `engine`.
 
     Attributes:
+        attempt: the attempt of the Airflow task that drives the stage; only a later one starts an ended stage again.
         rounds: how often people have started the stage; each time its shards get their attempts anew.
         next_wave: number of the next RunTask call; never used twice.
         waves: calls decided on and not yet answered: a restart sends them again, under the same tokens.
@@ -81,6 +82,7 @@ class Ledger:
     instances_desired: int = 0
     instances_registered: int = 0
     failures: tuple[Failure, ...] = ()
+    attempt: int = 1
     rounds: int = 1
     next_wave: int = 0
     waves: tuple[Wave, ...] = ()
@@ -103,9 +105,11 @@ class Ledger:
             updated_at=now,
         )
 
-    def again(self) -> Self:
+    def again(self, attempt: int) -> Self:
         """The ledger of a stage that had ended and that somebody starts again: it goes on with what is missing."""
-        return dataclasses.replace(self, state="running", reason="", rounds=self.rounds + 1, faults=(), asked_at=None)
+        return dataclasses.replace(
+            self, state="running", reason="", attempt=attempt, rounds=self.rounds + 1, faults=(), asked_at=None
+        )
 
     @property
     def finished(self) -> bool:
@@ -137,6 +141,7 @@ class Ledger:
             "updated_at": format_time(self.updated_at),
             "failures": [dataclasses.asdict(failure) for failure in self.failures],
             "engine": {
+                "attempt": self.attempt,
                 "rounds": self.rounds,
                 "next_wave": self.next_wave,
                 "waves": [dataclasses.asdict(wave) for wave in self.waves],
@@ -195,6 +200,7 @@ class Ledger:
                 Failure(failure["shard"], tuple(failure["items"]), failure["reason"], tuple(failure["log"]))
                 for failure in data["failures"]
             ),
+            attempt=engine["attempt"],
             rounds=engine["rounds"],
             next_wave=engine["next_wave"],
             waves=tuple(Wave(**wave) for wave in engine["waves"]),

@@ -247,13 +247,13 @@ def make_limits(**changes):
     return Limits(**values | changes)
 
 
-def drive(world, *, drivers=1, ticks=4000):
+def drive(world, *, drivers=1, ticks=4000, attempt=1):
     """Tick until the stage is finished; a crash loses everything but S3 and ECS."""
     for _ in range(ticks):
         wait = engine.POLL_SOON
         for _ in range(drivers):
             try:
-                ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+                ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits, attempt=attempt)
             except Crash:
                 continue
             if ledger.finished:
@@ -326,7 +326,7 @@ def test_a_failed_stage_run_again_goes_on_with_what_is_missing():
     assert drive(world).state == "failed"
     done = {key for key in world.objects if key.startswith(world.stage.results)}
     world.faults = Faults()
-    assert drive(world).state == "succeeded"
+    assert drive(world, attempt=2).state == "succeeded"
     assert done < {key for key in world.objects if key.startswith(world.stage.results)}
 
 
@@ -338,7 +338,36 @@ def test_cancelling_stops_what_runs_and_keeps_what_is_done():
     ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
     assert ledger.state == "cancelled"
     assert all(task.status == "stopped" for task in world.tasks.values())
-    assert drive(world).state == "succeeded"
+    assert drive(world, attempt=2).state == "succeeded"
+
+
+def test_an_engine_that_was_not_killed_yet_does_not_take_up_a_cancelled_stage():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    for _ in range(20):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
+    world.ask(0)
+    world.pass_time(5)
+    ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert (ledger.state, wait) == ("cancelled", 0.0)
+    assert world.goal == 0
+    assert all(task.status == "stopped" for task in world.tasks.values())
+
+
+def test_an_engine_overtaken_by_a_cancellation_asks_for_nothing():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    look = world.desired
+
+    def cancelled_meanwhile():
+        world.desired = look
+        driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
+        return look()
+
+    world.desired = cancelled_meanwhile
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert (world.goal, world.tasks) == (0, {})
+    assert driver.tick(world, world.stage, WORKLOAD, world.limits)[0].state == "cancelled"
 
 
 def test_a_lost_ledger_costs_no_result():
