@@ -297,6 +297,6 @@ def test_describing_a_hundred_tasks_is_quick(cluster):
 
 def test_programs_leave_the_processors_to_everything_else(cluster):
     cluster.scale(1)
-    arn = cluster.start(cluster.define("nice"))
+    arn = cluster.start(cluster.define("sleep 0.5; nice"))
     cluster.reach(arn, "STOPPED")
     assert cluster.lines(arn) == ["19"]
