@@ -157,6 +157,12 @@ class Job:
         with urlopen(request) as answer:
             return json.load(answer)
 
+    def stopped(self):
+        """Whether every ECS task there was has ended, its log delivered; one that is told to stop still works a while."""
+        arns = AwsPorts(self.deployment).task_arns(engine.started_by(self.stage))
+        tasks = self.cluster.ecs.describe_tasks(cluster=self.cluster.name, tasks=arns)["tasks"]
+        return all(task["lastStatus"] == "STOPPED" for task in tasks)
+
     def live(self):
         return self.cluster.ecs.list_tasks(cluster=self.cluster.name)["taskArns"]
 
@@ -180,7 +186,7 @@ def test_a_stage_runs_from_an_empty_cluster_to_the_last_result(job):
     ledger = job.drive()
     assert (ledger.state, ledger.items_done) == ("succeeded", 24)
     assert_every_item_once(job)
-    world.wait(lambda: not job.live())
+    world.wait(job.stopped)
     assert set(job.executions().values()) == {1}
 
 
@@ -247,7 +253,7 @@ def test_cancelling_stops_the_workers_and_running_again_finishes(job):
         time.sleep(0.3)
     ledger, _ = job.tick(cancel=True)
     assert ledger.state == "cancelled"
-    world.wait(lambda: not job.live())
+    world.wait(job.stopped)
     kept = {item["item"] for item in job.results()}
     before = job.executions()
     assert job.drive(attempt=2).state == "succeeded"
