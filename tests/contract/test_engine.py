@@ -158,7 +158,7 @@ class Job:
             return json.load(answer)
 
     def stopped(self):
-        """Whether every ECS task there was has ended, its log delivered; one that is told to stop still works a while."""
+        """Whether every ECS task there was has ended, its log delivered; one told to stop still works a while."""
         arns = AwsPorts(self.deployment).task_arns(engine.started_by(self.stage))
         tasks = self.cluster.ecs.describe_tasks(cluster=self.cluster.name, tasks=arns)["tasks"]
         return all(task["lastStatus"] == "STOPPED" for task in tasks)
