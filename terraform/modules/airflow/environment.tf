@@ -14,8 +14,9 @@ locals {
       # A release is seen within half a minute of its sync.
       "dag_processor.min_file_process_interval" = "30"
       "dag_processor.refresh_interval"          = "30"
-      # An Airflow task whose worker died is taken up again after this many seconds. The default of five minutes is a long time
-      # for a job without its engine; work that was claimed goes on meanwhile.
+      # What a dead worker or scheduler held is taken up again after a minute. The defaults of five minutes are a long time for
+      # a job without its engine; work that was claimed goes on meanwhile.
+      "scheduler.orphaned_tasks_check_interval"   = "60"
       "scheduler.task_instance_heartbeat_timeout" = "60"
     },
     var.configuration,
