@@ -113,6 +113,7 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
             run=stage.run,
             manifest=base + "manifest.jsonl",
             claims=base + "claims/",
+            partials=base + "partials/",
             results=results,
             # The last stage's files are what people look for: they lie at the job's own prefix.
             outputs=f"{root}/{job}/" if stage is spec.stages[-1] else f"{root}/{job}/files/{stage.name}/",

@@ -6,16 +6,19 @@ The layout is the contract of docs/architecture.md, "A job in S3". Everything th
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from winbatch.errors import JobError
 
 SCHEMA = 1
 
-ClaimKind = Literal["claim", "failed", "released"]
+# Workers list shards, and the engine forgets those that are done, by blocks of so many: one page of a listing.
+BLOCK = 1000
 
-_CLAIM = re.compile(r"(?P<shard>\d{6})/(?P<attempt>\d{2})\.(?P<kind>claim|failed|released)")
+ClaimKind = Literal["claim", "failed", "memory", "crash", "invalid", "released"]
+
+_CLAIM = re.compile(r"(?P<shard>\d{6})/(?P<attempt>\d{2})\.(?P<kind>claim|failed|memory|crash|invalid|released)")
 _RESULT = re.compile(r"(?P<shard>\d{6})\.json")
 
 
@@ -26,13 +29,23 @@ class ClaimMark:
     Attributes:
         shard: the shard's number.
         attempt: 0 for the first.
-        kind: `claim` when a worker took it, `failed` when it failed there, `released` when the next attempt may be
-            taken.
+        kind: `claim` when a worker took it; how the attempt ended, if it counts: `failed` (its program) or `memory`
+            (its program ran out of it), which a worker says, `crash` (it took its worker with it) or `invalid` (its
+            result is missing or does not parse), which the engine says; `released` when the next attempt may be taken.
     """
 
     shard: int
     attempt: int
     kind: ClaimKind
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Items that belong together for people, such as a point of a sweep: `items` of them from item `first` on."""
+
+    name: str
+    first: int
+    items: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,11 +60,13 @@ class Stage:
         run: `module:function` of the workload's code.
         manifest: key of the manifest, one line an item.
         claims: prefix of the claims.
+        partials: prefix of what unfinished shards have come to so far.
         results: prefix of the results.
         outputs: prefix of the files that items leave.
         items: number of items.
         shard_items: items a shard; the last shard may hold fewer.
         inputs: name of an earlier stage to the key of its stage.json.
+        groups: of its items, in order and without gaps; none when there is nothing to group by.
     """
 
     dag: str
@@ -61,11 +76,13 @@ class Stage:
     run: str
     manifest: str
     claims: str
+    partials: str
     results: str
     outputs: str
     items: int
     shard_items: int
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    groups: Sequence[Group] = ()
 
     @property
     def shards(self) -> int:
@@ -75,6 +92,10 @@ class Stage:
     def shard_lines(self, shard: int) -> range:
         """The manifest's lines, from 0, that make this shard."""
         return range(shard * self.shard_items, min((shard + 1) * self.shard_items, self.items))
+
+    def group_shards(self, group: Group) -> range:
+        """The shards that hold a group's items; one at its border may hold another group's, too."""
+        return range(group.first // self.shard_items, -(-(group.first + group.items) // self.shard_items))
 
     def claim_key(self, mark: ClaimMark) -> str:
         return f"{self.claims}{mark.shard:06d}/{mark.attempt:02d}.{mark.kind}"
@@ -95,6 +116,10 @@ class Stage:
         match = _RESULT.fullmatch(key.removeprefix(self.results))
         return int(match["shard"]) if match else None
 
+    def partials_of(self, shard: int) -> str:
+        """Prefix of what a shard's attempts have left unfinished."""
+        return f"{self.partials}{shard:06d}/"
+
     def to_json(self) -> str:
         return json.dumps(
             {"schema": SCHEMA, **dataclasses.asdict(self), "shards": self.shards}, indent=2, sort_keys=True
@@ -114,7 +139,8 @@ class Stage:
         data = load_object(text, where=where)
         known = {field.name for field in dataclasses.fields(cls)}
         try:
-            return cls(**{name: value for name, value in data.items() if name in known})
+            groups = tuple(Group(**group) for group in data.pop("groups", ()))
+            return cls(**{name: value for name, value in data.items() if name in known}, groups=groups)
         except TypeError as error:
             raise JobError(f"{where}: not a stage.json of this release ({error}); plan the job again") from error
 

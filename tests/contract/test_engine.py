@@ -49,6 +49,7 @@ class Job:
             run="tiny:run",
             manifest="jobs/m.jsonl",
             claims="jobs/claims/",
+            partials="jobs/partials/",
             results="sim/results/",
             outputs="sim/",
             items=items,

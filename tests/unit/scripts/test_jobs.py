@@ -15,8 +15,8 @@ NOW = dt.datetime(2026, 11, 22, 19, 0, tzinfo=dt.UTC)
 
 def stage(name, items=10):
     return Stage(
-        dag="ber", job="j", stage=name, workload="ber", run="m:f", manifest="m", claims="c/", results="r/",
-        outputs="o/", items=items, shard_items=2,
+        dag="ber", job="j", stage=name, workload="ber", run="m:f", manifest="m", claims="c/", partials="p/",
+        results="r/", outputs="o/", items=items, shard_items=2,
     )  # fmt: skip
 
 

@@ -227,6 +227,7 @@ def make_stage(items=40, shard_items=2):
         run="m:f",
         manifest=base + "manifest.jsonl",
         claims=base + "claims/",
+        partials=base + "partials/",
         results="r/j/s/",
         outputs="r/j/",
         items=items,

@@ -149,6 +149,7 @@ def job(client, s3_url, tmp_path):
         run="workload_code:run",
         manifest="jobs/test/job-1/main/manifest.jsonl",
         claims="jobs/test/job-1/main/claims/",
+        partials="jobs/test/job-1/main/partials/",
         results="out/job-1/main/",
         outputs="out/job-1/main/files/",
         items=0,

@@ -21,6 +21,7 @@ STAGE = Stage(
     run="m:f",
     manifest="m",
     claims="claims/",
+    partials="partials/",
     results="results/",
     outputs="results/files/",
     items=SHARDS,

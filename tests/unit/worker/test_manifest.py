@@ -19,6 +19,7 @@ def stage(items, shard_items):
         run="m:f",
         manifest="manifest.jsonl",
         claims="c/",
+        partials="p/",
         results="r/",
         outputs="r/files/",
         items=items,

@@ -194,6 +194,7 @@ def test_a_stage_reads_an_earlier_one(job):
         inputs={"main": first},
         manifest="jobs/test/job-1/sum/manifest.jsonl",
         claims="jobs/test/job-1/sum/claims/",
+        partials="jobs/test/job-1/sum/partials/",
         results="out/job-1/sum/",
     )
     # The sum comes too early: that is the item's failure, with the missing result named.
