@@ -69,6 +69,7 @@ module "cluster" {
   repository_arns     = [for repository in module.registry.repositories : repository.arn]
   reserved_memory_mib = var.cluster.reserved_memory_mib
   root_volume         = var.cluster.root_volume
+  usd_per_hour        = var.cluster.usd_per_hour
   vpc_id              = module.network.vpc_id
   windows             = var.cluster.windows
   workloads           = var.workloads

@@ -54,6 +54,7 @@ variable "cluster" {
       size_gib       = optional(number)
       throughput_mib = optional(number)
     }))
+    usd_per_hour = optional(map(number))
     windows = optional(object({
       edition = optional(string)
       version = optional(string)

@@ -13,12 +13,13 @@ PATH = Path(__file__).resolve().parent.parent / "deployment.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """One of the Auto Scaling group's instance types."""
+    """One of the Auto Scaling group's instance types; `usd_per_hour` is what it costs, if that is known."""
 
     type: str
     vcpus: int
     memory_mib: int
     network_interfaces: int
+    usd_per_hour: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from emulator.ecs.requests import RunRequest
 
 _PAGE = 100
 _MAX_DESCRIBED = 100
+_MAX_UPDATED = 10
 
 
 class EcsResponse(EC2ContainerServiceResponse):
@@ -109,6 +110,8 @@ class EcsResponse(EC2ContainerServiceResponse):
         ids = self._get_param("containerInstances") or []
         if not ids:
             raise EcsClientException("Container instances cannot be empty.")
+        if len(ids) > _MAX_DESCRIBED:
+            raise InvalidParameterException(f"Container instances can have at most {_MAX_DESCRIBED} items.")
         found, failures = self._backend.find_instances(self._cluster, ids)
         return self._answer(
             {
@@ -121,7 +124,10 @@ class EcsResponse(EC2ContainerServiceResponse):
         status = str(self._get_param("status")).upper()
         if status not in {"ACTIVE", "DRAINING"}:
             raise InvalidParameterException("Container instance status should be one of [ACTIVE, DRAINING]")
-        found, failures = self._backend.find_instances(self._cluster, self._get_param("containerInstances"))
+        ids = self._get_param("containerInstances") or []
+        if not 1 <= len(ids) <= _MAX_UPDATED:
+            raise InvalidParameterException(f"Container instances must be between 1 and {_MAX_UPDATED} items.")
+        found, failures = self._backend.find_instances(self._cluster, ids)
         for instance in found:
             if instance.status == "INACTIVE":
                 raise InvalidParameterException("The container instance is INACTIVE.")

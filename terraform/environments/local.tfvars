@@ -29,6 +29,8 @@ cluster = {
   container_insights = "enabled"
   instance_types     = ["c5.xlarge"]
   max_instances      = 6
+  # On-Demand with Windows: the region's price for Linux and 0.046 US dollars an hour for each vCPU.
+  usd_per_hour = { "c5.xlarge" = 0.378 }
 }
 
 workloads = {

@@ -16,6 +16,7 @@ variables {
   private_subnet_ids = { a = "subnet-a", b = "subnet-b" }
   repository_arns    = ["arn:aws-cn:ecr:cn-north-1:123456789012:repository/ber"]
   tags               = { root = "winbatch" }
+  usd_per_hour       = { "c5.xlarge" = 0.378 }
   vpc_id             = "vpc-0123456789abcdef0"
   workloads = {
     ber = { cpu = 2560, memory = 6144, environment = { THREADS = "2" } }
@@ -74,6 +75,11 @@ run "defaults" {
   assert {
     condition     = [for override in aws_autoscaling_group.windows.mixed_instances_policy[0].launch_template[0].override : override.instance_type] == ["c5.xlarge", "c6i.xlarge"]
     error_message = "Auto Scaling chooses from the instance types in their order."
+  }
+
+  assert {
+    condition     = output.instance_types[0].usd_per_hour == 0.378 && output.instance_types[1].usd_per_hour == null
+    error_message = "Whoever shows a job's cost is told the price of each instance type that has one."
   }
 
   assert {
@@ -162,6 +168,34 @@ run "further_refusals" {
   }
 
   expect_failures = [var.instance_types, var.purchase, var.root_volume, var.windows]
+}
+
+run "negative_price" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    usd_per_hour = { "c5.xlarge" = -0.1 }
+  }
+
+  expect_failures = [var.usd_per_hour]
+}
+
+run "price_of_a_type_that_is_not_used" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    usd_per_hour = { "c5.2xlarge" = 0.756 }
+  }
+
+  expect_failures = [var.usd_per_hour]
 }
 
 run "workload_larger_than_the_smallest_instance" {

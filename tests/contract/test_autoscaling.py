@@ -81,6 +81,67 @@ def test_a_protected_instance_survives_scale_in(cluster):
     assert [item["InstanceId"] for item in cluster.group()["Instances"]] == ids[:1]
 
 
+def terminate(cluster, instance):
+    return cluster.asg.terminate_instance_in_auto_scaling_group(
+        InstanceId=instance["ec2InstanceId"], ShouldDecrementDesiredCapacity=True
+    )
+
+
+def drain(cluster, *instances):
+    return cluster.ecs.update_container_instances_state(
+        cluster=cluster.name,
+        containerInstances=[instance["containerInstanceArn"] for instance in instances],
+        status="DRAINING",
+    )
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_an_idle_instance_is_drained_and_then_goes_for_good(cluster, protected):
+    """How work ends one by one: drained, no ECS task can slip in; protection is from scale-in, not from being named."""
+    idle, kept = cluster.scale(2)
+    if protected:
+        cluster.asg.set_instance_protection(
+            InstanceIds=[idle["ec2InstanceId"]], AutoScalingGroupName=cluster.name, ProtectedFromScaleIn=True
+        )
+    answer = drain(cluster, idle)
+    assert [(item["status"], item["runningTasksCount"]) for item in answer["containerInstances"]] == [("DRAINING", 0)]
+    started = cluster.run(cluster.define("sleep 600"), count=5)
+    assert {task["containerInstanceArn"] for task in started["tasks"]} == {kept["containerInstanceArn"]}
+    assert len(started["tasks"]) == 4
+    assert [failure["reason"] for failure in started["failures"]] == ["RESOURCE:CPU"]
+
+    terminate(cluster, idle)
+
+    assert cluster.group()["DesiredCapacity"] == 1
+    wait(lambda: [item["containerInstanceArn"] for item in cluster.instances()] == [kept["containerInstanceArn"]])
+    answer = cluster.ecs.describe_container_instances(
+        cluster=cluster.name, containerInstances=[idle["containerInstanceArn"]]
+    )
+    assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
+    (reservation,) = cluster.ec2.describe_instances(InstanceIds=[idle["ec2InstanceId"]])["Reservations"]
+    assert reservation["Instances"][0]["State"]["Name"] in {"shutting-down", "terminated"}
+    assert [item["InstanceId"] for item in cluster.group()["Instances"]] == [kept["ec2InstanceId"]]
+    live = cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"]
+    assert sorted(live) == sorted(task["taskArn"] for task in started["tasks"])
+
+
+def test_a_named_instance_does_not_take_the_group_below_its_least_size(cluster):
+    (host,) = cluster.scale(1)
+    cluster.asg.update_auto_scaling_group(AutoScalingGroupName=cluster.name, MinSize=1)
+    with pytest.raises(ClientError, match="will violate group's min size constraint") as raised:
+        terminate(cluster, host)
+    assert raised.value.response["Error"]["Code"] == "ValidationError"
+    assert cluster.group()["DesiredCapacity"] == 1
+    assert [item["ec2InstanceId"] for item in cluster.instances()] == [host["ec2InstanceId"]]
+
+
+def test_ten_instances_are_drained_at_once_at_most(cluster):
+    (host,) = cluster.scale(1)
+    with pytest.raises(ClientError) as raised:
+        drain(cluster, *[host] * 11)
+    assert raised.value.response["Error"]["Code"] == "InvalidParameterException"
+
+
 def test_managed_draining_waits_for_the_tasks(cluster, tmp_path):
     cluster.capacity_provider(managed_draining=True, suffix="-draining")
     cluster.scale(1)

@@ -64,7 +64,9 @@ def check_deployment(deployment: dict[str, Any], image: str) -> None:
     )
     assert len(cluster["subnets"]) == 2
     assert len(cluster["security_groups"]) == 1
-    assert cluster["instance_types"] == [{"type": "c5.xlarge", "vcpus": 4, "memory_mib": 8192, "network_interfaces": 4}]
+    assert cluster["instance_types"] == [
+        {"type": "c5.xlarge", "vcpus": 4, "memory_mib": 8192, "network_interfaces": 4, "usd_per_hour": 0.378}
+    ]
     assert workload == {
         "task_definition": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-ber:1",
         "container": "ber",
@@ -144,11 +146,19 @@ def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
     assert listed(by_id["RunWorkers"]["Resource"]) == [
         f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-ber:*"
     ]
+    # Instances go one by one, of this group and cluster only.
+    (scaling,) = listed(by_id["ScaleCluster"]["Resource"])
+    assert scaling == f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/winbatch-local"
+    assert "autoscaling:TerminateInstanceInAutoScalingGroup" in by_id["ScaleCluster"]["Action"]
+    assert "ecs:UpdateContainerInstancesState" in by_id["WatchAndStopWorkers"]["Action"]
     for statement in allowed:
         actions = listed(statement["Action"])
         assert not {"*", "s3:*", "ecs:*", "iam:*"} & set(actions), statement["Sid"]
-        if any(action in {"ecs:RunTask", "ecs:StopTask", "ecs:ListTasks"} for action in actions):
+        if {"ecs:ListTasks", "ecs:RunTask", "ecs:StopTask", "ecs:UpdateContainerInstancesState"} & set(actions):
             assert statement["Condition"]["ArnEquals"]["ecs:cluster"] == cluster, statement["Sid"]
+        if any(action.startswith("autoscaling:") and "Describe" not in action for action in actions):
+            assert listed(statement["Resource"]) == [scaling], statement["Sid"]
+        assert not any(action.startswith("s3:Delete") for action in actions), statement["Sid"]
         if any(action.startswith("s3:Put") for action in actions):
             assert listed(statement["Resource"]) == data_prefixes(deployment["data_bucket"]), statement["Sid"]
 

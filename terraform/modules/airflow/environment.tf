@@ -18,6 +18,9 @@ locals {
       # a job without its engine; work that was claimed goes on meanwhile.
       "scheduler.orphaned_tasks_check_interval"   = "60"
       "scheduler.task_instance_heartbeat_timeout" = "60"
+      # The end of an Airflow task is noticed at its next heartbeat. A sensor that is queued again before that has its try taken away
+      # (apache/airflow#71172); the default is five seconds.
+      "workers.min_heartbeat_interval" = "2"
     },
     var.configuration,
   )

@@ -11,13 +11,14 @@ output "capacity_provider" {
 }
 
 output "instance_types" {
-  description = "The instance types with what they offer: `type`, `vcpus`, `memory_mib`, `network_interfaces`."
+  description = "The instance types with what they offer and cost: `type`, `vcpus`, `memory_mib`, `network_interfaces`, `usd_per_hour` (null without a price)."
   value = [
     for type in var.instance_types : {
       type               = type
       vcpus              = data.aws_ec2_instance_type.type[type].default_vcpus
       memory_mib         = data.aws_ec2_instance_type.type[type].memory_size
       network_interfaces = data.aws_ec2_instance_type.type[type].maximum_network_interfaces
+      usd_per_hour       = lookup(var.usd_per_hour, type, null)
     }
   ]
 }

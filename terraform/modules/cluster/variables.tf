@@ -183,6 +183,23 @@ variable "tags" {
   nullable    = false
 }
 
+variable "usd_per_hour" {
+  description = "What you pay an hour for each instance type, in US dollars, for the cost shown while a job runs. Types that are left out have no price, and no cost is shown."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for price in values(var.usd_per_hour) : price >= 0])
+    error_message = "usd_per_hour must not be negative; leave a type out and no cost is shown."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(var.usd_per_hour), var.instance_types)) == 0
+    error_message = "usd_per_hour names a type that is not in instance_types."
+  }
+}
+
 variable "vpc_id" {
   description = "The VPC of the security groups."
   type        = string
