@@ -1,6 +1,6 @@
 """The set-up after `.venv`: Terraform, its provider, Airflow, the workloads' interpreters; what is there is skipped.
 
-What only `make test` needs comes with `tests`: checkov, and a browser.
+What only `make test` needs comes with `tests`: the other versions of Airflow, checkov, and a browser.
 """
 
 import hashlib
@@ -36,27 +36,31 @@ def run(settings: Settings, *, tests: bool = False) -> None:
         step.detail = providers.write_config(settings)
     if settings.local:
         with steps.step(f"Airflow {settings.airflow_version}") as step:
-            install_airflow(settings, settings.airflow_version, step.update)
+            install_airflow(settings, step.update, version=settings.airflow_version)
         for workload in settings.workloads:
             with steps.step(f"Interpreter of workload {workload}") as step:
                 made = workloads.install(settings, workload, step.update)
                 step.detail = "made" if made else "was there"
     if tests:
+        with steps.step("Airflow in every version that MWAA runs") as step:
+            install_airflow(settings, step.update)
         with steps.step("checkov") as step:
             step.detail = "made" if install_checkov(settings) else "was there"
         with steps.step("Browser") as step:
             step.detail = str(browser.install(settings, step.update))
 
 
-def install_airflow(settings: Settings, version: str, progress: Callable[[str], None]) -> None:
-    """Make the Airflow environment of a version; the emulator knows how, and does nothing when it is there.
+def install_airflow(settings: Settings, progress: Callable[[str], None], *, version: str = "") -> None:
+    """Make the Airflow environment of a version, or of each; the emulator knows how, and does nothing when it is there.
 
     Raises:
         ToolError: it cannot be made.
     """
-    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", version]
+    command = [sys.executable, "-m", "emulator", "install-airflow", "--cache", str(settings.cache)]
+    if version:
+        command += ["--version", version]
     with subprocess.Popen(
-        [*command, "--cache", str(settings.cache)],
+        command,
         cwd=settings.root,
         env=uv.environment(settings) | {"PATH": uv.tool_environment(settings)["PATH"]},
         stdin=subprocess.DEVNULL,
@@ -72,7 +76,8 @@ def install_airflow(settings: Settings, version: str, progress: Callable[[str], 
                 lines.append(line.strip())
                 progress(line.strip())
     if process.returncode != 0:
-        raise ToolError(f"Airflow {version} cannot be installed: {lines[-1] if lines else 'no reason was given'}")
+        reason = lines[-1] if lines else "no reason was given"
+        raise ToolError(f"Airflow cannot be installed: {reason}")
 
 
 def checkov_folder(settings: Settings) -> Path:

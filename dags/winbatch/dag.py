@@ -10,8 +10,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import DAG, Param, get_current_context, task
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # Airflow 3.0
+    from airflow.exceptions import AirflowFailException
 
 from winbatch import capacity, deployment, driver, engine, job
 from winbatch.errors import WinbatchError

@@ -59,7 +59,7 @@ class Installation:
 
 
 def main(options: argparse.Namespace) -> None:
-    """`install-airflow`: make the environment of a version ahead of time.
+    """`install-airflow`: make the environment of a version, or of each, ahead of time.
 
     Raises:
         EmulatorError: it cannot be made
@@ -69,9 +69,11 @@ def main(options: argparse.Namespace) -> None:
         signal.signal(number, lambda *_: cancelled.set())
     processes = Supervisor()
     try:
-        install(options.version, options.cache.resolve(), Runner(processes, cancelled), _print)
-    except (LaunchError, OSError) as error:
-        raise EmulatorError(f"Airflow {options.version} cannot be installed: {error}") from error
+        for version in [options.version] if options.version else versions.SUPPORTED:
+            try:
+                install(version, options.cache.resolve(), Runner(processes, cancelled), _print)
+            except (LaunchError, OSError) as error:
+                raise EmulatorError(f"Airflow {version} cannot be installed: {error}") from error
     finally:
         processes.stop_all()
 

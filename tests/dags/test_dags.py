@@ -1,6 +1,6 @@
-"""What the DAG folder means to the Airflow that MWAA runs, parsed by that Airflow itself, in an environment of its own.
+"""What the DAG folder means to each Airflow that MWAA runs, parsed by that Airflow itself.
 
-Every connection that the interpreter tries while it parses is noted.
+Every connection that the interpreter tries while it parses is noted, and every warning that one of our files causes.
 """
 
 import json
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from emulator.mwaa import versions
+
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = "3.0.6"
 
 INSPECT = """
-import json, socket, sys, time
+import json, socket, sys, time, warnings
 
 import airflow.sdk  # what Airflow itself costs is not the DAG's
 
@@ -27,12 +28,19 @@ def connect(self, address):
     return real(self, address)
 socket.socket.connect = connect
 
-from airflow.models.dagbag import DagBag
+try:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization as SerializedDAG
+except ImportError:  # Airflow 3.0
+    from airflow.models.dagbag import DagBag
+    from airflow.serialization.serialized_objects import SerializedDAG
+
 started = time.perf_counter()
-bag = DagBag(sys.argv[1], include_examples=False, safe_mode=True)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    bag = DagBag(sys.argv[1], safe_mode=True)
 seconds = time.perf_counter() - started
 
-from airflow.serialization.serialized_objects import SerializedDAG
 dags = {}
 for dag in bag.dags.values():
     serialized = SerializedDAG.to_dict(dag)
@@ -43,7 +51,7 @@ for dag in bag.dags.values():
             for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
         },
         "doc": dag.doc_md,
-        "schedule": str(dag.timetable.summary),
+        "schedule": dag.schedule,
         "tasks": {
             task.task_id: {
                 "upstream": sorted(task.upstream_task_ids),
@@ -60,21 +68,19 @@ for dag in bag.dags.values():
     }
 print("REPORT" + json.dumps({
     "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
+    "warnings": [str(warning.message) for warning in caught if warning.filename.startswith(sys.argv[1])],
     "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
 }))
 """
 
 
-@pytest.fixture(scope="module")
-def airflow_python(tmp_path_factory):
-    """The interpreter of the Airflow environment that the local MWAA uses."""
+@pytest.fixture(scope="module", params=versions.SUPPORTED)
+def airflow_python(request):
+    """The interpreter of an Airflow environment that the local MWAA uses."""
     cache = Path(os.environ.get("WINBATCH_CACHE", ROOT / ".cache"))
-    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", VERSION, "--cache", str(cache)]
+    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", request.param, "--cache", str(cache)]
     subprocess.run(command, check=True, cwd=ROOT)
-    (python,) = [
-        path for path in cache.glob(f"airflow/{VERSION}-*/python/bin/python") if path.parents[2].name.count("-") == 1
-    ]
-    return python
+    return cache / "airflow" / versions.key(request.param) / "python" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,10 @@ def report(airflow_python, tmp_path_factory):
 def test_every_specification_is_a_dag_and_nothing_else_is(report):
     assert report["errors"] == {}
     assert set(report["dags"]) == {path.stem for path in (ROOT / "dags" / "jobs").glob("*.yaml")}
+
+
+def test_nothing_that_we_use_is_deprecated(report):
+    assert report["warnings"] == []
 
 
 def test_parsing_calls_nobody_and_loads_nothing_heavy(report):
@@ -159,4 +169,4 @@ def test_the_form_is_typed_and_documented_and_covers_the_seeds_parameters(report
 def test_dags_are_documented_and_run_only_when_asked(report):
     for dag in report["dags"].values():
         assert "scale_out" in dag["doc"]
-        assert dag["schedule"] == "None"
+        assert dag["schedule"] is None
