@@ -193,5 +193,5 @@ def _failure(ports: Ports, stage: Stage, mark: ClaimMark) -> Failure:
     failed = ports.get(key)
     if failed is None:
         raise JobError(f"{key} is gone; somebody deletes objects of a running job")
-    data = json.loads(failed.body)
+    data = json.loads(failed.body)["failures"][0]
     return Failure(mark.shard, items, f"item {data.get('item')}: {data.get('error')}", tuple(data.get("log", ())))

@@ -1,4 +1,7 @@
-"""Results: what a shard leaves in S3, written and read back with every check that merging them relies on."""
+"""Results: what a shard leaves in S3, written and read back with every check that merging them relies on.
+
+A partial has the form of a result and holds some of the shard's items: those that an attempt finished before it ended.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,8 +26,27 @@ class ItemResult:
     values: Mapping[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class ItemFailure:
+    """An item that has failed for good, as the ledger says it.
+
+    Attributes:
+        item: its number.
+        shard: the shard that holds it.
+        kind: `program`, `memory`, `crash`, `result` or `host`.
+        reason: one line.
+        log: the last lines that it logged.
+    """
+
+    item: int
+    shard: int
+    kind: str
+    reason: str
+    log: tuple[str, ...] = ()
+
+
 def encode(stage: Stage, shard: int, items: Sequence[ItemResult]) -> bytes:
-    """A shard's result: the same bytes whenever the items came to the same values."""
+    """A shard's result, or a partial: the same bytes whenever the items came to the same values."""
     return canonical(
         {
             "schema": SCHEMA,
@@ -44,6 +66,25 @@ def decode(body: bytes, stage: Stage, shard: int) -> tuple[ItemResult, ...]:
             the result's key.
     """
     key = stage.result_key(shard)
+    items = _items(body, stage, shard, key)
+    _check_numbers([item.item for item in items], stage.shard_lines(shard), key)
+    return items
+
+
+def decode_partial(body: bytes, stage: Stage, shard: int, *, where: str) -> tuple[ItemResult, ...]:
+    """The items of a partial: some of the shard's, none of them twice.
+
+    Raises:
+        JobError: it does not parse or belongs elsewhere; the line names the key that `where` is.
+    """
+    items = _items(body, stage, shard, where)
+    numbers = [item.item for item in items]
+    own = stage.shard_lines(shard)
+    _check_numbers(numbers, [number for number in own if number in set(numbers)], where)
+    return items
+
+
+def _items(body: bytes, stage: Stage, shard: int, key: str) -> tuple[ItemResult, ...]:
     data = load_object(body, where=key)
     for name, expected in (("job", stage.job), ("stage", stage.stage), ("shard", shard)):
         if data.get(name) != expected:
@@ -51,9 +92,7 @@ def decode(body: bytes, stage: Stage, shard: int) -> tuple[ItemResult, ...]:
     entries = data.get("items")
     if not isinstance(entries, list):
         raise JobError(f"{key}: items is no list; remove the result and run the job again")
-    items = tuple(_item(entry, key) for entry in entries)
-    _check_numbers([item.item for item in items], stage.shard_lines(shard), key)
-    return items
+    return tuple(_item(entry, key) for entry in entries)
 
 
 def _item(entry: Any, key: str) -> ItemResult:
@@ -63,7 +102,7 @@ def _item(entry: Any, key: str) -> ItemResult:
     raise JobError(f"{key}: not an item's result: {entry!r}; remove the result and run the job again")
 
 
-def _check_numbers(found: list[int], expected: range, key: str) -> None:
+def _check_numbers(found: list[int], expected: Sequence[int], key: str) -> None:
     if found == list(expected):
         return
     problems = {

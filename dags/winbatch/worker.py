@@ -91,7 +91,7 @@ class _Told:
 class Worker:
     """One worker on one stage."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], last_lines: logs.LastLines) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         """Read all that the work needs, before anything is claimed.
 
         Raises:
@@ -111,7 +111,6 @@ class Worker:
             claims=self._claims,
             run=load_run(stage.run),
             folder=self._folder,
-            last_lines=last_lines,
         )
 
     def tell(self, by: str) -> None:
@@ -158,9 +157,12 @@ class Worker:
                 continue
 
     def _give_up(self, reason: str, code: int) -> int:
-        """Let others have what this worker holds, within the time that it is left."""
+        """Keep what is finished, and let others have the rest, within the time that this worker is left."""
         thread = threading.Thread(
-            target=self._claims.release_all, args=(reason,), kwargs={"patience": _CLAIM_PATIENCE}, daemon=True
+            target=self._claims.release_all,
+            args=(reason,),
+            kwargs={"patience": _CLAIM_PATIENCE, "save": self._runner.save},
+            daemon=True,
         )
         thread.start()
         thread.join(_RELEASE_SECONDS)
@@ -171,9 +173,9 @@ class Worker:
 
 def main() -> int:
     """Run a worker in this process's environment. Returns its exit code."""
-    last_lines = logs.set_up()
+    logs.set_up()
     try:
-        worker = Worker(Settings.from_environment(os.environ), os.environ, last_lines)
+        worker = Worker(Settings.from_environment(os.environ), os.environ)
     except WinbatchError as error:
         return _report(error)
     stopping.on_stop(worker.tell)

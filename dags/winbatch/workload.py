@@ -2,14 +2,14 @@
 
 A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread
 beside others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same
-for the same item however often it runs. An exception fails the shard, with the lines that it logged last (`logging`).
+for the same item however often it runs. An exception fails the item, with the lines that it logged last (`logging`).
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from winbatch.results import ItemResult
+from winbatch.results import ItemFailure, ItemResult
 
 
 class Context:
@@ -27,6 +27,7 @@ class Context:
         job: str,
         folder: Path,
         read_results: Callable[[str], Iterator[ItemResult]],
+        read_failures: Callable[[str], Sequence[ItemFailure]],
     ) -> None:
         """Called by whoever runs items.
 
@@ -35,11 +36,13 @@ class Context:
             job: id of the job.
             folder: where `outputs` is to be, made when it is first asked for.
             read_results: what `results` calls.
+            read_failures: what `failures` calls.
         """
         self.item = item
         self.job = job
         self._folder = folder
         self._read_results = read_results
+        self._read_failures = read_failures
 
     @functools.cached_property
     def outputs(self) -> Path:
@@ -52,10 +55,19 @@ class Context:
         return self._folder
 
     def results(self, stage: str) -> Iterator[ItemResult]:
-        """The item results of an earlier stage, in order, each exactly once.
+        """The item results of an earlier stage, in order, each exactly once, without the items that failed for good.
 
         Raises:
-            JobError: the stage is no input of this one, or one of its items has no result or two.
+            JobError: the stage is no input of this one, or one of its items has no result, or two, and has not failed.
             StorageError: S3 refuses.
         """
         return self._read_results(stage)
+
+    def failures(self, stage: str) -> Sequence[ItemFailure]:
+        """The items of an earlier stage that failed for good, in order: those that `results` leaves out.
+
+        Raises:
+            JobError: the stage is no input of this one, or its ledger cannot be read.
+            StorageError: S3 refuses.
+        """
+        return self._read_failures(stage)

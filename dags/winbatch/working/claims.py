@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from winbatch.errors import StorageError
-from winbatch.stage import ClaimMark, Stage
+from winbatch.stage import BLOCK, ClaimMark, Stage
 
 LAST_ATTEMPT = 99  # two digits in the key
 
@@ -26,27 +26,34 @@ _LOST_RACES = 8
 _log = logging.getLogger(__name__)
 
 
-def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark]) -> list[ClaimMark]:
+def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark], *, first: int = 0) -> list[ClaimMark]:
     """The claims that may be written, at most one a shard, by shard.
 
-    Shard k, attempt a may be claimed when k has no result, a is 0 or attempt a-1 is released, and a is not claimed.
+    Shard k, attempt a may be claimed when k has no result, or one that attempt a-1 left and that was found invalid; and
+    a is 0 or attempt a-1 is released, and a is not claimed.
 
     Args:
-        shards: number of shards.
+        shards: those from this number on are left out.
         done: shards that have a result.
-        marks: all there are.
+        marks: all there are of these shards.
+        first: shards before it are left out.
     """
-    attempt = [0] * shards
+    attempt: collections.Counter[int] = collections.Counter()
     claimed: set[tuple[int, int]] = set()
+    invalid: set[tuple[int, int]] = set()
     for mark in marks:
         if mark.kind == "claim":
             claimed.add((mark.shard, mark.attempt))
-        elif mark.kind == "released" and mark.shard < shards:
+        elif mark.kind == "invalid":
+            invalid.add((mark.shard, mark.attempt))
+        elif mark.kind == "released":
             attempt[mark.shard] = max(attempt[mark.shard], mark.attempt + 1)
     return [
         ClaimMark(shard, attempt[shard], "claim")
-        for shard in range(shards)
-        if shard not in done and attempt[shard] <= LAST_ATTEMPT and (shard, attempt[shard]) not in claimed
+        for shard in range(first, shards)
+        if (shard not in done or (shard, attempt[shard] - 1) in invalid)
+        and attempt[shard] <= LAST_ATTEMPT
+        and (shard, attempt[shard]) not in claimed
     ]
 
 
@@ -54,30 +61,43 @@ def rotated[T](items: list[T], owner: str) -> list[T]:
     """The same items, starting where the owner's name says, so that workers that start together meet rarely."""
     if not items:
         return []
-    start = int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8]) % len(items)
+    start = _number(owner) // BLOCK % len(items)
     return items[start:] + items[:start]
+
+
+def _number(owner: str) -> int:
+    """A large number of the owner's own."""
+    return int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8])
 
 
 class Marks(Protocol):
     """What claiming needs of the store."""
 
-    def keys(self, prefix: str) -> Iterable[str]: ...
+    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterable[str]: ...
 
     def put_new(self, key: str, body: bytes) -> bool:
         """Create an object; False when there is one already."""
 
 
 class Claims:
-    """The claims of one worker on one stage, for all of its threads."""
+    """The claims of one worker on one stage, for all of its threads.
+
+    It walks over the stage in blocks of shards, from a block that its own name chooses on, so that finding work costs
+    the same whether the stage has a hundred shards or a hundred thousand.
+    """
 
     def __init__(self, store: Marks, stage: Stage, owner: str, now: Callable[[], dt.datetime]) -> None:
         self._store = store
         self._stage = stage
         self._owner = owner
         self._now = now
-        self._changed = threading.Condition()
+        self._blocks = -(-stage.shards // BLOCK)
+        self._looking = threading.Lock()  # guards the next four
+        self._block = _number(owner) % self._blocks if self._blocks else 0
+        self._fruitless = 0
         self._candidates: collections.deque[ClaimMark] = collections.deque()
         self._lost_races = 0
+        self._changed = threading.Condition()  # guards the rest
         self._asking = 0
         self._held: set[ClaimMark] = set()
         self._closed = False
@@ -88,16 +108,10 @@ class Claims:
         Raises:
             StorageError: S3 refuses.
         """
-        while True:
+        while (mark := self._next()) is not None:
             with self._changed:
                 if self._closed:
                     return None
-                if not self._candidates or self._lost_races >= _LOST_RACES:
-                    self._candidates.extend(self._list())
-                    self._lost_races = 0
-                if not self._candidates:
-                    return None
-                mark = self._candidates.popleft()
                 self._asking += 1
             won = False
             try:
@@ -112,19 +126,44 @@ class Claims:
                     closed = self._closed
             if won and not closed:
                 return mark
+        return None
+
+    def _next(self) -> ClaimMark | None:
+        """What to claim next; None when a whole walk found nothing, or nothing is to be claimed any more."""
+        with self._looking:
+            if self._lost_races >= _LOST_RACES:
+                self._candidates.clear()
+                self._lost_races = 0
+            while not self._candidates and self._fruitless < self._blocks and not self._closed:
+                self._candidates.extend(self._list(self._block))
+                if self._candidates:
+                    self._fruitless = 0
+                else:
+                    self._fruitless += 1
+                    self._block = (self._block + 1) % self._blocks
+            return self._candidates.popleft() if self._candidates and not self._closed else None
 
     def done(self, mark: ClaimMark) -> None:
         """The shard has its result."""
         with self._changed:
             self._held.discard(mark)
 
-    def fail(self, mark: ClaimMark, failure: Mapping[str, Any]) -> None:
-        """Say that this attempt failed: `failure` holds `item`, `error`, `exit_code` and `log`."""
-        failed = dataclasses.replace(mark, kind="failed")
-        self._store.put_new(self._stage.claim_key(failed), self._mark_body(**failure))
+    def fail(self, mark: ClaimMark, kind: Literal["failed", "memory"], failures: Sequence[Mapping[str, Any]]) -> None:
+        """Say that this attempt failed, unless the worker has been told to stop, which makes programs fail.
+
+        Args:
+            mark: the claim.
+            kind: how it failed: `memory` if for want of it.
+            failures: an entry an item that failed: `item`, `error`, `exit_code` and `log`.
+        """
+        with self._changed:
+            if self._closed:
+                return
+        failed = dataclasses.replace(mark, kind=kind)
+        self._store.put_new(self._stage.claim_key(failed), self._mark_body(failures=failures))
         self.done(mark)
 
-    def release_all(self, reason: str, *, patience: float) -> None:
+    def release_all(self, reason: str, *, patience: float, save: Callable[[ClaimMark], None]) -> None:
         """Claim nothing any more, and let others have the shards that are held.
 
         What S3 does not let go of is logged and left: the engine releases it once this worker has ended.
@@ -132,6 +171,7 @@ class Claims:
         Args:
             reason: for whoever looks at the job.
             patience: seconds to wait for claims that are on their way to S3 just now.
+            save: keeps what is finished of a shard; called before the shard is released.
         """
         with self._changed:
             self._closed = True
@@ -141,20 +181,31 @@ class Claims:
             released = dataclasses.replace(mark, kind="released")
             body = _encode({"reason": reason, "at": _stamp(self._now())})
             try:
+                save(mark)
+            except StorageError as error:
+                _log.error("what is finished of shard %d is not kept: %s", mark.shard, error)
+            try:
                 self._store.put_new(self._stage.claim_key(released), body)
             except StorageError as error:
                 _log.error("shard %d is not released, the engine will do it: %s", mark.shard, error)
             else:
                 _log.info("released shard %d, attempt %d: %s", mark.shard, mark.attempt, reason)
 
-    def _list(self) -> list[ClaimMark]:
+    def _list(self, block: int) -> list[ClaimMark]:
+        first, last = block * BLOCK, min((block + 1) * BLOCK, self._stage.shards)
+        after, before = f"{first:06d}", f"{last:06d}" if last < self._stage.shards else ""
         # Claims before results: a shard finished in between is then seen as done, and not as lost.
-        marks = [self._stage.parse_claim_key(key) for key in self._store.keys(self._stage.claims)]
-        results = [self._stage.parse_result_key(key) for key in self._store.keys(self._stage.results)]
+        claims = [*self._store.keys(self._stage.claims, after=after, before=before)]
+        results = [
+            self._stage.parse_result_key(key)
+            for key in self._store.keys(self._stage.results, after=after, before=before)
+        ]
+        marks = [self._stage.parse_claim_key(key) for key in claims]
         free = claimable(
-            self._stage.shards,
+            last,
             {shard for shard in results if shard is not None},
             [mark for mark in marks if mark is not None],
+            first=first,
         )
         return rotated(free, self._owner)
 

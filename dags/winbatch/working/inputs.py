@@ -1,13 +1,17 @@
 """The results of an earlier stage, in order, a bounded number of them fetched ahead."""
 
 import collections
-from collections.abc import Iterator
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
 
 from winbatch import results
 from winbatch.errors import JobError
-from winbatch.results import ItemResult
-from winbatch.stage import Stage
+from winbatch.results import ItemFailure, ItemResult
+from winbatch.stage import Stage, load_object
+from winbatch.working.partials import read_partials
 from winbatch.working.store import Store
 
 FETCHES = 16
@@ -15,22 +19,18 @@ FETCHES = 16
 
 
 def read_results(store: Store, stage: Stage, name: str) -> Iterator[ItemResult]:
-    """The item results of the stage `name`, which must be an input of `stage`.
+    """The item results of the stage `name`, which must be an input of `stage`, without the items that failed for good.
 
     Raises:
-        JobError: it is none, or one of its items has no result or two.
+        JobError: it is none, or one of its items has no result, or two, and has not failed.
         StorageError: S3 refuses.
     """
-    if name not in stage.inputs:
-        known = ", ".join(stage.inputs) or "none"
-        raise JobError(f"stage {stage.stage} of {stage.job} has no input {name!r} (its inputs: {known})")
-    key = stage.inputs[name]
-    source = Stage.from_json(store.get(key), where=store.where(key))
+    source = _Source.open(store, stage, name)
     with ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch") as pool:
         fetched: collections.deque[Future[tuple[ItemResult, ...]]] = collections.deque()
         try:
-            for shard in range(source.shards):
-                fetched.append(pool.submit(_read, store, source, shard))
+            for shard in range(source.stage.shards):
+                fetched.append(pool.submit(source.read, shard))
                 if len(fetched) >= FETCHES:
                     yield from fetched.popleft().result()
             while fetched:
@@ -39,12 +39,78 @@ def read_results(store: Store, stage: Stage, name: str) -> Iterator[ItemResult]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(store: Store, stage: Stage, shard: int) -> tuple[ItemResult, ...]:
-    body = store.find(stage.result_key(shard))
-    if body is None:
-        lines = stage.shard_lines(shard)
-        raise JobError(
-            f"{store.where(stage.result_key(shard))} is missing: items {lines.start} to {lines.stop - 1} of stage"
-            f" {stage.stage} have no result; run that stage again"
+def read_failures(store: Store, stage: Stage, name: str) -> tuple[ItemFailure, ...]:
+    """The items of the stage `name` that failed for good and have no result, in order.
+
+    Raises:
+        JobError: it is no input of `stage`, or its ledger does not parse.
+        StorageError: S3 refuses.
+    """
+    source = _Source.open(store, stage, name)
+    shards = sorted({failure.shard for failure in source.failures.values()})
+    there = {item.item for shard in shards for item in source.find(shard)[0]}
+    return tuple(failure for item, failure in sorted(source.failures.items()) if item not in there)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """The earlier stage, and where the engine's ledger of it lies."""
+
+    store: Store
+    stage: Stage
+    ledger: str
+
+    @classmethod
+    def open(cls, store: Store, stage: Stage, name: str) -> Self:
+        if name not in stage.inputs:
+            known = ", ".join(stage.inputs) or "none"
+            raise JobError(f"stage {stage.stage} of {stage.job} has no input {name!r} (its inputs: {known})")
+        key = stage.inputs[name]
+        source = Stage.from_json(store.get(key), where=store.where(key))
+        return cls(store, source, key.rpartition("/")[0] + "/ledger.json")
+
+    def read(self, shard: int) -> tuple[ItemResult, ...]:
+        """A shard's items, all that have not failed for good."""
+        items, problem = self.find(shard)
+        there = {item.item for item in items}
+        missing = [item for item in self.stage.shard_lines(shard) if item not in there]
+        if missing and not all(item in self.failures for item in missing):
+            raise JobError(problem or self._missing(shard, missing))
+        return items
+
+    def find(self, shard: int) -> tuple[tuple[ItemResult, ...], str]:
+        """What there is of a shard: its result's items, or else those of its partials; and what is wrong with it."""
+        problem = ""
+        body = self.store.find(self.stage.result_key(shard))
+        if body is not None:
+            try:
+                return results.decode(body, self.stage, shard), ""
+            except JobError as error:
+                problem = str(error)
+        partials = read_partials(self.store, self.stage, shard)
+        return tuple(item for _number, item in sorted(partials.items())), problem
+
+    @functools.cached_property
+    def failures(self) -> Mapping[int, ItemFailure]:
+        """The ledger's failures, by item; none where there is no ledger."""
+        body = self.store.find(self.ledger)
+        if body is None:
+            return {}
+        where = self.store.where(self.ledger)
+        entries = load_object(body, where=where).get("failures", [])
+        return {failure.item: failure for failure in (_failure(entry, where) for entry in entries)}
+
+    def _missing(self, shard: int, items: list[int]) -> str:
+        whole = len(items) == items[-1] - items[0] + 1
+        named = f"{items[0]} to {items[-1]}" if whole else ", ".join(map(str, items))
+        return (
+            f"{self.store.where(self.stage.result_key(shard))} is missing: items {named} of stage {self.stage.stage}"
+            " have no result; run that stage again"
         )
-    return results.decode(body, stage, shard)
+
+
+def _failure(entry: Any, where: str) -> ItemFailure:
+    match entry:
+        case {"item": int(item), "shard": int(shard), "kind": str(kind), "reason": str(reason), "log": list(log)}:
+            return ItemFailure(item, shard, kind, reason, tuple(map(str, log)))
+    raise JobError(f"{where}: not an item that failed: {entry!r}; run that stage again with this release")

@@ -2,43 +2,33 @@
 
 import importlib
 import json
+import logging
 import mimetypes
 import shutil
-import subprocess
+import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from winbatch import results
-from winbatch.errors import StorageError, WorkerError
+from winbatch.errors import JobError, StorageError, WorkerError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working import logs
+from winbatch.working import failures, logs
 from winbatch.working.claims import Claims
-from winbatch.working.inputs import read_results
+from winbatch.working.failures import ItemError
+from winbatch.working.inputs import read_failures, read_results
 from winbatch.working.manifest import Item, Manifest
+from winbatch.working.partials import Progress
 from winbatch.working.store import Store
 from winbatch.workload import Context
 
 type Run = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
 
-_ERROR_LENGTH = 1000
-_TRACEBACK_LINES = 20
 _SUMMARY_LENGTH = 200
 
-
-class ItemError(Exception):
-    """An item's code raised, or returned what cannot be kept.
-
-    Attributes:
-        failure: `item`, `error`, `exit_code` (of a program that it ran; None for Python) and `log`, the last lines.
-    """
-
-    def __init__(self, failure: Mapping[str, Any]) -> None:
-        super().__init__(failure["error"])
-        self.failure = failure
+_log = logging.getLogger(__name__)
 
 
 def load_run(name: str) -> Run:
@@ -73,7 +63,6 @@ class ShardRunner:
         claims: Claims,
         run: Run,
         folder: Path,
-        last_lines: logs.LastLines,
     ) -> None:
         """Args name the worker's parts; `folder` is for items' output folders, which are removed once uploaded."""
         self._store = store
@@ -82,49 +71,90 @@ class ShardRunner:
         self._claims = claims
         self._run = run
         self._folder = folder
-        self._last_lines = last_lines
         self._content_types = mimetypes.MimeTypes()
+        self._lock = threading.Lock()
+        self._open: dict[ClaimMark, Progress] = {}
 
     def work(self, mark: ClaimMark) -> None:
-        """Work off a claimed shard: its result is in S3 afterwards, or its failure.
+        """Work off a claimed shard: its result is in S3 afterwards, or its failures and what is finished of it.
 
         Raises:
             WinbatchError: the worker's surroundings are at fault, not the shard.
         """
-        done: list[ItemResult] = []
-        for item in self._manifest.shard(mark.shard):
-            started = time.monotonic()
-            told = {"item": item.item, "shard": mark.shard, "attempt": mark.attempt}
-            try:
-                values = self._run_item(item, self._folder / f"{item.item}-{mark.attempt}")
-            except ItemError as failed:
-                logs.say(**told, seconds=_since(started), error=failed.failure["error"])
-                self._claims.fail(mark, failed.failure)
-                return
-            logs.say(**told, seconds=_since(started), values=_summary(values))
-            done.append(ItemResult(item.item, item.params, values))
-        body = results.encode(self._stage, mark.shard, done)
-        key = self._stage.result_key(mark.shard)
-        if not self._store.put_new(key, body) and self._store.find(key) != body:
-            # The first one stands, so that whoever has read it stays right.
-            logs.say(shard=mark.shard, warning=f"{key} is there with other values: the workload is not deterministic")
-        self._claims.done(mark)
+        items = self._manifest.shard(mark.shard)
+        progress = Progress(self._store, self._stage, mark, items)
+        if progress.finished:
+            _log.info("shard %d: %d of %d items are finished already", mark.shard, len(progress.finished), len(items))
+        with self._lock:
+            self._open[mark] = progress
+        failed: list[ItemError] = []
+        for item in items:
+            if item.item in progress.finished:
+                continue
+            with logs.item(item=item.item, shard=mark.shard, attempt=mark.attempt) as log:
+                started = time.monotonic()
+                try:
+                    values = self._run_item(item, self._folder / f"{item.item}-{mark.attempt}", log)
+                except ItemError as error:
+                    logs.say(**log.fields, seconds=_since(started), error=str(error))
+                    failed.append(error)
+                    continue
+                logs.say(**log.fields, seconds=_since(started), values=_summary(values))
+            progress.add(ItemResult(item.item, item.params, values))
+        if failed:
+            progress.save()
+            kind, described = failures.describe(failed)
+            self._claims.fail(mark, kind, described)
+        else:
+            self._write(mark.shard, progress.result)
+            self._claims.done(mark)
+        with self._lock:
+            del self._open[mark]
 
-    def _run_item(self, item: Item, folder: Path) -> Mapping[str, Any]:
-        self._last_lines.start()
+    def save(self, mark: ClaimMark) -> None:
+        """Keep what is finished of a shard that is being worked on.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with self._lock:
+            progress = self._open.get(mark)
+        if progress is not None:
+            progress.save()
+
+    def _write(self, shard: int, body: bytes) -> None:
+        """Write a result. The first one stands, so that whoever has read it stays right, unless nobody can read it."""
+        key = self._stage.result_key(shard)
+        while not self._store.put_new(key, body):
+            there = self._store.find_version(key)
+            if there is None:
+                continue
+            try:
+                results.decode(there[0], self._stage, shard)
+            except JobError as error:
+                _log.warning("written over: %s", error)
+                if self._store.replace(key, body, etag=there[1]):
+                    return
+                continue
+            if there[0] != body:
+                logs.say(shard=shard, warning=f"{key} is there with other values: the workload is not deterministic")
+            return
+
+    def _run_item(self, item: Item, folder: Path, log: logs.ItemLog) -> Mapping[str, Any]:
         context = Context(
             item=item.item,
             job=self._stage.job,
             folder=folder,
             read_results=lambda name: read_results(self._store, self._stage, name),
+            read_failures=lambda name: read_failures(self._store, self._stage, name),
         )
         try:
-            values = dict(self._run(item.params, context))
-            json.dumps(values, allow_nan=False)
+            # As whoever reads them will see them, so that a retry that begins with them writes the same bytes.
+            values: dict[str, Any] = json.loads(json.dumps(dict(self._run(item.params, context)), allow_nan=False))
         except StorageError:
             raise  # S3 is the worker's affair, whoever asked it
         except (Exception, SystemExit) as error:
-            raise ItemError(self._failure(item, error)) from error
+            raise ItemError(item.item, error, log.last_lines()) from error
         else:
             self._upload(folder)
         finally:
@@ -136,24 +166,6 @@ class ShardRunner:
             content_type = self._content_types.guess_type(path.name)[0] or "application/octet-stream"
             key = self._stage.outputs + path.relative_to(folder).as_posix()
             self._store.upload(path, key, content_type=content_type)
-
-    def _failure(self, item: Item, error: BaseException) -> dict[str, Any]:
-        trace = "".join(traceback.format_exception(error)).splitlines()
-        return {
-            "item": item.item,
-            "error": " ".join(f"{type(error).__name__}: {error}".split())[:_ERROR_LENGTH],
-            "exit_code": _exit_code(error),
-            "log": self._last_lines.lines() + trace[-_TRACEBACK_LINES:],
-        }
-
-
-def _exit_code(error: BaseException) -> int | None:
-    match error:
-        case subprocess.CalledProcessError(returncode=code):
-            return code
-        case SystemExit(code=int(code)):
-            return code
-    return None
 
 
 def _since(started: float) -> float:

@@ -67,9 +67,15 @@ class Store:
 
     def find(self, key: str) -> bytes | None:
         """An object's content; None when there is none."""
+        found = self.find_version(key)
+        return found[0] if found else None
+
+    def find_version(self, key: str) -> tuple[bytes, str] | None:
+        """An object's content and ETag; None when there is none."""
         with _told(self.where(key)):
             try:
-                return bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+                answer = self._client.get_object(Bucket=self.bucket, Key=key)
+                return bytes(answer["Body"].read()), str(answer["ETag"])
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _NO_OBJECT:
                     return None
@@ -115,6 +121,17 @@ class Store:
         Raises:
             StorageError: S3 refuses.
         """
+        return self._put_if(key, body, IfNoneMatch="*")
+
+    def replace(self, key: str, body: bytes, *, etag: str) -> bool:
+        """Write over the object that has this ETag; False when it is another one by now, or gone.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        return self._put_if(key, body, IfMatch=etag)
+
+    def _put_if(self, key: str, body: bytes, **condition: str) -> bool:
         with _told(self.where(key)):
             for pause in (*_BUSY_PAUSES, None):
                 try:
@@ -123,7 +140,7 @@ class Store:
                         Key=key,
                         Body=body,
                         ContentType="application/json",
-                        IfNoneMatch="*",
+                        **condition,
                     )
                 except self._client.exceptions.ClientError as error:
                     if _code(error) in _BUSY:
@@ -131,7 +148,7 @@ class Store:
                             time.sleep(pause)
                             continue
                         return False
-                    if _code(error) not in _TAKEN:
+                    if _code(error) not in (_TAKEN if "IfNoneMatch" in condition else _TAKEN | _NO_OBJECT):
                         raise
                     # A request that was sent again may have met what it had written itself the first time.
                     again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
@@ -148,15 +165,25 @@ class Store:
         with _told(self.where(key)):
             self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": content_type})
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below a prefix.
+    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
+        """The keys below a prefix, in order; no more pages are asked for than that takes.
+
+        Args:
+            prefix: what they begin with.
+            after: only those whose rest comes after this.
+            before: only those whose rest comes before this; empty: to the end.
 
         Raises:
             StorageError: S3 refuses.
         """
+        start = {"StartAfter": prefix + after} if after else {}
         with _told(self.where(prefix)):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **start)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    if before and entry["Key"] >= prefix + before:
+                        return
+                    yield entry["Key"]
 
     def _chunks(self, key: str, body: Any) -> Iterator[bytes]:
         with _told(self.where(key)):

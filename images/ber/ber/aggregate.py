@@ -10,7 +10,7 @@ from typing import Any
 
 from ber import plot, theory
 from ber.interval import proportion_interval
-from winbatch.results import ItemResult
+from winbatch.results import ItemFailure, ItemResult
 from winbatch.workload import Context
 
 SCHEMA = 1
@@ -44,11 +44,19 @@ class CurvePoint:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """All points, by Eb/N0, and how many items each kernel ran."""
+    """All points, by Eb/N0.
+
+    Attributes:
+        points: each point of which an item succeeded.
+        kernels: how many items each kernel ran.
+        items: how many there are in the points.
+        failed: the items that failed for good, and are in no point.
+    """
 
     points: Sequence[CurvePoint]
     kernels: Mapping[str, int]
     items: int
+    failed: Sequence[ItemFailure] = ()
 
     @property
     def bits(self) -> int:
@@ -62,24 +70,27 @@ class Curve:
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Merge the results of the stage `simulate` into `results.json`, `results.csv` and `results.png`.
 
+    Items that failed for good are named in `results.json`; the points rest on the others.
+
     Args:
         params: `seed` and `method`, which each item must share.
         context: of the one item of this stage.
 
     Returns:
-        The totals: `points`, `items`, `bits`, `bit_errors`, `kernels`, and the names of the `files`.
+        The totals: `points`, `items`, `failed_items`, `bits`, `bit_errors`, `kernels`, and the names of the `files`.
 
     Raises:
         ValueError: there is no item, or one has no counts, impossible counts, or another seed or method.
-        JobError: an item's result is missing or there twice.
+        JobError: an item's result is missing or there twice, and it has not failed.
     """
-    curve = merge(context.results(_INPUT), params)
+    curve = dataclasses.replace(merge(context.results(_INPUT), params), failed=context.failures(_INPUT))
     write_json(curve, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
     write_csv(curve, context.outputs / FILES[1])
     plot.write(curve.points, context.outputs / FILES[2])
     return {
         "points": len(curve.points),
         "items": curve.items,
+        "failed_items": len(curve.failed),
         "bits": curve.bits,
         "bit_errors": curve.bit_errors,
         "kernels": dict(curve.kernels),
@@ -127,6 +138,7 @@ def write_json(curve: Curve, path: Path, *, job: str, seed: int | None) -> None:
         "job": job,
         "seed": seed,
         "items": curve.items,
+        "failed_items": [{"item": failure.item, "reason": failure.reason} for failure in curve.failed],
         "bits": curve.bits,
         "bit_errors": curve.bit_errors,
         "kernels": curve.kernels,

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from ber import aggregate, plot, theory
 from ber.interval import proportion_interval
-from winbatch.results import ItemResult
+from winbatch.results import ItemFailure, ItemResult
 from winbatch.workload import Context
 
 SHARED = {"seed": 1234, "method": "waveform"}
@@ -23,8 +23,14 @@ def result(item, ebn0_db, bits, errors, kernel="waveform/numba/1", **params):
     )
 
 
-def run(results, folder):
-    context = Context(item=0, job="ber-1", folder=folder, read_results=lambda name: iter(results[name]))
+def run(results, folder, failures=()):
+    context = Context(
+        item=0,
+        job="ber-1",
+        folder=folder,
+        read_results=lambda name: iter(results[name]),
+        read_failures=lambda name: {"simulate": failures}[name],
+    )
     return aggregate.run(SHARED, context)
 
 
@@ -42,6 +48,7 @@ def test_the_files(tmp_path):
     assert values == {
         "points": 3,
         "items": 5,
+        "failed_items": 0,
         "bits": 7 * 10**9,
         "bit_errors": 157_299_643,
         "kernels": {"waveform/numba/1": 4, "waveform/numpy/1": 1},
@@ -55,6 +62,7 @@ def test_the_files(tmp_path):
         "job": "ber-1",
         "seed": 1234,
         "items": 5,
+        "failed_items": [],
         "bits": 7 * 10**9,
         "bit_errors": 157_299_643,
         "kernels": {"waveform/numba/1": 4, "waveform/numpy/1": 1},
@@ -71,6 +79,15 @@ def test_the_files(tmp_path):
         assert point["theory"] == theory.bit_error_rate(point["ebn0_db"])
     assert data["points"][2]["ci95"][0] == 0
     assert data["points"][2]["ci95"][1] == pytest.approx(2.9957e-9, rel=1e-4)
+
+
+def test_items_that_failed_are_named_and_the_points_rest_on_the_others(tmp_path):
+    failures = [ItemFailure(1, 0, "memory", "MemoryError", ("line",)), ItemFailure(3, 1, "crash", "gone")]
+    values = run({"simulate": [RESULTS[n] for n in (0, 2, 4)]}, tmp_path / "out", failures)
+    assert (values["items"], values["failed_items"], values["points"]) == (3, 2, 2)
+    data = json.loads((tmp_path / "out/results.json").read_text())
+    assert data["failed_items"] == [{"item": 1, "reason": "MemoryError"}, {"item": 3, "reason": "gone"}]
+    assert [(point["ebn0_db"], point["bits"]) for point in data["points"]] == [(0.0, 2 * 10**9), (12.0, 3 * 10**9)]
 
 
 def test_the_table_has_the_same_digits(tmp_path):

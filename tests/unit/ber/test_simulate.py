@@ -9,7 +9,9 @@ GOOD = {"ebn0_db": 4.0, "frame_size": 4096, "num_frames": 500, "seed": 1234, "me
 
 
 def context(tmp_path, item=0):
-    return Context(item=item, job="j", folder=tmp_path / "out", read_results=lambda _name: iter(()))
+    return Context(
+        item=item, job="j", folder=tmp_path / "out", read_results=lambda _name: iter(()), read_failures=lambda _name: ()
+    )
 
 
 def test_an_item(tmp_path):

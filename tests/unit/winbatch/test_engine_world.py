@@ -210,7 +210,7 @@ class World:
         mark, task.shard = task.shard, None
         if mark.shard in self.faults.poisoned or self.random.random() < self.faults.item_fails:
             failed = dataclasses.replace(mark, kind="failed")
-            body = {"task": task.arn, "item": mark.shard, "error": "boom", "log": ["last words"]}
+            body = {"task": task.arn, "failures": [{"item": mark.shard, "error": "boom", "log": ["last words"]}]}
             self.objects[self.stage.claim_key(failed)] = (json.dumps(body).encode(), -1)
         else:
             assert self.stage.result_key(mark.shard) not in self.objects, "finished work was run again"

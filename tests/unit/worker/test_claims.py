@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import datetime as dt
 import json
 import threading
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winbatch.errors import StorageError
-from winbatch.stage import ClaimMark, Stage
+from winbatch.stage import BLOCK, ClaimMark, Stage
 from winbatch.working.claims import Claims, claimable, rotated
 
 SHARDS = 6
@@ -36,10 +37,14 @@ class Memory:
         self.objects = dict.fromkeys(keys, b"")
         self.lock = threading.Lock()
         self.created = collections.Counter()
+        self.listed = 0
 
-    def keys(self, prefix):
+    def keys(self, prefix, *, after="", before=""):
         with self.lock:
-            return [key for key in self.objects if key.startswith(prefix)]
+            found = sorted(key for key in self.objects if key.startswith(prefix) and key > prefix + after)
+        found = [key for key in found if not before or key < prefix + before]
+        self.listed += len(found)
+        return found
 
     def put_new(self, key, body):
         with self.lock:
@@ -58,9 +63,8 @@ def claims(store, owner="a", stage=STAGE):
     return Claims(store, stage, owner, now)
 
 
-marks = st.builds(
-    ClaimMark, st.integers(0, SHARDS - 1), st.integers(0, 3), st.sampled_from(["claim", "failed", "released"])
-)
+kinds = st.sampled_from(["claim", "failed", "memory", "crash", "invalid", "released"])
+marks = st.builds(ClaimMark, st.integers(0, SHARDS - 1), st.integers(0, 3), kinds)
 
 
 @given(st.sets(marks), st.sets(st.integers(0, SHARDS - 1)))
@@ -69,9 +73,61 @@ def test_only_what_the_contract_allows_is_claimable(present, done):
     assert len({mark.shard for mark in found}) == len(found)
     for mark in found:
         assert mark.kind == "claim"
-        assert mark.shard not in done
+        assert mark.shard not in done or ClaimMark(mark.shard, mark.attempt - 1, "invalid") in present
         assert mark not in present
         assert mark.attempt == 0 or ClaimMark(mark.shard, mark.attempt - 1, "released") in present
+
+
+@given(st.sets(marks), st.sets(st.integers(0, SHARDS - 1)), st.integers(0, SHARDS), st.integers(0, SHARDS))
+def test_blocks_of_shards_hold_together_what_all_shards_hold(present, done, first, second):
+    low, high = sorted((first, second))
+    blocks = [(0, low), (low, high), (high, SHARDS)]
+    parts = [
+        claimable(end, done, {mark for mark in present if begin <= mark.shard < end}, first=begin)
+        for begin, end in blocks
+    ]
+    assert [mark for part in parts for mark in part] == claimable(SHARDS, done, present)
+
+
+def test_an_invalid_result_is_worked_off_again_once_its_attempt_is_released():
+    history = [ClaimMark(0, 0, "claim"), ClaimMark(0, 0, "invalid"), ClaimMark(0, 0, "released")]
+    assert claimable(1, {0}, history[:1]) == []
+    assert claimable(1, {0}, history[:2]) == []
+    assert claimable(1, {0}, [history[0], history[2]]) == []
+    assert claimable(1, {0}, history) == [ClaimMark(0, 1, "claim")]
+    assert claimable(1, {0}, [*history, ClaimMark(0, 1, "claim")]) == []
+    # Attempt 1 was lost with its host: only when its result is found invalid too, or missing, there is an attempt 2.
+    lost = [*history, ClaimMark(0, 1, "claim"), ClaimMark(0, 1, "released")]
+    assert claimable(1, {0}, lost) == []
+    assert claimable(1, {0}, [*lost, ClaimMark(0, 1, "invalid")]) == [ClaimMark(0, 2, "claim")]
+    assert claimable(1, set(), lost) == [ClaimMark(0, 2, "claim")]
+
+
+def test_finding_work_costs_the_same_in_a_large_stage():
+    stage = dataclasses.replace(STAGE, items=100_000)
+    store = Memory(*(stage.claim_key(ClaimMark(shard, 0, "claim")) for shard in range(0, 100_000, 2)))
+    worker = claims(store, stage=stage)
+    taken = [worker.take().shard for _ in range(BLOCK // 2)]
+    assert len({shard // BLOCK for shard in taken}) == 1
+    assert store.listed == BLOCK // 2
+    blocks = {claims(Memory(), f"task-{number}", stage).take().shard // BLOCK for number in range(40)}
+    assert len(blocks) > 20
+
+
+@pytest.mark.parametrize("free", [0, 999, 1000, 1001, 2499])
+def test_the_only_free_shard_is_found_from_every_block(free):
+    stage = dataclasses.replace(STAGE, items=2500)
+    keys = [stage.claim_key(ClaimMark(shard, 0, "claim")) for shard in range(2500) if shard != free]
+    for number in range(8):
+        worker = claims(Memory(*keys), f"task-{number}", stage)
+        assert worker.take() == ClaimMark(free, 0, "claim")
+        assert worker.take() is None
+
+
+def test_a_stage_of_a_million_shards_has_a_last_block():
+    stage = dataclasses.replace(STAGE, items=1_000_000)
+    worker = claims(Memory(stage.claim_key(ClaimMark(999_999, 0, "released"))), stage=stage)
+    assert ClaimMark(999_999, 1, "claim") in worker._list(999)
 
 
 @given(st.sets(st.integers(0, SHARDS - 1)), st.dictionaries(st.integers(0, SHARDS - 1), st.integers(1, 4), max_size=6))
@@ -139,7 +195,7 @@ def test_whatever_happens_no_attempt_has_two_owners(history):
             workers[name].done(mark)
         elif step == "fail" and held:
             lost.append(held.pop())
-            workers[name].fail(lost[-1], {"item": 0, "error": "e", "exit_code": None, "log": []})
+            workers[name].fail(lost[-1], "failed", [{"item": 0, "error": "e", "exit_code": None, "log": []}])
         elif step == "crash":
             lost += held
             holding[name] = []
@@ -193,10 +249,14 @@ def test_a_released_attempt_that_appears_later_is_taken():
 def test_releasing_gives_back_what_is_held_and_only_that():
     store = Memory()
     worker = claims(store)
+    saved = []
     first, second, third = (worker.take() for _ in range(3))
     worker.done(first)
-    worker.fail(second, {"item": 1, "error": "e", "exit_code": 1, "log": []})
-    worker.release_all("told to", patience=1)
+    worker.fail(second, "memory", [{"item": 1, "error": "e", "exit_code": 1, "log": []}])
+    worker.release_all("told to", patience=1, save=saved.append)
+    assert saved == [third]
+    worker.fail(third, "failed", [])  # its program was ended because the worker is
+    assert not any(f"{third.shard:06d}/00.failed" in key for key in store.objects)
     released = {STAGE.parse_claim_key(key) for key in store.objects if key.endswith("released")}
     assert released == {ClaimMark(third.shard, 0, "released")}
     body = json.loads(store.objects[STAGE.claim_key(ClaimMark(third.shard, 0, "released"))])
@@ -219,7 +279,7 @@ def test_a_claim_that_is_on_its_way_while_releasing_is_released_too():
     taking = threading.Thread(target=lambda: taken.append(worker.take()))
     taking.start()
     asked.wait(5)
-    releasing = threading.Thread(target=worker.release_all, args=("told to",), kwargs={"patience": 5})
+    releasing = threading.Thread(target=worker.release_all, args=("told to",), kwargs={"patience": 5, "save": print})
     releasing.start()
     go_on.set()
     releasing.join()
@@ -236,7 +296,7 @@ def test_a_store_that_refuses_is_no_claim():
     worker = claims(Refusing())
     with pytest.raises(StorageError):
         worker.take()
-    worker.release_all("end", patience=0.1)  # nothing is held, so nothing is written
+    worker.release_all("end", patience=0.1, save=print)  # nothing is held, so nothing is written
 
 
 def test_one_claim_that_cannot_be_released_does_not_keep_the_others():
@@ -249,6 +309,6 @@ def test_one_claim_that_cannot_be_released_does_not_keep_the_others():
     store = Stubborn()
     worker = claims(store)
     first, second = sorted(worker.take() for _ in range(2))
-    worker.release_all("told to", patience=1)
+    worker.release_all("told to", patience=1, save=lambda mark: None)
     released = {STAGE.parse_claim_key(key) for key in store.objects if key.endswith("released")}
     assert released == {ClaimMark(second.shard, 0, "released")}

@@ -1,11 +1,12 @@
 import dataclasses
+import json
 
 import pytest
 
 from winbatch import results
 from winbatch.errors import JobError
-from winbatch.results import ItemResult
-from winbatch.working.inputs import FETCHES, read_results
+from winbatch.results import ItemFailure, ItemResult
+from winbatch.working.inputs import FETCHES, read_failures, read_results
 
 
 @pytest.fixture
@@ -36,6 +37,65 @@ def test_an_item_that_is_there_twice_is_named(job, source):
     items = [ItemResult(n, {}, {}) for n in (9, 10, 10)]
     job.put(source.result_key(3), results.encode(source, 3, items))
     with pytest.raises(JobError, match=r"first/000003.json: items missing: 11; there twice: 10"):
+        list(read_results(job.store, job.stage, "first"))
+
+
+@pytest.fixture
+def broken(job, source):
+    """Shard 20 has no result but a partial, and shard 21 has a result that does not parse."""
+    job.client.delete_object(Bucket=job.bucket, Key=source.result_key(20))
+    job.put(source.result_key(21), b"{")
+
+    def partial(shard, number, *items):
+        body = results.encode(source, shard, [ItemResult(n, {"n": n}, {"double": 2 * n}) for n in items])
+        job.put(f"{source.partials_of(shard)}00-{number:04d}.json", body)
+
+    def ledger(*items):
+        failures = [
+            {"item": item, "shard": item // 3, "kind": "program", "reason": f"{item} is bad", "log": ["x", "y"]}
+            for item in items
+        ]
+        job.put(
+            job.stage.inputs["first"].replace("stage.json", "ledger.json"),
+            json.dumps({"schema": 1, "failures": failures}),
+        )
+
+    partial(20, 0, 62)
+    partial(20, 1, 60)
+    partial.ledger = ledger
+    return partial
+
+
+def test_items_that_failed_for_good_are_left_out_and_told(job, source, broken):
+    broken(21, 0, 63, 64, 65)
+    broken.ledger(61, 5)
+    found = [item.item for item in read_results(job.store, job.stage, "first")]
+    assert found == [item for item in range(100) if item != 61]
+    # Item 5 has failed once, and has a result by now.
+    assert read_failures(job.store, job.stage, "first") == (ItemFailure(61, 20, "program", "61 is bad", ("x", "y")),)
+
+
+def test_an_item_that_is_missing_and_has_not_failed_is_named(job, source, broken):
+    broken(21, 0, 63, 64, 65)
+    with pytest.raises(JobError, match=r"000020.json is missing: items 61 to 61 of stage first have no result"):
+        list(read_results(job.store, job.stage, "first"))
+    assert read_failures(job.store, job.stage, "first") == ()
+    broken.ledger(60)
+    with pytest.raises(JobError, match=r"000020.json is missing: items 61 to 61"):
+        list(read_results(job.store, job.stage, "first"))
+
+
+def test_a_result_that_does_not_parse_is_named_when_its_items_are_missing(job, source, broken):
+    broken.ledger(61)
+    with pytest.raises(JobError, match=r"first/000021.json: not JSON"):
+        list(read_results(job.store, job.stage, "first"))
+
+
+def test_a_ledger_of_another_release_is_named(job, source, broken):
+    job.put(
+        job.stage.inputs["first"].replace("stage.json", "ledger.json"), b'{"schema": 1, "failures": [{"shard": 3}]}'
+    )
+    with pytest.raises(JobError, match=r"ledger.json: not an item that failed: \{'shard': 3\}"):
         list(read_results(job.store, job.stage, "first"))
 
 

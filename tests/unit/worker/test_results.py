@@ -49,6 +49,24 @@ def test_the_bytes_are_the_contracts():
     )
 
 
+@given(shard=st.integers(0, 2), data=st.data())
+def test_a_partial_holds_some_items_and_none_twice(shard, data):
+    lines = STAGE.shard_lines(shard)
+    chosen = sorted(data.draw(st.sets(st.sampled_from(lines))))
+    items = [ItemResult(item, data.draw(objects), data.draw(objects)) for item in chosen]
+    body = results.encode(STAGE, shard, items)
+    assert results.decode_partial(body, STAGE, shard, where="p") == tuple(items)
+    if chosen:
+        twice = results.encode(STAGE, shard, [*items, items[-1]])
+        with pytest.raises(JobError, match=f"^p: items there twice: {chosen[-1]};"):
+            results.decode_partial(twice, STAGE, shard, where="p")
+    for stranger in (lines.start - 1, lines.stop):
+        with pytest.raises(JobError, match=f"^p: items .*of another shard: {stranger};"):
+            results.decode_partial(
+                results.encode(STAGE, shard, [*items, ItemResult(stranger, {}, {})]), STAGE, shard, where="p"
+            )
+
+
 def changed(**changes):
     data = json.loads(results.encode(STAGE, 1, [ItemResult(item, {}, {}) for item in (3, 4, 5)]))
     return json.dumps({**data, **changes}).encode()

@@ -38,6 +38,28 @@ def test_listing_goes_over_pages(job):
     assert list(job.store.keys("many/")) == [f"many/{number:04d}" for number in range(1005)]
 
 
+def test_listing_a_part(job):
+    for number in range(30):
+        job.put(f"part/{number:02d}/x", b"")
+        job.put(f"part/{number:02d}/y", b"")
+    assert list(job.store.keys("part/", after="07", before="09")) == [
+        f"part/{number}/{name}" for number in ("07", "08") for name in "xy"
+    ]
+    assert len(list(job.store.keys("part/", after="28"))) == 4
+    assert list(job.store.keys("part/", before="00")) == []
+
+
+def test_an_object_is_replaced_only_as_it_was_seen(job):
+    job.put("result", b"broken")
+    body, etag = job.store.find_version("result")
+    assert body == b"broken"
+    assert job.store.replace("result", b"right", etag=etag)
+    assert not job.store.replace("result", b"late", etag=etag)
+    assert job.get("result") == b"right"
+    assert not job.store.replace("nowhere", b"x", etag=etag)
+    assert job.store.find_version("nowhere") is None
+
+
 def test_an_object_that_is_not_there(job):
     assert job.store.find("nowhere") is None
     for read in (job.store.get, job.store.open):
@@ -94,6 +116,7 @@ class _Script(BaseHTTPRequestHandler):
     def _answer(self, status, body):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"0"')
         self.end_headers()
         self.wfile.write(body)
 

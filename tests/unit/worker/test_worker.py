@@ -1,15 +1,19 @@
 """Real worker processes against a local S3."""
 
+import dataclasses
 import json
 import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
 
+from winbatch import results
 from winbatch.errors import WorkerError
+from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark
 from winbatch.worker import Settings
 
@@ -68,15 +72,32 @@ def test_a_result_that_is_there_already_stands(job):
         """
         import boto3, os
         def run(params, context):
-            boto3.client("s3").put_object(Bucket=params["bucket"], Key=params["key"], Body=b"theirs")
+            boto3.client("s3").put_object(Bucket=params["bucket"], Key=params["key"], Body=params["body"])
             return {}
         """
     )
-    job.plan([{"bucket": job.bucket, "key": job.stage.result_key(0)}])
+    theirs = results.encode(job.stage, 0, [ItemResult(0, {}, {"theirs": 1})])
+    job.plan([{"bucket": job.bucket, "key": job.stage.result_key(0), "body": theirs.decode()}])
     (ended,) = job.work(AWS_DEFAULT_REGION="eu-central-1")
     assert ended.code == 0
-    assert job.get(job.stage.result_key(0)) == b"theirs"
+    assert job.get(job.stage.result_key(0)) == theirs
     assert "not deterministic" in ended.lines[-1]["warning"]
+
+
+@pytest.mark.parametrize("there", [b"", b"{", b'{"schema": 2}', b'{"schema": 1, "job": "another"}'])
+def test_a_result_that_nobody_can_read_is_written_over(job, there):
+    job.code(DOUBLE)
+    job.plan(numbers(3))
+    job.put(job.stage.result_key(1), there)
+    job.work()
+    assert job.get(job.stage.result_key(1)) == there  # it counts as done until the engine says otherwise
+    job.mark(1, 0, "claim", task="theirs")
+    job.mark(1, 0, "invalid", reason="not JSON")
+    job.mark(1, 0, "released", reason="may be tried again")
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert results.decode(job.get(job.stage.result_key(1)), job.stage, 1)[0].values == {"double": 20, "item": 1}
+    assert job.results().keys() == {0, 1, 2}
 
 
 def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
@@ -104,27 +125,192 @@ def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
     assert failed == {0, 1, 2, 3, 4, 5}
     bodies = [json.loads(job.get(job.stage.claim_key(ClaimMark(n, 0, "failed")))) for n in range(6)]
     for number, body in enumerate(bodies):
-        assert set(body) == {"task", "at", "item", "error", "exit_code", "log"}
-        assert body["item"] == number
+        assert set(body) == {"task", "at", "failures"}
+        assert [failure["item"] for failure in body["failures"]] == [number]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", body["at"])
-        own = [line for line in body["log"] if "about to do" in line]
+        own = [line for line in body["failures"][0]["log"] if "about to do" in line]
         assert [line.rpartition(" ")[2] for line in own] == [str(number)]  # no other thread's lines
-    assert bodies[0]["error"] == "ValueError: no such thing"
-    assert bodies[0]["log"][-2:] == ["ValueError: no", "such thing"]
-    assert [body["exit_code"] for body in bodies] == [None, 7, 9, None, None, None]
-    assert "not JSON compliant" in bodies[3]["error"]
+    failures = [body["failures"][0] for body in bodies]
+    assert failures[0]["error"] == "ValueError: no such thing"
+    assert failures[0]["log"][-2:] == ["ValueError: no", "such thing"]
+    assert [failure["exit_code"] for failure in failures] == [None, 7, 9, None, None, None]
+    assert "not JSON compliant" in failures[3]["error"]
     assert {line["item"]: line.get("error") for line in ended.lines}[0] == "ValueError: no such thing"
 
 
-def test_a_shard_whose_second_item_fails_has_no_result(job):
-    job.code("def run(params, context):\n    return {'x': 1 / params['n']}")
-    job.plan([*numbers(1), {"n": 1}, {"n": 0}, {"n": 2}], shard_items=2)
-    job.work()
+# Counts each execution, and saves partials without pauses.
+COUNTED = """
+    import os
+    from pathlib import Path
+    from winbatch.working import partials
+    partials.SECONDS = 0.0
+    def run(params, context):
+        with Path(os.environ["COUNTS"]).open("a") as file:
+            file.write(f"{context.item} ")
+        do(params["do"], context)
+        return {"twice": 2 * context.item}
+"""
+
+
+@pytest.fixture
+def counted(job, tmp_path):
+    """Plan a shard of items that do something; `counted()` says which have been begun, in order."""
+
+    def begun():
+        return [int(item) for item in (tmp_path / "counts").read_text().split()]
+
+    def plan(do, todo, **changes):
+        job.code(textwrap.dedent(COUNTED) + textwrap.dedent(do))
+        job.plan([{"do": what} for what in todo], **{"shard_items": len(todo)} | changes)
+        return lambda **kwargs: job.work(slots=1, COUNTS=str(tmp_path / "counts"), **kwargs)[0]
+
+    begun.plan = plan
+    begun.counts = str(tmp_path / "counts")
+    return begun
+
+
+def test_all_items_of_a_shard_run_and_the_next_attempt_runs_only_those_that_failed(job, counted):
+    work = counted.plan(
+        """
+        def do(what, context):
+            if what and os.environ.get("FAIL"):
+                raise ValueError(what)
+        """,
+        ["", "no", "", "nor this", ""],
+    )
+    assert work(FAIL="yes").code == 0
+    assert counted() == [0, 1, 2, 3, 4]
     assert job.results() == {}
-    assert {mark for mark in job.marks() if mark.kind == "failed"} == {
-        ClaimMark(0, 0, "failed"),
-        ClaimMark(1, 0, "failed"),
-    }
+    assert {mark.kind for mark in job.marks()} == {"claim", "failed"}
+    body = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, "failed"))))
+    assert [(failure["item"], failure["error"]) for failure in body["failures"]] == [
+        (1, "ValueError: no"),
+        (3, "ValueError: nor this"),
+    ]
+    job.mark(0, 0, "released", reason="may be tried again")
+    ended = work()
+    assert ended.code == 0
+    assert counted() == [0, 1, 2, 3, 4, 1, 3]
+    assert [item["values"]["twice"] for item in job.results()[0]["items"]] == [0, 2, 4, 6, 8]
+    assert "3 of 5 items are finished already" in ended.err
+    # The same bytes as from one attempt.
+    there = job.get(job.stage.result_key(0))
+    job.client.delete_object(Bucket=job.bucket, Key=job.stage.result_key(0))
+    for key in [*job.all_keys(job.stage.claims), *job.all_keys(job.stage.partials)]:
+        job.client.delete_object(Bucket=job.bucket, Key=key)
+    work()
+    assert job.get(job.stage.result_key(0)) == there
+
+
+def test_what_a_killed_worker_has_finished_is_not_run_again(job, counted):
+    work = counted.plan(
+        """
+        def do(what, context):
+            if what and os.environ.get("DIE"):
+                os._exit(137)
+        """,
+        ["", "", "", "die", "", "die"],
+    )
+    for attempt in range(2):
+        assert work(DIE="yes").code == 137
+        job.mark(0, attempt, "released", reason="its ECS task is gone")
+        (job.folder / "temporary").mkdir(exist_ok=True)
+    assert counted() == [0, 1, 2, 3, 3]
+    work()
+    assert counted() == [0, 1, 2, 3, 3, 3, 4, 5]
+    assert [item["item"] for item in job.results()[0]["items"]] == [0, 1, 2, 3, 4, 5]
+    names = [key.removeprefix(job.stage.partials) for key in job.all_keys(job.stage.partials)]
+    assert names == [f"000000/{name}.json" for name in ("00-0000", "00-0001", "00-0002", "02-0000", "02-0001")]
+
+
+def test_partials_that_do_not_parse_are_passed_over_and_the_first_of_two_stands(job, counted):
+    work = counted.plan("def do(what, context): ...", [""] * 4)
+    prefix = job.stage.partials_of(0)
+
+    def partial(number, value, **changes):
+        stage = dataclasses.replace(job.stage, **changes)
+        return results.encode(stage, 0, [ItemResult(number, {"do": ""}, {"twice": value})])
+
+    job.put(prefix + "00-0000.json", partial(1, 77))
+    job.put(prefix + "00-0001.json", partial(2, 99)[:-9])
+    job.put(prefix + "00-0002.json", partial(2, 99, job="another"))
+    job.put(prefix + "00-0003.json", partial(1, 88))
+    job.put(prefix + "00-0004.json", results.encode(job.stage, 0, [ItemResult(3, {"do": "other"}, {"twice": 5})]))
+    job.mark(0, 0, "claim", task="gone")
+    job.mark(0, 0, "released", reason="its ECS task is gone")
+    ended = work()
+    assert counted() == [0, 2, 3]
+    assert [item["values"]["twice"] for item in job.results()[0]["items"]] == [0, 77, 4, 6]
+    assert "000000/00-0001.json: not JSON" in ended.err
+    assert "000000/00-0002.json: job is 'another', not 'job-1'" in ended.err
+
+
+def test_partials_are_written_at_most_every_ten_seconds(job):
+    job.code(DOUBLE)
+    job.plan(numbers(40), shard_items=20)
+    job.work()
+    assert sorted(job.results()) == [0, 1]
+    assert job.all_keys(job.stage.partials) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("raise MemoryError", "memory"),
+        ("import numpy; numpy.ones(1 << 50)", "memory"),
+        ("import subprocess, sys; subprocess.run([sys.executable, '-c', kill], check=True)", "memory"),
+        ("raise SystemExit(137)", "memory"),
+        ("import subprocess; raise subprocess.CalledProcessError(0xC0000017, 'x.exe')", "memory"),
+        ("import subprocess; raise subprocess.CalledProcessError(0xC00000FD, 'x.exe')", "failed"),
+        ("raise SystemExit(1)", "failed"),
+    ],
+)
+def test_want_of_memory_is_told_apart(job, counted, what, kind):
+    work = counted.plan(
+        """
+        kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+        def do(what, context):
+            exec(what)
+        """,
+        ["1/0", "", what],
+    )
+    work()
+    assert {mark.kind for mark in job.marks()} == {"claim", kind}
+    body = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, kind))))
+    assert [failure["item"] for failure in body["failures"]] == [0, 2]
+
+
+def test_what_an_item_logs_and_prints_carries_its_number(job):
+    job.code(
+        """
+        import contextlib, io, logging, sys, time
+        def run(params, context):
+            for turn in range(20):
+                logging.getLogger("mine").warning("log %s", context.item)
+                print("print", context.item)
+                time.sleep(0.001)
+            print("one\\ntwo", end="")
+            with contextlib.redirect_stdout(io.StringIO()) as own:
+                print("caught")
+            sys.stdout.flush()
+            if context.item == 3:
+                raise ValueError(own.getvalue())
+            return {}
+        """
+    )
+    job.plan([{}] * 6, shard_items=2)
+    (ended,) = job.work(slots=3)
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    for item in range(6):
+        own = [line for line in lines if line.get("item") == item]
+        said = [(line["logger"], line["message"]) for line in own]
+        assert said == [("mine", f"log {item}"), ("print", f"print {item}")] * 20 + [("print", "one"), ("print", "two")]
+        assert {line["shard"] for line in own} == {item // 2}
+    assert sorted(line["item"] for line in ended.lines) == list(range(6))
+    body = json.loads(job.get(job.stage.claim_key(ClaimMark(1, 0, "failed"))))
+    (failure,) = body["failures"]
+    assert failure["error"] == "ValueError: caught"
+    assert sum("print 3" in line for line in failure["log"]) >= 9
 
 
 def test_released_attempts_are_taken_and_held_or_failed_ones_are_not(job):
@@ -201,7 +387,8 @@ def test_a_stage_reads_an_earlier_one(job):
     (early,) = job.work()
     assert early.code == 0
     failed = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, "failed"))))
-    assert "out/job-1/main/000000.json is missing: items 0 to 3 of stage main have no result" in failed["error"]
+    (failure,) = failed["failures"]
+    assert "out/job-1/main/000000.json is missing: items 0 to 3 of stage main have no result" in failure["error"]
 
     job.mark(0, 0, "released", reason="may be tried again")
     summing, job.stage = job.stage, job.stage.__class__.from_json(job.get(first), where=first)
@@ -255,6 +442,32 @@ def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, num
     job.work()
     assert sorted(job.results()) == list(range(5))
     assert {ClaimMark(shard, 1, "claim") for shard in claimed} <= job.marks()
+
+
+def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_path):
+    counted.plan(
+        """
+        import time
+        partials.SECONDS = 3600.0
+        def do(what, context):
+            if what and os.environ.get("FLAG"):
+                Path(os.environ["FLAG"]).touch()
+                time.sleep(3600)
+        """,
+        ["", "", "sleep", ""],
+    )
+    flag = tmp_path / "flag"
+    process = job.start(slots=1, FLAG=str(flag), COUNTS=counted.counts)
+    wait_for(flag.exists, process)
+    assert job.all_keys(job.stage.partials) == []
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert len(job.all_keys(job.stage.partials)) == 1
+    assert ClaimMark(0, 0, "released") in job.marks()
+    job.work(slots=1, COUNTS=counted.counts)
+    assert counted() == [0, 1, 2, 2, 3]
+    assert [item["item"] for item in job.results()[0]["items"]] == [0, 1, 2, 3]
 
 
 def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):

@@ -1,0 +1,101 @@
+"""What is finished of a shard that is not: kept in S3 as its items end, so that the next attempt begins after them."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from winbatch import results
+from winbatch.errors import JobError
+from winbatch.results import ItemResult
+from winbatch.stage import ClaimMark, Stage
+from winbatch.working.manifest import Item
+from winbatch.working.store import Store
+
+SECONDS = 10.0
+"""A shard's partials are at least so far apart: what a lost host loses of finished items took no longer than this."""
+
+_log = logging.getLogger(__name__)
+
+
+class Progress:
+    """The finished items of a shard that a worker holds; any thread may save them."""
+
+    def __init__(self, store: Store, stage: Stage, mark: ClaimMark, items: Sequence[Item]) -> None:
+        """Begin with what earlier attempts have left.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        self._store = store
+        self._stage = stage
+        self._mark = mark
+        self._params = {item.item: item.params for item in items}
+        self._lock = threading.Lock()
+        self._saved_at = time.monotonic()
+        self._number = 0
+        self._unsaved: list[ItemResult] = []
+        self._finished: dict[int, ItemResult] = {}
+        if mark.attempt and len(items) > 1:
+            found = read_partials(store, stage, mark.shard)
+            self._finished = {number: item for number, item in found.items() if item.params == self._params[number]}
+
+    @property
+    def finished(self) -> Mapping[int, ItemResult]:
+        """Items by number."""
+        return self._finished
+
+    @property
+    def result(self) -> bytes:
+        """The shard's result, of all its items."""
+        return results.encode(self._stage, self._mark.shard, [self._finished[number] for number in self._params])
+
+    def add(self, item: ItemResult) -> None:
+        """An item is finished. It is saved if others are not, and the last save was long enough ago.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with self._lock:
+            self._finished[item.item] = item
+            self._unsaved.append(item)
+        if len(self._finished) < len(self._params) and time.monotonic() - self._saved_at >= SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save what is finished and not saved yet.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with self._lock:
+            if not self._unsaved or len(self._params) == 1:
+                return
+            body = results.encode(self._stage, self._mark.shard, self._unsaved)
+            key = f"{self._stage.partials_of(self._mark.shard)}{self._mark.attempt:02d}-{self._number:04d}.json"
+            self._number += 1
+            if self._store.put_new(key, body):
+                self._unsaved.clear()
+            else:
+                _log.warning("%s is there already; nobody else should write it", self._store.where(key))
+            self._saved_at = time.monotonic()
+
+
+def read_partials(store: Store, stage: Stage, shard: int) -> dict[int, ItemResult]:
+    """What the attempts at a shard have finished, by item; the first one stands for an item that is there twice.
+
+    A partial that does not parse is passed over, with a line in the log.
+
+    Raises:
+        StorageError: S3 refuses.
+    """
+    finished: dict[int, ItemResult] = {}
+    for key in store.keys(stage.partials_of(shard)):
+        try:
+            items = results.decode_partial(store.get(key), stage, shard, where=store.where(key))
+        except JobError as error:
+            _log.warning("passed over: %s", error)
+            continue
+        for item in items:
+            finished.setdefault(item.item, item)
+    return finished
