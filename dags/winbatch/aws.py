@@ -3,18 +3,22 @@
 import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 from typing import Any
 
 from winbatch.capacity import Instance
 from winbatch.deployment import Deployment, Workload
-from winbatch.driver import Conflict, Object, Throttled
-from winbatch.engine import TaskStatus, Worker
+from winbatch.driver import Conflict, Entry, Object, Throttled
+from winbatch.ecs_tasks import TaskStatus, Worker
 from winbatch.errors import ClusterError
 
 # Limits of one call.
 _DESCRIBE_TASKS = 100
 _DESCRIBE_INSTANCES = 100
+_UPDATE_INSTANCES = 10
+# Objects on their way at once.
+_GETS = 16
 
 _STATUS: dict[str, TaskStatus] = {
     "PROVISIONING": "pending",
@@ -29,6 +33,11 @@ _STATUS: dict[str, TaskStatus] = {
 _THROTTLED = frozenset(
     {"ThrottlingException", "Throttling", "RequestLimitExceeded", "ServerException", "TooManyRequestsException"}
 )
+# What RunTask says when trying again will not help: rights, or a cluster or task definition that is not there.
+_REFUSED = frozenset(
+    {"AccessDeniedException", "ClientException", "ClusterNotFoundException", "InvalidParameterException"}
+)
+_GONE = frozenset({"ValidationError", "ScalingActivityInProgress"})
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
@@ -40,7 +49,7 @@ class AwsPorts:
         import boto3  # noqa: PLC0415 - parsing a DAG must not pay for it
         from botocore.config import Config  # noqa: PLC0415
 
-        config = Config(retries={"mode": "adaptive", "total_max_attempts": 6})
+        config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=_GETS)
         session = boto3.Session(region_name=deployment.region)
         self._deployment = deployment
         self._cluster = deployment.cluster.name
@@ -76,9 +85,21 @@ class AwsPorts:
             raise
         return str(answer["ETag"])
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return (item["Key"] for page in pages for item in page.get("Contents", ()))
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        if len(keys) <= 1:
+            return [self.get(key) for key in keys]
+        with ThreadPoolExecutor(min(_GETS, len(keys)), thread_name_prefix="get") as pool:
+            return [*pool.map(self.get, keys)]
+
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        # S3 lists keys that come after `StartAfter`; no key of ours is a bare number.
+        start = {"StartAfter": prefix + first} if first else {}
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **start)
+        for page in pages:
+            for item in page.get("Contents", ()):
+                if last and item["Key"] >= prefix + last:
+                    return
+                yield Entry(item["Key"], item["LastModified"])
 
     def task_arns(self, started_by: str) -> list[str]:
         paginator = self._ecs.get_paginator("list_tasks")
@@ -131,6 +152,8 @@ class AwsPorts:
                 raise Throttled(str(error)) from error
             if _code(error) == "InvalidParameterException" and "No Container Instances" in str(error):
                 return []
+            if _code(error) in _REFUSED:
+                raise ClusterError(f"ECS refuses to start {workload.task_definition}: {error}") from error
             raise
         # RESOURCE:… and AGENT mean that there is no room now; anything else will not get better by waiting.
         broken = [
@@ -154,7 +177,8 @@ class AwsPorts:
         paginator = self._ecs.get_paginator("list_container_instances")
         arns = [
             arn
-            for page in paginator.paginate(cluster=self._cluster, status="ACTIVE")
+            for status in ("ACTIVE", "DRAINING")
+            for page in paginator.paginate(cluster=self._cluster, status=status)
             for arn in page["containerInstanceArns"]
         ]
         interfaces = {kind.type: kind.network_interfaces for kind in self._deployment.cluster.instance_types}
@@ -166,6 +190,24 @@ class AwsPorts:
             ]
             if item["agentConnected"]
         ]
+
+    def drain(self, arns: Sequence[str]) -> None:
+        for batch in batched(arns, _UPDATE_INSTANCES):
+            self._ecs.update_container_instances_state(
+                cluster=self._cluster, containerInstances=list(batch), status="DRAINING"
+            )
+
+    def terminate(self, ec2_id: str) -> None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            self._autoscaling.terminate_instance_in_auto_scaling_group(
+                InstanceId=ec2_id, ShouldDecrementDesiredCapacity=True
+            )
+        except ClientError as error:
+            # It is gone already, or on its way.
+            if _code(error) not in _GONE:
+                raise
 
     def desired(self) -> int:
         return int(self._group()["DesiredCapacity"])
@@ -219,4 +261,7 @@ def _instance(item: dict[str, Any], interfaces: dict[str, int]) -> Instance:
         # One interface is the host's own, and each ECS task in awsvpc mode has one.
         interfaces=interfaces.get(kind, min(interfaces.values())) - 1 - tasks,
         tasks=tasks,
+        arn=item["containerInstanceArn"],
+        ec2_id=item.get("ec2InstanceId", ""),
+        draining=item["status"] == "DRAINING",
     )

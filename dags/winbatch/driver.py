@@ -8,18 +8,26 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from winbatch import capacity, engine
+from winbatch import capacity, engine, results, shares
 from winbatch.deployment import Workload
-from winbatch.engine import Limits, Worker
+from winbatch.ecs_tasks import Worker
+from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.job import stage_prefix
-from winbatch.ledger import Failure, Ledger, format_time
-from winbatch.stage import ClaimMark, Stage
+from winbatch.ledger import Failure, Ledger
+from winbatch.rules import ShardKind
+from winbatch.shares import Board
+from winbatch.stage import ClaimKind, ClaimMark, Stage, load_object
+from winbatch.times import format_time
 
 log = logging.getLogger(__name__)
+
+# An Airflow task that only follows a stage takes it over when whoever leads it is this late.
+OVERDUE = dt.timedelta(seconds=20)
+_BOARD_TRIES = 3
 
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
@@ -38,6 +46,14 @@ class Object:
     etag: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A line of a listing of the data bucket."""
+
+    key: str
+    modified: dt.datetime
+
+
 class Ports(Protocol):
     """What a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
 
@@ -48,7 +64,10 @@ class Ports(Protocol):
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
         """Write; only over `etag`, or only where nothing is (`new`), else Conflict. Returns the new ETag."""
 
-    def keys(self, prefix: str) -> Iterator[str]: ...
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]: ...
+
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
 
     def task_arns(self, started_by: str) -> list[str]:
         """Live ECS tasks, and those that stopped while ECS still remembers them."""
@@ -66,6 +85,12 @@ class Ports(Protocol):
 
     def ask(self, instances: int) -> None: ...
 
+    def drain(self, arns: Sequence[str]) -> None:
+        """Let nothing more be placed on container instances."""
+
+    def terminate(self, ec2_id: str) -> None:
+        """Terminate an instance of the Auto Scaling group and lower its desired capacity by one."""
+
 
 def ledger_key(stage: Stage) -> str:
     return stage_prefix(stage.dag, stage.job, stage.stage) + "ledger.json"
@@ -76,7 +101,15 @@ def stage_key(stage: Stage) -> str:
 
 
 def tick(
-    ports: Ports, stage: Stage, workload: Workload, limits: Limits, *, attempt: int = 1, cancel: bool = False
+    ports: Ports,
+    stage: Stage,
+    workload: Workload,
+    limits: Limits,
+    *,
+    who: str = "",
+    attempt: int = 1,
+    follow: bool = False,
+    cancel: bool = False,
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -85,8 +118,10 @@ def tick(
         stage: the stage.
         workload: what its ECS tasks run.
         limits: its bounds.
-        attempt: of the Airflow task that calls. A stage that ended without success is started again by a later attempt
-            only: one that somebody stopped must not be taken up again by a process that has not been killed yet.
+        who: the Airflow task that calls, of those that drive the stage.
+        attempt: its attempt. A stage that ended without success, or with failed items, is started again by a later
+            attempt only: one that somebody stopped must not be taken up again by a process that is not killed yet.
+        follow: somebody else leads: only look at the ledger, unless the next tick is overdue.
         cancel: stop it instead, unless it is finished.
 
     Returns:
@@ -94,104 +129,219 @@ def tick(
         seconds the next tick is due (0 when the stage is finished).
 
     Raises:
-        JobError: the ledger does not parse.
+        JobError: the ledger, the board or a claim does not parse.
     """
     key = ledger_key(stage)
     stored = ports.get(key)
-    ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, ports.now())
+    now = ports.now()
+    ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, now)
     if ledger.finished:
-        if cancel or ledger.state == "succeeded" or attempt <= ledger.attempt:
+        whole = ledger.state == "succeeded" and not ledger.items_failed
+        if cancel or whole or attempt <= ledger.attempts.get(who, 1):
             return ledger, 0.0
-        ledger = ledger.again(attempt)
-    ledger = dataclasses.replace(ledger, attempt=max(attempt, ledger.attempt))
+        ledger = ledger.again(now)
+    elif follow and stored and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
+        return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
+    ledger = dataclasses.replace(ledger, attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))})
 
-    done = engine.step(stage, limits, ledger, _look(ports, stage, workload, ledger, cancel=cancel))
+    seen = _look(ports, stage, workload, ledger, cancel=cancel)
+    done = engine.step(stage, limits, ledger, seen)
     etag = stored.etag if stored else None
     try:
-        if any(isinstance(action, engine.Run | engine.Ask) for action in done.actions):
+        if any(isinstance(action, engine.Run | engine.Ask | engine.Drain) for action in done.actions):
             # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens;
             # and nobody asks for anything after the stage was cancelled.
             etag = ports.put(key, done.ledger.to_json().encode(), etag=etag, new=etag is None)
-        ledger = engine.settled(_act(ports, stage, workload, done.ledger, done.actions))
+        ledger = _act(ports, stage, workload, done, seen)
         ports.put(key, ledger.to_json().encode(), etag=etag, new=etag is None)
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON
+    _tell(ports, stage, done.demand)
     return ledger, done.wait
 
 
 def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, *, cancel: bool) -> engine.Seen:
-    # ECS tasks before claims: then every claim of one that has ended is seen.
+    # ECS tasks before claims, and claims before results: then every claim of one that has ended is seen, and a shard
+    # that is finished in between is seen as done.
     unended = [arn for arn, known in ledger.known.items() if known.status != "ended"]
     listed = [arn for arn in ports.task_arns(engine.started_by(stage)) if arn not in ledger.known]
     workers = ports.workers([*unended, *listed])
     instances = ports.instances()
+    marks: dict[ClaimMark, dt.datetime] = {}
+    there: list[int] = []
+    for shards in engine.unsettled(stage, ledger.done):
+        for entry in ports.listing(stage.claims, *_borders(shards)):
+            mark = stage.parse_claim_key(entry.key)
+            if mark is not None:
+                marks[mark] = entry.modified
+    for shards in engine.unsettled(stage, ledger.done):
+        found = (stage.parse_result_key(entry.key) for entry in ports.listing(stage.results, *_borders(shards)))
+        there += [shard for shard in found if shard is not None and not ledger.done >> shard & 1]
+    valid, broken = _read_results(ports, stage, there)
     return engine.Seen(
         now=ports.now(),
-        marks=frozenset(_parsed(stage.parse_claim_key(key) for key in ports.keys(stage.claims))),
-        results=frozenset(_parsed(stage.parse_result_key(key) for key in ports.keys(stage.results))),
+        marks=marks,
+        results=valid,
+        broken=broken,
         workers=workers,
-        registered=len(instances),
+        instances=instances,
         room=capacity.room(instances, workload),
         desired=ports.desired(),
+        others=_board(ports)[0].others(engine.name_of(stage), ports.now()),
         cancelled=cancel,
     )
 
 
-def _parsed[T](values: Iterable[T | None]) -> Iterator[T]:
-    return (value for value in values if value is not None)
+def _borders(shards: range) -> tuple[str, str]:
+    """Keys between which everything of these shards lies: their numbers have six digits and come first."""
+    return f"{shards.start:06d}", f"{shards.stop:06d}"
 
 
-def _act(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, actions: Iterable[engine.Action]) -> Ledger:
-    for action in actions:
+def _read_results(ports: Ports, stage: Stage, shards: Sequence[int]) -> tuple[frozenset[int], dict[int, str]]:
+    """Which results are what they should be, and what is wrong with the others."""
+    valid, broken = set(), {}
+    for shard, stored in zip(shards, ports.get_many([stage.result_key(shard) for shard in shards]), strict=True):
+        try:
+            results.decode(stored.body if stored else b"", stage, shard)
+        except JobError as error:
+            broken[shard] = str(error)
+        else:
+            valid.add(shard)
+    return frozenset(valid), broken
+
+
+def _act(ports: Ports, stage: Stage, workload: Workload, step: engine.Step, seen: engine.Seen) -> Ledger:
+    ledger = step.ledger
+    holders: set[str] = set()
+    for action in step.actions:
         match action:
-            case engine.Release(mark, reason):
-                _release(ports, stage, mark, reason)
-            case engine.ReleaseOrphans(marks, live):
-                for mark in marks:
-                    if _owner(ports, stage, mark) not in live:
-                        _release(ports, stage, mark, "its ECS task is gone")
-            case engine.ReadFailures(marks):
-                failures = tuple(_failure(ports, stage, mark) for mark in marks)
-                ledger = dataclasses.replace(ledger, failures=failures)
-            case engine.Ask(instances):
-                log.info("asking for %d instances", instances)
-                ports.ask(instances)
-            case engine.Stop(arns, reason):
-                for arn in arns:
-                    ports.stop(arn, reason)
+            case engine.Settle(marks, live, ended):
+                holders |= _settle(ports, stage, marks, live, ended)
+            case engine.Explain(failed):
+                failures = [failure for mark, kind in failed for failure in _explain(ports, stage, mark, kind)]
+                ledger = engine.explained(ledger, (mark.shard for mark, _ in failed), failures)
             case engine.Run(wave, token):
                 try:
                     started = ports.run(workload, wave.count, engine.started_by(stage), token, stage_key(stage))
                 except Throttled as error:
                     log.warning("ECS asks for a pause: %s", error)
-                    continue
+                    ledger = engine.paused(ledger, str(error), seen.now)
+                    break  # these calls come last
                 log.info("started %d of %d ECS tasks", len(started), wave.count)
                 ledger = engine.answered(ledger, wave, started, ports.now())
-    return ledger
+            case _:
+                _order(ports, stage, action)
+    return engine.settled(ledger, seen.workers, frozenset(holders), seen.now)
 
 
-def _owner(ports: Ports, stage: Stage, mark: ClaimMark) -> str | None:
-    claim = ports.get(stage.claim_key(mark))
-    return str(json.loads(claim.body)["task"]) if claim else None
+def _order(
+    ports: Ports,
+    stage: Stage,
+    action: engine.Put | engine.Ask | engine.Stop | engine.Retire | engine.Drain | engine.Terminate,
+) -> None:
+    """The actions whose outcome the next tick sees for itself."""
+    match action:
+        case engine.Put(mark, reason):
+            _put(ports, stage, mark, reason)
+        case engine.Ask(instances):
+            log.info("asking for %d instances", instances)
+            ports.ask(instances)
+        case engine.Stop(arns, reason):
+            for arn in arns:
+                ports.stop(arn, reason)
+        case engine.Retire(arns):
+            log.info("other jobs have a right to their share: %d ECS tasks leave after this shard", len(arns))
+            for arn in arns:
+                ports.put(stage.retired_key(arn), b"")
+        case engine.Drain(arns):
+            log.info("%d instances have nothing to do any more", len(arns))
+            ports.drain(arns)
+        case engine.Terminate(ec2_ids):
+            for ec2_id in ec2_ids:
+                ports.terminate(ec2_id)
 
 
-def _release(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
-    released = dataclasses.replace(mark, kind="released")
+def _settle(
+    ports: Ports, stage: Stage, marks: Sequence[ClaimMark], live: frozenset[str], ended: Mapping[str, ClaimKind]
+) -> set[str]:
+    """Mark the claims of ECS tasks that are gone. Returns who of them held one."""
+    holders = set()
+    keys = [stage.claim_key(mark) for mark in marks]
+    for mark, key, claim in zip(marks, keys, ports.get_many(keys), strict=True):
+        owner = _owner(claim, key) if claim else ""
+        if owner in live:
+            continue
+        holders.add(owner)
+        _put(ports, stage, dataclasses.replace(mark, kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
+    return holders
+
+
+def _owner(claim: Object, key: str) -> str:
+    try:
+        return str(json.loads(claim.body)["task"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise JobError(f"{key}: not a claim ({error!r}); something else wrote it: remove it") from error
+
+
+def _put(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
     body = json.dumps({"reason": reason, "at": format_time(ports.now())})
     try:
-        ports.put(stage.claim_key(released), body.encode(), new=True)
+        ports.put(stage.claim_key(mark), body.encode(), new=True)
     except Conflict:
-        log.debug("shard %d, attempt %d was released already", mark.shard, mark.attempt)
+        log.debug("%s was there already", stage.claim_key(mark))
 
 
-def _failure(ports: Ports, stage: Stage, mark: ClaimMark) -> Failure:
+def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> Iterator[Failure]:
+    """Why a shard failed for good: the items that it still lacks, each with its reason."""
     key = stage.claim_key(mark)
-    items = tuple(stage.shard_lines(mark.shard))
-    if mark.kind != "failed":
-        return Failure(mark.shard, items, f"given up after {engine.MAX_LOST} lost attempts; its ECS tasks died")
-    failed = ports.get(key)
-    if failed is None:
+    stored = ports.get(key)
+    if stored is None:
         raise JobError(f"{key} is gone; somebody deletes objects of a running job")
-    data = json.loads(failed.body)["failures"][0]
-    return Failure(mark.shard, items, f"item {data.get('item')}: {data.get('error')}", tuple(data.get("log", ())))
+    try:
+        data = json.loads(stored.body)
+        # What a worker wrote names the items; the engine only knows how the worker ended.
+        if "failures" in data:
+            for failure in data["failures"]:
+                yield Failure(int(failure["item"]), mark.shard, kind, str(failure["error"]), tuple(failure["log"]))
+            return
+        reason = str(data.get("reason", "its ECS tasks went away"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JobError(f"{key}: not a mark of this release ({error!r})") from error
+    finished = _finished(ports, stage, mark.shard)
+    for item in stage.shard_lines(mark.shard):
+        if item not in finished:
+            yield Failure(item, mark.shard, kind, reason)
+
+
+def _finished(ports: Ports, stage: Stage, shard: int) -> set[int]:
+    """Items of an unfinished shard that are finished."""
+    keys = [entry.key for entry in ports.listing(stage.partials_of(shard))]
+    parts = [
+        load_object(stored.body, where=key)
+        for key, stored in zip(keys, ports.get_many(keys), strict=True)
+        if stored is not None
+    ]
+    return {int(item["item"]) for part in parts for item in part["items"]}
+
+
+def _board(ports: Ports) -> tuple[Board, str | None]:
+    stored = ports.get(shares.KEY)
+    if stored is None:
+        return Board(), None
+    return Board.from_json(stored.body, where=shares.KEY), stored.etag
+
+
+def _tell(ports: Ports, stage: Stage, demand: float) -> None:
+    """Say on the board what the stage could use; whoever loses a race says it again at the next tick."""
+    me = engine.name_of(stage)
+    for _ in range(_BOARD_TRIES):
+        board, etag = _board(ports)
+        if not board.stale(me, demand, ports.now()):
+            return
+        try:
+            told = board.told(me, demand, ports.now()).to_json().encode()
+            ports.put(shares.KEY, told, etag=etag, new=etag is None)
+        except Conflict:
+            continue
+        return

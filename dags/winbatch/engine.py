@@ -1,44 +1,51 @@
 """The batch engine: a pure state machine that drives one stage of a job to its end. Events in, actions out.
 
 It has no clock and no AWS in it. A *tick* is one call of `step`: what was seen goes in, what to do comes out;
-`answered` and `settled` take the outcome. All it knows between ticks is in the ledger, and all that decides what is
-done is in S3 and ECS, so any tick may be the first one of a new process, and two engines at once do no harm:
+`answered`, `paused`, `explained` and `settled` take the outcome. All it knows between ticks is in the ledger, and all
+that decides what is done is in S3 and ECS, so any tick may be the first one of a new process, and two engines at once
+do no harm:
 
 * a shard is done when its result exists; workers claim shards themselves, by conditional writes;
 * a RunTask call is written to the ledger before it is sent, and its client token follows from its number, so a call
   that was cut off is sent again and ECS answers with the same ECS tasks; a worker too many finds nothing to claim;
-* releasing a shard writes a key that depends on shard and attempt only.
+* how an attempt ended, and that the next may begin, are keys that depend on shard and attempt only.
 """
 
 import dataclasses
 import datetime as dt
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from winbatch import capacity
-from winbatch.ledger import Known, Ledger, Wave
-from winbatch.stage import ClaimMark, Stage
+from winbatch import capacity, shares
+from winbatch.capacity import Instance
+from winbatch.ecs_tasks import START_TIMEOUT, Worker
+from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Failure, Fault, GroupCount, Known, Ledger, Wave
+from winbatch.rules import OF_MARK, Kind, Rule, ShardKind
+from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage
 
 # RunTask takes ten ECS tasks a call; RunTask and StopTask share a bucket of 100 calls that refills at 40 a second
-# (docs.aws.amazon.com, ECS request throttling). A job takes a quarter of it: jobs side by side and people have room.
+# (docs.aws.amazon.com, ECS request throttling). The jobs of a cluster take half of it together, and people have room.
 RUN_BATCH = 10
-RUN_BURST = 25.0
-RUN_RATE = 10.0
+RUN_BURST = 50.0
+RUN_RATE = 20.0
+# ECS holds 500 ECS tasks in PROVISIONING on a cluster.
+MAX_PENDING = 400
 
-# A shard that was lost this often (hosts, workers that died) is given up: something about it kills its workers.
-MAX_LOST = 10
-# ECS tasks in a row that end by a fault of their own, with no result in between: the image or its rights are wrong.
-MAX_FAULTS = 3
 # An ECS task that RunTask has named but Describe does not know yet may be only seconds old; after this it is gone.
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
+# An instance that has been empty this long, and that nobody needs, is let go.
+IDLE_GRACE = dt.timedelta(seconds=60)
 
 POLL_SOON = 2.0
 POLL_LATEST = 30.0
 # While instances boot and images are pulled, minutes pass: after this long the engine looks less often.
 PATIENCE = dt.timedelta(seconds=20)
+
+# A ledger is read and written at every tick: only so many failures keep the end of their log in it.
+LOGS_KEPT = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,65 +55,32 @@ class Limits:
     Attributes:
         slots: shards that one ECS task works on at once.
         tasks_per_instance: ECS tasks that fit on an instance.
-        max_instances: never ask for more.
-        max_attempts: of a shard whose program fails.
+        max_instances: never ask for more for this job.
+        cluster_instances: that all jobs of the cluster can have together.
+        keep_instances: that stay when there is nothing to do.
         max_failed_items: more than this end the stage.
         instance_timeout: for the first instance.
         start_timeout: for a pending ECS task.
+        rules: for each kind of failure.
+        shard_seconds: what a shard is thought to take; None when nobody knows.
+        usd_per_hour: of an instance; None when nobody says.
     """
 
     slots: int
     tasks_per_instance: int
     max_instances: int
-    max_attempts: int
+    cluster_instances: int
+    keep_instances: int
     max_failed_items: int
     instance_timeout: dt.timedelta
     start_timeout: dt.timedelta
+    rules: Mapping[Kind, Rule]
+    shard_seconds: float | None = None
+    usd_per_hour: float | None = None
 
     @property
     def max_workers(self) -> int:
         return self.max_instances * self.tasks_per_instance
-
-
-TaskStatus = Literal["pending", "running", "stopped", "missing"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Worker:
-    """An ECS task as ECS sees it.
-
-    Attributes:
-        arn: its ARN.
-        status: `missing` when ECS does not know it (any more).
-        since: when it was created; None for a missing one.
-        exit_code: of its container, when it stopped and had one.
-        stop_code: ECS's, when it stopped.
-        reason: ECS's and the container's reason.
-    """
-
-    arn: str
-    status: TaskStatus
-    since: dt.datetime | None = None
-    exit_code: int | None = None
-    stop_code: str = ""
-    reason: str = ""
-
-    @property
-    def live(self) -> bool:
-        return self.status in ("pending", "running")
-
-    @property
-    def faulty(self) -> bool:
-        """It ended by a fault of its own: a start that failed, or an exit code that is neither 0 nor a stop's."""
-        if self.status != "stopped" or self.stop_code in _LOST:
-            return False
-        return self.stop_code == "TaskFailedToStart" or self.exit_code not in (None, 0, *_STOPPED_EXITS)
-
-
-# ECS's stop codes that are nobody's fault: the host went, or somebody stopped the ECS task.
-_LOST = frozenset({"SpotInterruption", "TerminationNotice", "UserInitiated", "ServiceSchedulerInitiated"})
-# SIGTERM and SIGKILL; Windows ends a container that is told to stop with the control-C status.
-_STOPPED_EXITS = (137, 143, 3221225786)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,47 +88,55 @@ class Seen:
     """What a tick saw, at `now`.
 
     Attributes:
-        results: shards that have one.
-        marks: of the claims.
+        results: shards with a valid result that the ledger does not know to be done.
+        broken: shards whose result does not parse, and why.
+        marks: of the claims of shards in `unsettled`, each with the time at which it was made.
         workers: the stage's ECS tasks; they must have been looked at before `marks`, so that each claim of one
             that has ended is among them.
-        registered: instances that have registered with the cluster.
+        instances: that have registered with the cluster.
         room: ECS tasks of the workload that fit now.
         desired: the Auto Scaling group's desired capacity.
+        others: instances that other stages on the cluster could use, by stage.
         cancelled: somebody wants the stage to stop.
     """
 
     now: dt.datetime
     results: frozenset[int]
-    marks: frozenset[ClaimMark]
+    broken: Mapping[int, str]
+    marks: Mapping[ClaimMark, dt.datetime]
     workers: Sequence[Worker]
-    registered: int
+    instances: Sequence[Instance]
     room: int
     desired: int
+    others: Mapping[str, float]
     cancelled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Release:
-    """Give a shard's attempt back, so that the next attempt can be claimed."""
+class Put:
+    """Write a mark, unless it is there: how an attempt ended, or that the next may be claimed."""
 
     mark: ClaimMark
     reason: str
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadFailures:
-    """Read why these shards failed for good, for the ledger."""
+class Explain:
+    """Read why these shards failed for good: the last attempt's mark of each, and the kind of failure."""
 
-    marks: tuple[ClaimMark, ...]
+    failed: tuple[tuple[ClaimMark, ShardKind], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class ReleaseOrphans:
-    """Release these attempts if the ECS task that claimed them is none of `live`."""
+class Settle:
+    """Find out whose these open claims are, and mark those of ECS tasks that are not `live`.
+
+    `ended` says which mark the claims of one that has ended get; those of one that nobody knows are lost.
+    """
 
     marks: tuple[ClaimMark, ...]
     live: frozenset[str]
+    ended: Mapping[str, ClaimKind]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,38 +162,100 @@ class Stop:
     reason: str
 
 
-Action = Release | ReadFailures | ReleaseOrphans | Ask | Run | Stop
+@dataclasses.dataclass(frozen=True)
+class Retire:
+    """Ask ECS tasks to leave after the shard at hand."""
+
+    arns: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drain:
+    """Let nothing more be placed on these container instances."""
+
+    arns: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Terminate:
+    """Terminate these EC2 instances, which are empty, and lower the desired capacity with each."""
+
+    ec2_ids: tuple[str, ...]
+
+
+Action = Put | Explain | Settle | Ask | Run | Stop | Retire | Drain | Terminate
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a tick does: act, save the ledger, and look again after `wait` seconds unless it is finished."""
+    """What a tick does.
+
+    Attributes:
+        ledger: to be saved, after the actions.
+        actions: to be done.
+        demand: instances that the stage could use, for the others to know.
+        wait: seconds after which to look again, unless the stage is finished.
+    """
 
     ledger: Ledger
     actions: tuple[Action, ...]
+    demand: float
     wait: float
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shards:
-    """Every shard, in exactly one of these."""
+    """Every shard, in exactly one of these; of `free` ones, which wait to be claimed, only the number is known."""
 
-    done: frozenset[int]
-    claimable: tuple[int, ...]
+    done: int
+    free: int
     open: tuple[ClaimMark, ...]
-    retry: tuple[ClaimMark, ...]
-    failed: tuple[ClaimMark, ...]
+    retry: tuple[tuple[ClaimMark, dt.datetime], ...]
+    broken: tuple[tuple[ClaimMark, str], ...]
+    failed: tuple[tuple[ClaimMark, ShardKind], ...]
+
+    @property
+    def unfinished(self) -> int:
+        return self.free + len(self.open) + len(self.retry) + len(self.broken)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Need:
+    """What the stage should have: ECS tasks of its own, and instances on the cluster for everybody."""
+
+    workers: int
+    instances: int
+    demand: float
+    contended: bool
 
 
 def started_by(stage: Stage) -> str:
     """The `startedBy` of a stage's ECS tasks; 36 characters at most, the same in every process."""
-    return "winbatch-" + hashlib.sha256(f"{stage.dag}/{stage.job}/{stage.stage}".encode()).hexdigest()[:24]
+    return "winbatch-" + hashlib.sha256(name_of(stage).encode()).hexdigest()[:24]
+
+
+def name_of(stage: Stage) -> str:
+    """A stage's name among all jobs."""
+    return f"{stage.dag}/{stage.job}/{stage.stage}"
 
 
 def client_token(stage: Stage, wave: Wave) -> str:
     """The client token of a RunTask call; 64 characters at most, the same in every process."""
-    text = f"{stage.dag}/{stage.job}/{stage.stage}/{wave.number}/{wave.count}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{name_of(stage)}/{wave.number}/{wave.count}".encode()).hexdigest()[:32]
+
+
+def unsettled(stage: Stage, done: int) -> list[range]:
+    """The shards that must still be looked at: those of all blocks that are not done as a whole, joined."""
+    ranges: list[range] = []
+    for first in range(0, stage.shards, BLOCK):
+        last = min(first + BLOCK, stage.shards)
+        if (done >> first & _ones(last - first)).bit_count() == last - first:
+            continue
+        if ranges and ranges[-1].stop == first:
+            ranges[-1] = range(ranges[-1].start, last)
+        else:
+            ranges.append(range(first, last))
+    return ranges
 
 
 def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
@@ -223,116 +267,170 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
         ledger: as the last tick left it.
         seen: what there is now.
     """
-    shards = _sort_shards(stage, limits, ledger.rounds, seen)
-    ledger = _count(stage, ledger, seen, shards)
+    shards = _sort_shards(stage, limits, ledger, seen)
+    ledger = _count(stage, limits, ledger, seen, shards)
     verdict = _verdict(limits, ledger, seen, shards)
-    live = tuple(arn for arn, task in ledger.known.items() if task.status == "live")
+    live = [arn for arn, task in ledger.known.items() if task.status == "live"]
     if verdict is not None:
         state, reason = verdict
-        actions: list[Action] = []
         # When all is done, workers end by themselves; they are told to only when the stage ends before its work.
-        if live and state != "succeeded":
-            actions.append(Stop(live, f"winbatch: the stage {state}"))
-        if shards.failed:
-            actions.append(ReadFailures(shards.failed))
-        return Step(dataclasses.replace(ledger, state=state, reason=reason, waves=()), tuple(actions), 0.0)
+        stop = (Stop(tuple(live), f"winbatch: the stage {state}"),) if live and state != "succeeded" else ()
+        ended = dataclasses.replace(ledger, state=state, reason=reason, waves=(), due_at=seen.now)
+        return Step(ended, stop, demand=0.0, wait=0.0)
 
-    actions = [Release(mark, "the program failed and may be tried again") for mark in shards.retry]
-    # Reading who holds what costs a request a claim: only when somebody has ended, or a lost ledger knows nobody.
-    if shards.open and (not live or any(task.status == "ending" for task in ledger.known.values())):
-        actions.append(ReleaseOrphans(shards.open, frozenset(live)))
-    slow = tuple(
-        worker.arn
-        for worker in seen.workers
-        if worker.status == "pending" and worker.since and seen.now - worker.since > limits.start_timeout
+    need = _need(limits, seen, shards)
+    actions: list[Action] = [*_marks(ledger, seen, shards, live), *_stops(limits, seen)]
+    if need.instances > seen.desired:
+        actions.append(Ask(need.instances))
+    ledger, retire = _retire(ledger, need, live)
+    ledger, let_go = _let_go(limits, ledger, seen, need, missing=need.workers - len(live))
+    ledger = dataclasses.replace(ledger, asked_at=None if seen.instances else ledger.asked_at or seen.now)
+    missing = min(need.workers - len(live), seen.room, MAX_PENDING - ledger.tasks_pending)
+    ledger, runs = _runs(stage, limits, ledger, seen, missing)
+    actions += [*retire, *let_go, *runs]
+    wait = (
+        0.0 if any(isinstance(action, Explain) for action in actions) else _wait(limits, ledger, seen, shards, actions)
     )
-    if slow:
-        actions.append(Stop(slow, f"winbatch: not running after {limits.start_timeout.total_seconds():.0f} s"))
-
-    unfinished = len(shards.claimable) + len(shards.open) + len(shards.retry)
-    wanted = min(limits.max_workers, capacity.workers_needed(unfinished, limits.slots))
-    instances = capacity.instances_needed(wanted, limits.tasks_per_instance, limits.max_instances)
-    if instances > seen.desired:
-        actions.append(Ask(instances))
-    ledger = dataclasses.replace(ledger, asked_at=None if seen.registered else ledger.asked_at or seen.now)
-    ledger, runs = _runs(stage, ledger, seen, min(wanted - len(live), seen.room))
-    return Step(ledger, (*actions, *runs), _wait(ledger, seen, bool(actions or runs)))
+    ledger = dataclasses.replace(ledger, due_at=seen.now + dt.timedelta(seconds=wait))
+    return Step(ledger, tuple(actions), need.demand, wait)
 
 
 def answered(ledger: Ledger, wave: Wave, arns: Iterable[str], now: dt.datetime) -> Ledger:
     """Take ECS's answer to a RunTask call into the ledger."""
     waves = tuple(unanswered for unanswered in ledger.waves if unanswered.number != wave.number)
     started = {arn: ledger.known.get(arn, Known("live", now)) for arn in arns}
-    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started})
+    faults = tuple(fault for fault in ledger.faults if fault.kind != "throttled")
+    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started}, faults=faults)
 
 
-def settled(ledger: Ledger) -> Ledger:
-    """After a tick's actions: what had ended needs no further look."""
+def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
+    """ECS did not take a RunTask call: it asks for a pause. The call stays unanswered and is sent again."""
+    return dataclasses.replace(ledger, tokens=0.0, faults=(*ledger.faults, Fault("throttled", reason, now)))
+
+
+def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[Failure]) -> Ledger:
+    """Take into the ledger why shards failed for good: their items that did; the others of them are done."""
+    kept = sum(bool(failure.log) for failure in ledger.failures)
+    new = [
+        failure if index + kept < LOGS_KEPT else dataclasses.replace(failure, log=())
+        for index, failure in enumerate(failures)
+    ]
+    return dataclasses.replace(
+        ledger, explained=ledger.explained | frozenset(shards), failures=(*ledger.failures, *new)
+    )
+
+
+def settled(ledger: Ledger, workers: Iterable[Worker], holders: frozenset[str], now: dt.datetime) -> Ledger:
+    """After a tick's actions: what had ended needs no further look.
+
+    Args:
+        ledger: the ledger.
+        workers: as the tick saw them.
+        holders: the ECS tasks that held a claim at their end: that counts for the shard, and not for the stage.
+        now: the tick's time.
+    """
+    ending = {arn for arn, task in ledger.known.items() if task.status == "ending"}
+    faults = [
+        Fault(worker.fault, worker.reason or f"exit code {worker.exit_code}", now)
+        for worker in workers
+        if worker.arn in ending and worker.arn not in holders and worker.fault is not None
+    ]
     known = {
-        arn: dataclasses.replace(task, status="ended") if task.status == "ending" else task
-        for arn, task in ledger.known.items()
+        arn: dataclasses.replace(task, status="ended") if arn in ending else task for arn, task in ledger.known.items()
     }
-    return dataclasses.replace(ledger, known=known)
+    return dataclasses.replace(ledger, known=known, faults=(*ledger.faults, *faults))
 
 
-def _sort_shards(stage: Stage, limits: Limits, rounds: int, seen: Seen) -> _Shards:
-    kinds: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for mark in seen.marks:
-        kinds[mark.shard][mark.attempt].add(mark.kind)
-    claimable, still_open, retry, failed = [], [], [], []
-    for shard in range(stage.shards):
-        if shard in seen.results:
-            continue
-        attempts = kinds.get(shard)
-        if not attempts:
-            claimable.append(shard)
-            continue
+def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _Shards:
+    done = ledger.done
+    for shard in seen.results:
+        done |= 1 << shard
+    kinds: dict[int, dict[int, dict[ClaimKind, dt.datetime]]] = defaultdict(lambda: defaultdict(dict))
+    for mark, at in seen.marks.items():
+        if not done >> mark.shard & 1:
+            kinds[mark.shard][mark.attempt][mark.kind] = at
+    still_open, retry, failed = [], [], []
+    # A result that nobody claimed to make, and that is none.
+    broken = [
+        (ClaimMark(shard, 0, "invalid"), reason)
+        for shard, reason in seen.broken.items()
+        if shard not in kinds and not done >> shard & 1
+    ]
+    free = 0
+    for shard, attempts in kinds.items():
         last = max(attempts)
-        fails = sum("failed" in marks for marks in attempts.values())
-        lost = sum("failed" not in marks and "released" in marks for marks in attempts.values())
-        if fails >= limits.max_attempts * rounds or lost >= MAX_LOST * rounds:
-            failed.append(ClaimMark(shard, last, "failed" if "failed" in attempts[last] else "claim"))
+        causes = {attempt: _cause(marks) for attempt, marks in attempts.items()}
+        counts = Counter(cause for cause in causes.values() if cause)
+        over = [kind for kind, count in counts.items() if count >= limits.rules[kind].attempts * ledger.rounds]
+        cause = causes[last]
+        if over:
+            failed.append((ClaimMark(shard, last, _mark_of(attempts[last])), over[0]))
         elif "released" in attempts[last]:
-            claimable.append(shard)
-        elif "failed" in attempts[last]:
-            retry.append(ClaimMark(shard, last, "released"))
+            free += 1
+        elif cause:
+            ended = max(at for kind, at in attempts[last].items() if kind != "claim")
+            retry.append((ClaimMark(shard, last, "released"), ended + limits.rules[cause].pause(counts[cause])))
+        elif shard in seen.broken and "result" not in counts:
+            broken.append((ClaimMark(shard, last, "invalid"), seen.broken[shard]))
         else:
             still_open.append(ClaimMark(shard, last, "claim"))
-    return _Shards(seen.results, tuple(claimable), tuple(still_open), tuple(retry), tuple(failed))
+    others = len(still_open) + len(retry) + len(failed) + len(broken)
+    return _Shards(
+        done,
+        stage.shards - done.bit_count() - others,
+        tuple(still_open),
+        tuple(retry),
+        tuple(broken),
+        tuple(failed),
+    )
 
 
-def _count(stage: Stage, ledger: Ledger, seen: Seen, shards: _Shards) -> Ledger:
-    """The ledger with what people are shown brought up to date, the ECS tasks, and faults since the last progress."""
+def _mark_of(marks: Mapping[ClaimKind, dt.datetime]) -> ClaimKind:
+    """The mark of an attempt that says why it ended."""
+    return next((kind for kind in OF_MARK if kind in marks), "claim")
+
+
+def _cause(marks: Mapping[ClaimKind, dt.datetime]) -> ShardKind | None:
+    """Why an attempt ended; None while it goes on."""
+    return OF_MARK.get(_mark_of(marks), "host" if "released" in marks else None)
+
+
+def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards) -> Ledger:
+    """The ledger with what people are shown brought up to date, and the ECS tasks."""
     known = dict(ledger.known)
-    faults = () if len(shards.done) > ledger.shards_done else ledger.faults
     for worker in seen.workers:
         before = known.get(worker.arn, Known("live", seen.now))
-        if before.status == "ended":
-            continue
-        if _live(worker, before, seen.now):
+        if before.status == "ended" or _live(worker, before, seen.now):
             known[worker.arn] = before
-            continue
-        if worker.faulty and before.status == "live":
-            faults = (*faults, worker.reason or f"exit code {worker.exit_code}")
-        known[worker.arn] = dataclasses.replace(before, status="ending")
+        else:
+            known[worker.arn] = dataclasses.replace(before, status="ending")
     live = sum(task.status == "live" for task in known.values())
     running = sum(worker.status == "running" for worker in seen.workers)
-    return dataclasses.replace(
+    progress = shards.done.bit_count() > ledger.shards_done
+    failed = {mark.shard for mark, _ in shards.failed}
+    failures = tuple(failure for failure in ledger.failures if failure.shard in failed)
+    explained_shards = ledger.explained & failed
+    items_done = _items(stage, shards.done) + sum(len(stage.shard_lines(shard)) for shard in explained_shards)
+    ledger = dataclasses.replace(
         ledger,
-        updated_at=seen.now,
-        items_done=_items(stage, shards.done),
-        items_failed=_items(stage, (mark.shard for mark in shards.failed)),
-        shards_done=len(shards.done),
-        shards_failed=len(shards.failed),
+        items_done=items_done - len(failures),
+        items_failed=len(failures),
+        failures=failures,
+        explained=explained_shards,
+        done=shards.done,
+        shards_failed=len(failed),
         shards_claimed=len(shards.open),
         tasks_pending=live - running,
         tasks_running=running,
         tasks_stopped=len(known) - live,
         instances_desired=seen.desired,
-        instances_registered=seen.registered,
+        instances_registered=len(seen.instances),
+        groups=tuple(_group_counts(stage, shards.done, failed)),
         known=known,
-        faults=faults,
+        faults=() if progress else ledger.faults,
+        progress_at=seen.now if progress or running > ledger.tasks_running else ledger.progress_at,
     )
+    return _rate(_cost(limits, ledger, seen, live))
 
 
 def _live(worker: Worker, known: Known, now: dt.datetime) -> bool:
@@ -340,31 +438,71 @@ def _live(worker: Worker, known: Known, now: dt.datetime) -> bool:
     return worker.live or (worker.status == "missing" and now - known.since < UNKNOWN_GRACE)
 
 
-def _items(stage: Stage, shards: Iterable[int]) -> int:
-    return sum(len(stage.shard_lines(shard)) for shard in shards)
+def _items(stage: Stage, done: int) -> int:
+    last = stage.shards - 1
+    short = stage.shard_items - len(stage.shard_lines(last))
+    return done.bit_count() * stage.shard_items - (short if done >> last & 1 else 0)
+
+
+def _group_counts(stage: Stage, done: int, failed: set[int]) -> Iterable[GroupCount]:
+    for group in stage.groups:
+        shards = stage.group_shards(group)
+        yield GroupCount(
+            group.name,
+            len(shards),
+            (done >> shards.start & _ones(len(shards))).bit_count(),
+            sum(shard in failed for shard in shards),
+        )
+
+
+def _cost(limits: Limits, ledger: Ledger, seen: Seen, live: int) -> Ledger:
+    """Instances cost from the moment they are asked for; jobs side by side pay by their ECS tasks."""
+    tasks = sum(instance.tasks for instance in seen.instances)
+    part = min(1.0, live / tasks) if tasks else 1 / (1 + len(seen.others))
+    passed = max(0.0, (seen.now - ledger.updated_at).total_seconds())
+    seconds = ledger.instance_seconds + passed * part * max(seen.desired, len(seen.instances))
+    cost = None if limits.usd_per_hour is None else seconds * limits.usd_per_hour / 3600
+    return dataclasses.replace(ledger, updated_at=seen.now, instance_seconds=seconds, cost=cost)
+
+
+def _rate(ledger: Ledger) -> Ledger:
+    now, items = ledger.updated_at, ledger.items_done
+    samples = ledger.samples
+    if ledger.tasks_running == 0 and items == samples[-1][1]:
+        # Nothing works yet: the wait for instances says nothing about the work.
+        samples = ((now, items),)
+    elif now - samples[-1][0] >= SAMPLE_EVERY:
+        samples = (*samples, (now, items))[-SAMPLES:]
+    since, before = samples[0]
+    passed = (now - since).total_seconds()
+    rate = (items - before) / passed if passed > 0 and items > before else None
+    left = (ledger.items - items - ledger.items_failed) / rate if rate else None
+    return dataclasses.replace(ledger, samples=samples, rate=rate, remaining_seconds=left)
 
 
 def _verdict(
     limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards
 ) -> tuple[Literal["succeeded", "failed", "cancelled"], str] | None:
     """How the stage ends, and why; None while it goes on."""
-    if not (shards.claimable or shards.open or shards.retry or shards.failed):
+    if not shards.unfinished and not shards.failed:
         return "succeeded", ""
     if seen.cancelled:
         return "cancelled", "cancelled"
     if ledger.items_failed > limits.max_failed_items:
+        first = ledger.failures[0]
         return "failed", (
-            f"{ledger.items_failed} items failed for good, the first in shard {shards.failed[0].shard};"
+            f"{ledger.items_failed} items failed for good, the first item {first.item} ({first.kind}: {first.reason});"
             f" max_failed_items is {limits.max_failed_items}"
         )
-    if not (shards.claimable or shards.open or shards.retry):
+    if len(shards.failed) > len(ledger.explained):
+        return None
+    if not shards.unfinished:
         return "succeeded", f"{ledger.items_failed} items failed"
-    if len(ledger.faults) >= MAX_FAULTS:
-        return (
-            "failed",
-            f"{len(ledger.faults)} ECS tasks in a row failed without a result; the last: {ledger.faults[-1]}",
-        )
-    if ledger.asked_at and not seen.registered and seen.now - ledger.asked_at > limits.instance_timeout:
+    for kind, count in Counter(fault.kind for fault in ledger.faults).items():
+        if count >= limits.rules[kind].attempts:
+            last = next(fault for fault in reversed(ledger.faults) if fault.kind == kind)
+            return "failed", f"{count} ECS tasks in a row came to nothing ({kind}); the last: {last.reason}"
+    if ledger.asked_at and not seen.instances and seen.now - ledger.asked_at > limits.instance_timeout:
         return "failed", (
             f"no instance registered within {limits.instance_timeout.total_seconds():.0f} s (desired: {seen.desired});"
             " look at the Auto Scaling group's activities"
@@ -372,31 +510,123 @@ def _verdict(
     return None
 
 
-def _runs(stage: Stage, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
+def _need(limits: Limits, seen: Seen, shards: _Shards) -> _Need:
+    workers = min(limits.max_workers, capacity.workers_needed(shards.unfinished, limits.slots, limits.shard_seconds))
+    demand = workers / limits.tasks_per_instance
+    mine = "me"
+    fair = shares.fair(limits.cluster_instances, {mine: demand, **seen.others})
+    contended = fair[mine] < demand
+    if contended:
+        workers = max(1, math.floor(fair[mine] * limits.tasks_per_instance))
+    alone = capacity.instances_needed(workers, limits.tasks_per_instance, limits.max_instances)
+    everybody = min(limits.cluster_instances, math.ceil(sum(fair.values()) - 1e-9))
+    return _Need(workers, max(alone, everybody), demand, contended)
+
+
+def _marks(ledger: Ledger, seen: Seen, shards: _Shards, live: Sequence[str]) -> Iterable[Action]:
+    for mark, reason in shards.broken:
+        yield Put(mark, reason)
+    for mark, due in shards.retry:
+        if due <= seen.now:
+            yield Put(mark, "it may be tried again")
+    unexplained = tuple((mark, kind) for mark, kind in shards.failed if mark.shard not in ledger.explained)
+    if unexplained:
+        yield Explain(unexplained)
+    # Reading who holds what costs a request a claim: only when somebody has ended, or a lost ledger knows nobody.
+    ending = {arn for arn, task in ledger.known.items() if task.status == "ending"}
+    if shards.open and (ending or not live):
+        verdicts = {worker.arn: worker.verdict for worker in seen.workers if worker.arn in ending}
+        yield Settle(shards.open, frozenset(live), verdicts)
+
+
+def _stops(limits: Limits, seen: Seen) -> Iterable[Action]:
+    slow = tuple(
+        worker.arn
+        for worker in seen.workers
+        if worker.status == "pending" and worker.since and seen.now - worker.since > limits.start_timeout
+    )
+    if slow:
+        yield Stop(slow, f"{START_TIMEOUT} ({limits.start_timeout.total_seconds():.0f} s)")
+
+
+def _retire(ledger: Ledger, need: _Need, live: Sequence[str]) -> tuple[Ledger, tuple[Retire, ...]]:
+    """Make room for other jobs: workers beyond the fair share leave after the shard at hand."""
+    staying = [arn for arn in live if arn not in ledger.retired]
+    surplus = len(staying) - need.workers
+    if not need.contended or surplus <= 0:
+        return dataclasses.replace(ledger, retired=ledger.retired & set(live)), ()
+    leaving = tuple(staying[-surplus:])
+    return dataclasses.replace(ledger, retired=ledger.retired & set(live) | set(leaving)), (Retire(leaving),)
+
+
+def _let_go(
+    limits: Limits, ledger: Ledger, seen: Seen, need: _Need, missing: int
+) -> tuple[Ledger, tuple[Drain | Terminate, ...]]:
+    """Instances that nobody needs any more: drained first, so that nothing lands on them, then terminated."""
+    active = [instance for instance in seen.instances if not instance.draining]
+    idle = {
+        instance.arn: ledger.idle.get(instance.arn, seen.now)
+        for instance in active
+        if instance.tasks == 0 and instance.arn not in ledger.draining
+    }
+    spare = len(active) - max(need.instances, limits.keep_instances) if missing <= 0 else 0
+    ripe = tuple(arn for arn, since in idle.items() if seen.now - since >= IDLE_GRACE)[: max(0, spare)]
+    empty = tuple(
+        instance.ec2_id
+        for instance in seen.instances
+        if instance.draining and instance.tasks == 0 and instance.arn in ledger.draining
+    )
+    here = {instance.arn for instance in seen.instances}
+    ledger = dataclasses.replace(ledger, idle=idle, draining=ledger.draining & here | set(ripe))
+    return ledger, (*((Drain(ripe),) if ripe else ()), *((Terminate(empty),) if empty else ()))
+
+
+def _not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
+    """When ECS tasks may be started again after faults."""
+    counts = Counter(fault.kind for fault in ledger.faults)
+    return max((fault.at + limits.rules[fault.kind].pause(counts[fault.kind]) for fault in ledger.faults), default=None)
+
+
+def _runs(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
     """RunTask calls for this many ECS tasks, under the token bucket; calls that were never answered come first."""
+    # Jobs side by side divide the bucket among them.
+    jobs = 1 + len(seen.others)
     elapsed = (seen.now - ledger.tokens_at).total_seconds() if ledger.tokens_at else math.inf
-    tokens = min(RUN_BURST, ledger.tokens + max(0.0, elapsed) * RUN_RATE)
+    tokens = min(RUN_BURST / jobs, ledger.tokens + max(0.0, elapsed) * RUN_RATE / jobs)
+    held_up = _not_before(limits, ledger)
+    # Whether a fault counts for the stage is known only after this tick's actions: so nothing starts beside one.
+    faulty = any(worker.fault and ledger.known[worker.arn].status == "ending" for worker in seen.workers)
+    allowed = 0 if faulty or (held_up and seen.now < held_up) else int(tokens)
     missing -= sum(wave.count for wave in ledger.waves)
     waves = list(ledger.waves)
     number = ledger.next_wave
-    while missing > 0 and len(waves) < int(tokens):
+    while missing > 0 and len(waves) < allowed:
         waves.append(Wave(number, min(RUN_BATCH, missing)))
         missing -= waves[-1].count
         number += 1
-    now = waves[: int(tokens)]
+    now = waves[:allowed]
     ledger = dataclasses.replace(
         ledger, next_wave=number, waves=tuple(waves), tokens=tokens - len(now), tokens_at=seen.now
     )
     return ledger, tuple(Run(wave, client_token(stage, wave)) for wave in now)
 
 
-def _wait(ledger: Ledger, seen: Seen, acted: bool) -> float:
+def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: Sequence[Action]) -> float:
     """Seconds until there is something to see: soon after an act or during a start, else by the rate of work."""
-    if acted:
+    if actions:
         return POLL_SOON
+    due = [at for _, at in shards.retry] + ([at] if (at := _not_before(limits, ledger)) else [])
+    due += [since + IDLE_GRACE for since in ledger.idle.values()]
+    timers = [(at - seen.now).total_seconds() for at in due if at > seen.now]
     if ledger.tasks_running == 0:
-        waiting = seen.now - (ledger.asked_at or ledger.started_at)
-        return POLL_SOON if waiting < PATIENCE else POLL_LATEST / 2
-    elapsed = (seen.now - ledger.started_at).total_seconds()
-    left = elapsed * (ledger.shards - ledger.shards_done) / ledger.shards_done if ledger.shards_done else elapsed
-    return min(POLL_LATEST, max(POLL_SOON, left / 4))
+        waiting = seen.now - (ledger.asked_at or ledger.progress_at)
+        usual = POLL_SOON if waiting < PATIENCE else POLL_LATEST / 2
+    elif ledger.remaining_seconds is not None:
+        usual = ledger.remaining_seconds / 2
+    else:
+        usual = (seen.now - ledger.progress_at).total_seconds()
+    return min(POLL_LATEST, max(POLL_SOON, min([usual, *timers])))
+
+
+def _ones(bits: int) -> int:
+    return (1 << bits) - 1

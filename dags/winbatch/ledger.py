@@ -10,19 +10,40 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from winbatch.errors import JobError
+from winbatch.rules import ShardKind, TaskKind
 from winbatch.stage import SCHEMA, Stage, load_object
+from winbatch.times import format_time, parse_time
 
 State = Literal["running", "succeeded", "failed", "cancelled"]
+
+# The rate is that of the last minutes; a sample is kept no more often than this.
+SAMPLES = 20
+SAMPLE_EVERY = dt.timedelta(seconds=15)
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A shard that failed for good, with the items it held and the last lines of its log."""
+    """An item that failed for good, why, and the last lines of its log."""
 
+    item: int
     shard: int
-    items: tuple[int, ...]
+    kind: ShardKind
     reason: str
     log: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupCount:
+    """How far a group of items is, in shards."""
+
+    name: str
+    shards: int
+    done: int
+    failed: int
+
+    @property
+    def ended(self) -> bool:
+        return self.done + self.failed >= self.shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +52,15 @@ class Wave:
 
     number: int
     count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """An ECS task that came to nothing, or a call that ECS did not take."""
+
+    kind: TaskKind
+    reason: str
+    at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +81,21 @@ class Ledger:
     """Attributes beside those of the contract; in JSON they lie under `engine`.
 
     Attributes:
-        attempt: the attempt of the Airflow task that drives the stage; only a later one starts an ended stage again.
+        attempts: the attempts of the Airflow tasks that drive the stage; only a later one starts an ended stage again.
         rounds: how often people have started the stage; each time its shards get their attempts anew.
+        done: the shards that have a valid result, a bit each.
+        explained: shards that failed for good and whose failures are among `failures`.
         next_wave: number of the next RunTask call; never used twice.
         waves: calls decided on and not yet answered: a restart sends them again, under the same tokens.
         asked_at: since when the stage has been without an instance; None while one is there.
+        progress_at: when a shard was last seen done, or an ECS task running for the first time.
         tokens: RunTask calls that the token bucket allows at `tokens_at`.
         known: the stage's ECS tasks by ARN.
-        faults: reasons of the ECS tasks that ended by a fault of their own since the last progress.
+        faults: in a row, since the last progress.
+        idle: instances without an ECS task, since when; by ARN.
+        draining: instances that the engine has let go of, by ARN.
+        retired: ECS tasks that were asked to leave after the shard at hand.
+        samples: items done at a time, of late.
     """
 
     dag: str
@@ -69,11 +106,12 @@ class Ledger:
     shard_items: int
     started_at: dt.datetime
     updated_at: dt.datetime
+    due_at: dt.datetime
+    progress_at: dt.datetime
     state: State = "running"
     reason: str = ""
     items_done: int = 0
     items_failed: int = 0
-    shards_done: int = 0
     shards_failed: int = 0
     shards_claimed: int = 0
     tasks_pending: int = 0
@@ -81,16 +119,27 @@ class Ledger:
     tasks_stopped: int = 0
     instances_desired: int = 0
     instances_registered: int = 0
+    rate: float | None = None
+    remaining_seconds: float | None = None
+    instance_seconds: float = 0.0
+    cost: float | None = None
+    groups: tuple[GroupCount, ...] = ()
     failures: tuple[Failure, ...] = ()
-    attempt: int = 1
+    attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     rounds: int = 1
+    done: int = 0
+    explained: frozenset[int] = frozenset()
     next_wave: int = 0
     waves: tuple[Wave, ...] = ()
     asked_at: dt.datetime | None = None
     tokens: float = 0.0
     tokens_at: dt.datetime | None = None
     known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    idle: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    draining: frozenset[str] = frozenset()
+    retired: frozenset[str] = frozenset()
+    samples: tuple[tuple[dt.datetime, int], ...] = ()
 
     @classmethod
     def begin(cls, stage: Stage, now: dt.datetime) -> Self:
@@ -103,13 +152,31 @@ class Ledger:
             shard_items=stage.shard_items,
             started_at=now,
             updated_at=now,
+            due_at=now,
+            progress_at=now,
+            samples=((now, 0),),
         )
 
-    def again(self, attempt: int) -> Self:
+    def again(self, now: dt.datetime) -> Self:
         """The ledger of a stage that had ended and that somebody starts again: it goes on with what is missing."""
         return dataclasses.replace(
-            self, state="running", reason="", attempt=attempt, rounds=self.rounds + 1, faults=(), asked_at=None
+            self,
+            state="running",
+            reason="",
+            rounds=self.rounds + 1,
+            failures=(),
+            explained=frozenset(),
+            faults=(),
+            asked_at=None,
+            # Between its end and now it neither worked nor cost anything.
+            updated_at=now,
+            progress_at=now,
+            samples=((now, self.items_done),),
         )
+
+    @property
+    def shards_done(self) -> int:
+        return self.done.bit_count()
 
     @property
     def finished(self) -> bool:
@@ -137,25 +204,42 @@ class Ledger:
                 "stopped": self.tasks_stopped,
             },
             "instances": {"desired": self.instances_desired, "registered": self.instances_registered},
+            "rate": self.rate,
+            "remaining_seconds": self.remaining_seconds,
+            "instance_seconds": self.instance_seconds,
+            "cost": self.cost,
+            "groups": [dataclasses.asdict(group) for group in self.groups],
             "started_at": format_time(self.started_at),
             "updated_at": format_time(self.updated_at),
+            "due_at": format_time(self.due_at),
             "failures": [dataclasses.asdict(failure) for failure in self.failures],
-            "engine": {
-                "attempt": self.attempt,
-                "rounds": self.rounds,
-                "next_wave": self.next_wave,
-                "waves": [dataclasses.asdict(wave) for wave in self.waves],
-                "asked_at": format_time(self.asked_at) if self.asked_at else None,
-                "tokens": self.tokens,
-                "tokens_at": format_time(self.tokens_at) if self.tokens_at else None,
-                "known": {
-                    arn: {"status": known.status, "since": format_time(known.since)}
-                    for arn, known in self.known.items()
-                },
-                "faults": list(self.faults),
-            },
+            "engine": self._engine(),
         }
         return json.dumps(data, indent=1, sort_keys=True)
+
+    def _engine(self) -> dict[str, Any]:
+        return {
+            "attempts": dict(self.attempts),
+            "rounds": self.rounds,
+            "done": f"{self.done:x}",
+            "explained": sorted(self.explained),
+            "next_wave": self.next_wave,
+            "waves": [dataclasses.asdict(wave) for wave in self.waves],
+            "asked_at": format_time(self.asked_at) if self.asked_at else None,
+            "progress_at": format_time(self.progress_at),
+            "tokens": self.tokens,
+            "tokens_at": format_time(self.tokens_at) if self.tokens_at else None,
+            "known": {
+                arn: {"status": known.status, "since": format_time(known.since)} for arn, known in self.known.items()
+            },
+            "faults": [
+                {"kind": fault.kind, "reason": fault.reason, "at": format_time(fault.at)} for fault in self.faults
+            ],
+            "idle": {arn: format_time(since) for arn, since in self.idle.items()},
+            "draining": sorted(self.draining),
+            "retired": sorted(self.retired),
+            "samples": [[format_time(at), items] for at, items in self.samples],
+        }
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> Self:
@@ -185,7 +269,6 @@ class Ledger:
             items_done=data["items"]["done"],
             items_failed=data["items"]["failed"],
             shards=data["shards"]["total"],
-            shards_done=data["shards"]["done"],
             shards_failed=data["shards"]["failed"],
             shards_claimed=data["shards"]["claimed"],
             shard_items=data["shards"]["items"],
@@ -194,28 +277,29 @@ class Ledger:
             tasks_stopped=data["tasks"]["stopped"],
             instances_desired=data["instances"]["desired"],
             instances_registered=data["instances"]["registered"],
+            rate=data["rate"],
+            remaining_seconds=data["remaining_seconds"],
+            instance_seconds=data["instance_seconds"],
+            cost=data["cost"],
+            groups=tuple(GroupCount(**group) for group in data["groups"]),
             started_at=parse_time(data["started_at"]),
             updated_at=parse_time(data["updated_at"]),
-            failures=tuple(
-                Failure(failure["shard"], tuple(failure["items"]), failure["reason"], tuple(failure["log"]))
-                for failure in data["failures"]
-            ),
-            attempt=engine["attempt"],
+            due_at=parse_time(data["due_at"]),
+            failures=tuple(Failure(**{**failure, "log": tuple(failure["log"])}) for failure in data["failures"]),
+            attempts=engine["attempts"],
             rounds=engine["rounds"],
+            done=int(engine["done"], 16),
+            explained=frozenset(engine["explained"]),
             next_wave=engine["next_wave"],
             waves=tuple(Wave(**wave) for wave in engine["waves"]),
             asked_at=parse_time(engine["asked_at"]) if engine["asked_at"] else None,
+            progress_at=parse_time(engine["progress_at"]),
             tokens=engine["tokens"],
             tokens_at=parse_time(engine["tokens_at"]) if engine["tokens_at"] else None,
             known={arn: Known(known["status"], parse_time(known["since"])) for arn, known in engine["known"].items()},
-            faults=tuple(engine["faults"]),
+            faults=tuple(Fault(fault["kind"], fault["reason"], parse_time(fault["at"])) for fault in engine["faults"]),
+            idle={arn: parse_time(since) for arn, since in engine["idle"].items()},
+            draining=frozenset(engine["draining"]),
+            retired=frozenset(engine["retired"]),
+            samples=tuple((parse_time(at), items) for at, items in engine["samples"]),
         )
-
-
-def format_time(moment: dt.datetime) -> str:
-    """A UTC time as text, to the millisecond."""
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def parse_time(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)

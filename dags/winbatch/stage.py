@@ -16,9 +16,9 @@ SCHEMA = 1
 # Workers list shards, and the engine forgets those that are done, by blocks of so many: one page of a listing.
 BLOCK = 1000
 
-ClaimKind = Literal["claim", "failed", "memory", "crash", "invalid", "released"]
+ClaimKind = Literal["claim", "failed", "memory", "crash", "invalid", "lost", "released"]
 
-_CLAIM = re.compile(r"(?P<shard>\d{6})/(?P<attempt>\d{2})\.(?P<kind>claim|failed|memory|crash|invalid|released)")
+_CLAIM = re.compile(r"(?P<shard>\d{6})/(?P<attempt>\d{2})\.(?P<kind>claim|failed|memory|crash|invalid|lost|released)")
 _RESULT = re.compile(r"(?P<shard>\d{6})\.json")
 
 
@@ -119,6 +119,10 @@ class Stage:
     def partials_of(self, shard: int) -> str:
         """Prefix of what a shard's attempts have left unfinished."""
         return f"{self.partials}{shard:06d}/"
+
+    def retired_key(self, task_arn: str) -> str:
+        """Where the engine asks an ECS task to leave after the shard at hand: others have a right to its place."""
+        return f"{self.claims.removesuffix('claims/')}retired/{task_arn.rpartition('/')[2]}"
 
     def to_json(self) -> str:
         return json.dumps(

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import driver, engine
+from winbatch import driver, engine, results, rules
 from winbatch.capacity import Instance
 from winbatch.deployment import Workload
-from winbatch.engine import Limits, Worker
+from winbatch.ecs_tasks import Worker
+from winbatch.engine import Limits
 from winbatch.ledger import Ledger
-from winbatch.stage import ClaimMark, Stage
+from winbatch.stage import ClaimMark, Group, Stage
 from winbatch.working.claims import claimable
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -34,11 +35,17 @@ class Task:
     arn: str
     created: dt.datetime
     instance: int | None
+    stage: Stage | None = None
     status: str = "pending"
     exit_code: int | None = None
     stop_code: str = ""
+    reason: str = ""
     shard: ClaimMark | None = None
     until: dt.datetime | None = None
+
+    @property
+    def live(self):
+        return self.status != "stopped"
 
 
 @dataclasses.dataclass
@@ -48,28 +55,36 @@ class Faults:
     worker_dies: float = 0.0
     item_fails: float = 0.0
     host_lost: float = 0.0
-    start_fails: bool = False
+    breaks_result: float = 0.0
+    start_fails: str = ""
+    never_starts: bool = False
     poisoned: frozenset[int] = frozenset()
+    killers: frozenset[int] = frozenset()
+    killer_reason: str = ""
+    forgets_result: frozenset[int] = frozenset()
 
 
 class World:
-    """S3, ECS and Auto Scaling for one stage, with workers that claim shards as the real one does."""
+    """S3, ECS and Auto Scaling for any number of stages, with workers that claim shards as the real one does."""
 
     def __init__(self, stage: Stage, limits: Limits, faults: Faults, seed: int, *, per_instance: int = 2) -> None:
         self.stage, self.limits, self.faults = stage, limits, faults
+        self.stages = {driver.stage_key(stage): stage}
         self.random = random.Random(seed)
         self.clock = START
-        self.objects: dict[str, tuple[bytes, int]] = {}
+        self.objects: dict[str, tuple[bytes, int, dt.datetime]] = {}
         self.version = 0
         self.tasks: dict[str, Task] = {}
         self.tokens: dict[str, tuple[int, list[str]]] = {}
         self.fleet: dict[int, dt.datetime] = {}
+        self.drained: set[int] = set()
         self.launched = 0
         self.goal = 0
         self.per_instance = per_instance
         self.runs: list[dt.datetime] = []
         self.executions: Counter[int] = Counter()
         self.peak = 0
+        self.most_instances = 0
 
     # -- the ports
 
@@ -84,22 +99,33 @@ class World:
         found = self.objects.get(key)
         return driver.Object(found[0], str(found[1])) if found else None
 
+    def get_many(self, keys):
+        return [self.get(key) for key in keys]
+
+    def write(self, key, body):
+        self.version += 1
+        self.objects[key] = (body, self.version, self.clock)
+
     def put(self, key, body, *, etag=None, new=False):
         self._maybe_crash()
         found = self.objects.get(key)
         if (new and found) or (etag is not None and (not found or str(found[1]) != etag)):
             raise driver.Conflict(key)
-        self.version += 1
-        self.objects[key] = (body, self.version)
+        self.write(key, body)
+        version = str(self.version)
         self._maybe_crash()
-        return str(self.version)
+        return version
 
     def keys(self, prefix):
-        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+        return [entry.key for entry in self.listing(prefix)]
+
+    def listing(self, prefix, first="", last=""):
+        for key in sorted(self.objects):
+            if key.startswith(prefix) and key >= prefix + first and not (last and key >= prefix + last):
+                yield driver.Entry(key, self.objects[key][2])
 
     def task_arns(self, started_by):
-        assert started_by == engine.started_by(self.stage)
-        return list(self.tasks)
+        return [arn for arn, task in self.tasks.items() if engine.started_by(task.stage) == started_by]
 
     def workers(self, arns):
         assert len(set(arns)) == len(arns)
@@ -110,6 +136,7 @@ class World:
                 since=self.tasks[arn].created,
                 exit_code=self.tasks[arn].exit_code,
                 stop_code=self.tasks[arn].stop_code,
+                reason=self.tasks[arn].reason,
             )
             for arn in arns
         ]
@@ -125,23 +152,31 @@ class World:
             return self.tokens[token][1]
         arns = []
         for _ in range(count):
-            host = next((host for host in self._ready() if self._load(host) < self.per_instance), None)
+            host = next((host for host in self._placeable() if self._load(host) < self.per_instance), None)
             if host is None:
                 break
-            arn = f"task-{len(self.tasks)}"
-            self.tasks[arn] = Task(arn, self.clock, host)
+            arn = f"cluster/task-{len(self.tasks)}"
+            self.tasks[arn] = Task(arn, self.clock, host, self.stages[stage])
             arns.append(arn)
         self.tokens[token] = (count, arns)
-        self.peak = max(self.peak, sum(task.status != "stopped" for task in self.tasks.values()))
+        self.peak = max(self.peak, sum(task.live for task in self.tasks.values()))
         self._maybe_crash()
         return arns
 
     def stop(self, arn, reason):
-        self._end(self.tasks[arn], "UserInitiated", 137)
+        self._end(self.tasks[arn], "UserInitiated", 137 if self.tasks[arn].status == "running" else None, reason)
 
     def instances(self):
         return [
-            Instance(cpu=1024 * (self.per_instance - self._load(host)), memory=1 << 20, interfaces=9)
+            Instance(
+                cpu=1024 * (self.per_instance - self._load(host)),
+                memory=1 << 20,
+                interfaces=9,
+                tasks=self._load(host),
+                arn=f"instance/{host}",
+                ec2_id=str(host),
+                draining=host in self.drained,
+            )
             for host in self._ready()
         ]
 
@@ -149,20 +184,35 @@ class World:
         return self.goal
 
     def ask(self, instances):
-        assert instances <= self.limits.max_instances
+        assert instances <= self.limits.cluster_instances
         self.goal = instances
+
+    def drain(self, arns):
+        self.drained |= {int(arn.partition("/")[2]) for arn in arns}
+
+    def terminate(self, ec2_id):
+        assert self._load(int(ec2_id)) == 0, "an instance with ECS tasks on it was let go"
+        assert int(ec2_id) in self.drained
+        del self.fleet[int(ec2_id)]
+        self.goal -= 1
 
     # -- what happens by itself
 
     def _ready(self):
         return [host for host, ready in self.fleet.items() if ready <= self.clock]
 
-    def _load(self, host):
-        return sum(task.instance == host and task.status != "stopped" for task in self.tasks.values())
+    def _placeable(self):
+        return [host for host in self._ready() if host not in self.drained]
 
-    def _end(self, task, stop_code, exit_code):
-        if task.status != "stopped":
-            task.status, task.stop_code, task.exit_code = "stopped", stop_code, exit_code
+    def _load(self, host):
+        return sum(task.instance == host and task.live for task in self.tasks.values())
+
+    def _end(self, task, stop_code, exit_code, reason=""):
+        if task.live:
+            task.status, task.stop_code, task.exit_code, task.reason = "stopped", stop_code, exit_code, reason
+
+    def live(self, stage=None):
+        return [task for task in self.tasks.values() if task.live and (stage is None or task.stage is stage)]
 
     def pass_time(self, seconds):
         for _ in range(max(1, int(seconds))):
@@ -170,6 +220,7 @@ class World:
             while len(self.fleet) < self.goal:
                 self.fleet[self.launched] = self.clock + 3 * SECOND
                 self.launched += 1
+            self.most_instances = max(self.most_instances, len(self.fleet))
             for host in self._ready():
                 if self.random.random() < self.faults.host_lost:
                     del self.fleet[host]
@@ -180,10 +231,10 @@ class World:
                 self._work(task)
 
     def _work(self, task):
-        if task.status == "pending" and self.clock - task.created >= 2 * SECOND:
+        if task.status == "pending" and self.clock - task.created >= 2 * SECOND and not self.faults.never_starts:
             task.status = "running"
             if self.faults.start_fails:
-                self._end(task, "TaskFailedToStart", None)
+                self._end(task, "TaskFailedToStart", None, self.faults.start_fails)
         if task.status != "running":
             return
         if self.random.random() < self.faults.worker_dies:
@@ -195,43 +246,57 @@ class World:
             self._finish(task)
 
     def _claim(self, task):
-        marks = {self.stage.parse_claim_key(key) for key in self.keys(self.stage.claims)}
-        results = {self.stage.parse_result_key(key) for key in self.keys(self.stage.results)}
-        free = claimable(self.stage.shards, results, marks)
-        if not free:
+        stage = task.stage
+        marks = {stage.parse_claim_key(key) for key in self.keys(stage.claims)}
+        done = {stage.parse_result_key(key) for key in self.keys(stage.results)}
+        free = claimable(stage.shards, done, marks)
+        if not free or stage.retired_key(task.arn) in self.objects:
             self._end(task, "EssentialContainerExited", 0)
             return
         task.shard = self.random.choice(free)
-        self.objects[self.stage.claim_key(task.shard)] = (json.dumps({"task": task.arn}).encode(), -1)
+        self.write(stage.claim_key(task.shard), json.dumps({"task": task.arn}).encode())
         task.until = self.clock + self.random.randint(1, 5) * SECOND
         self.executions[task.shard.shard] += 1
 
     def _finish(self, task):
-        mark, task.shard = task.shard, None
-        if mark.shard in self.faults.poisoned or self.random.random() < self.faults.item_fails:
+        mark, stage = task.shard, task.stage
+        task.shard = None
+        lines = list(stage.shard_lines(mark.shard))
+        if mark.shard in self.faults.killers:
+            self._end(task, "EssentialContainerExited", 139, self.faults.killer_reason)
+        elif mark.shard in self.faults.forgets_result:
+            self._end(task, "EssentialContainerExited", 0)
+        elif mark.shard in self.faults.poisoned or self.random.random() < self.faults.item_fails:
             failed = dataclasses.replace(mark, kind="failed")
-            body = {"task": task.arn, "failures": [{"item": mark.shard, "error": "boom", "log": ["last words"]}]}
-            self.objects[self.stage.claim_key(failed)] = (json.dumps(body).encode(), -1)
+            failures = [{"item": lines[-1], "error": "boom", "exit_code": 1, "log": ["last words"]}]
+            partial = {"schema": 1, "items": [{"item": item, "params": {}, "values": {}} for item in lines[:-1]]}
+            self.write(f"{stage.partials_of(mark.shard)}{mark.attempt:02d}-0000.json", json.dumps(partial).encode())
+            self.write(stage.claim_key(failed), json.dumps({"task": task.arn, "failures": failures}).encode())
         else:
-            assert self.stage.result_key(mark.shard) not in self.objects, "finished work was run again"
-            self.objects[self.stage.result_key(mark.shard)] = (b"{}", -1)
+            key = stage.result_key(mark.shard)
+            items = [results.ItemResult(item, {}, {"n": item}) for item in lines]
+            body = results.encode(stage, mark.shard, items)
+            broken = key in self.objects and self.objects[key][0] != body
+            assert key not in self.objects or broken, "finished work was run again"
+            self.write(key, body[:-9] if self.random.random() < self.faults.breaks_result else body)
 
 
-def make_stage(items=40, shard_items=2):
-    base = "jobs/d/j/s/"
+def make_stage(items=40, shard_items=2, job="j", groups=()):
+    base = f"jobs/d/{job}/s/"
     return Stage(
         dag="d",
-        job="j",
+        job=job,
         stage="s",
         workload="w",
         run="m:f",
         manifest=base + "manifest.jsonl",
         claims=base + "claims/",
         partials=base + "partials/",
-        results="r/j/s/",
-        outputs="r/j/",
+        results=f"r/{job}/s/",
+        outputs=f"r/{job}/",
         items=items,
         shard_items=shard_items,
+        groups=groups,
     )
 
 
@@ -240,7 +305,9 @@ def make_limits(**changes):
         "slots": 1,
         "tasks_per_instance": 2,
         "max_instances": 3,
-        "max_attempts": 3,
+        "cluster_instances": 3,
+        "keep_instances": 0,
+        "rules": rules.rules({}, max_attempts=3),
         "max_failed_items": 0,
         "instance_timeout": dt.timedelta(minutes=5),
         "start_timeout": dt.timedelta(minutes=2),
@@ -290,10 +357,10 @@ def test_a_poisoned_shard_ends_in_the_list_with_its_last_words():
     world = World(make_stage(), make_limits(max_failed_items=2), Faults(poisoned=frozenset({7})), 1)
     ledger = drive(world)
     assert ledger.state == "succeeded"
-    assert (ledger.items_done, ledger.items_failed) == (38, 2)
+    assert (ledger.items_done, ledger.items_failed) == (39, 1)
     assert world.executions[7] == 3
     (failure,) = ledger.failures
-    assert (failure.shard, list(failure.items), list(failure.log)) == (7, [14, 15], ["last words"])
+    assert (failure.item, failure.shard, failure.kind, failure.log) == (15, 7, "program", ("last words",))
     assert "boom" in failure.reason
 
 
@@ -307,10 +374,11 @@ def test_too_many_failed_items_end_the_stage_and_stop_its_tasks():
 
 
 def test_a_broken_image_stops_the_stage_early():
-    world = World(make_stage(items=400), make_limits(), Faults(start_fails=True), 1)
+    world = World(make_stage(items=400), make_limits(), Faults(start_fails="CannotPullContainerError: pull access denied"), 1)
     ledger = drive(world)
     assert ledger.state == "failed"
-    assert "in a row" in ledger.reason
+    assert "in a row came to nothing (image)" in ledger.reason
+    assert "CannotPullContainerError" in ledger.reason
     assert len(world.tasks) <= 2 * world.limits.max_workers
 
 
@@ -380,6 +448,287 @@ def test_a_lost_ledger_costs_no_result():
         world._end(task, "EssentialContainerExited", 137)
     del world.objects[driver.ledger_key(world.stage)]
     assert drive(world).state == "succeeded"
+
+
+def test_a_stage_that_succeeded_without_some_items_is_taken_up_by_a_later_attempt():
+    world = World(make_stage(), make_limits(max_failed_items=2), Faults(poisoned=frozenset({7})), 1)
+    assert drive(world).items_failed == 1
+    world.faults = Faults()
+    ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert (ledger.state, ledger.items_failed) == ("succeeded", 1), "the same attempt leaves it alone"
+    ledger = drive(world, attempt=2)
+    assert (ledger.state, ledger.items_done, ledger.items_failed, ledger.failures) == ("succeeded", 40, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("faults", "kind", "executions"),
+    [
+        (Faults(killers=frozenset({7})), "crash", 3),
+        (Faults(killers=frozenset({7}), killer_reason="OutOfMemoryError: Container killed"), "memory", 2),
+        (Faults(forgets_result=frozenset({7})), "result", 3),
+    ],
+)
+def test_a_shard_that_ends_its_worker_is_given_up_by_its_own_rule_and_nothing_else_is(faults, kind, executions):
+    world = World(make_stage(), make_limits(max_failed_items=2), faults, 1)
+    ledger = drive(world)
+    assert (ledger.state, ledger.items_done) == ("succeeded", 38)
+    assert {(failure.item, failure.kind) for failure in ledger.failures} == {(14, kind), (15, kind)}
+    assert world.executions[7] == executions
+
+
+def test_a_shard_whose_hosts_go_away_is_not_to_blame_until_it_is_ten_times():
+    world = World(make_stage(items=2), make_limits(max_failed_items=2), Faults(), 1)
+    for _ in range(300):
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        if ledger.finished:
+            break
+        world.pass_time(wait)
+        for task in world.live():
+            if task.shard:
+                world._end(task, "TerminationNotice", None)
+    assert world.executions[0] == 10
+    assert [failure.kind for failure in ledger.failures] == ["host", "host"]
+
+
+def test_items_that_an_abandoned_shard_had_finished_are_not_called_failed():
+    world = World(make_stage(items=8, shard_items=4), make_limits(max_failed_items=4), Faults(), 1)
+    partial = {"schema": 1, "items": [{"item": 4, "params": {}, "values": {}}, {"item": 6, "params": {}, "values": {}}]}
+    world.write(f"{world.stage.partials_of(1)}00-0000.json", json.dumps(partial).encode())
+    world.faults = Faults(killers=frozenset({1}))
+    ledger = drive(world)
+    assert [failure.item for failure in ledger.failures] == [5, 7]
+    assert (ledger.items_done, ledger.items_failed) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("CannotPullContainerError: manifest unknown", "image"),
+        ("ResourceInitializationError: unable to create network interface", "unstarted"),
+        ("DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s", "start"),
+    ],
+)
+def test_ecs_tasks_that_never_start_end_the_stage_by_their_own_rule_after_pauses(reason, kind):
+    world = World(make_stage(), make_limits(), Faults(start_fails=reason), 1)
+    ledger = drive(world)
+    assert ledger.state == "failed"
+    assert f"({kind})" in ledger.reason
+    rule = rules.RULES[kind]
+    assert not world.executions
+    # The first wave is of six, which may all fail before anybody looks.
+    assert len(world.runs) <= rule.attempts
+    assert all(
+        later - sooner >= dt.timedelta(seconds=rule.backoff) for sooner, later in zip(world.runs, world.runs[1:])
+    )
+
+
+def test_an_ecs_task_that_hangs_before_its_start_is_stopped_and_three_end_the_stage():
+    world = World(make_stage(items=2), make_limits(), Faults(never_starts=True), 1)
+    ledger = drive(world)
+    assert ledger.state == "failed"
+    assert "(start)" in ledger.reason
+    assert "not running in time (120 s)" in ledger.reason
+    assert len(world.tasks) == 3
+    assert not world.live()
+
+
+def test_throttled_calls_are_sent_again_more_slowly_and_nothing_is_lost():
+    world = World(make_stage(items=200), make_limits(), Faults(throttle=0.7), 3)
+    assert drive(world).state == "succeeded"
+
+
+def test_an_override_changes_only_what_it_names():
+    changed = rules.rules({"memory": {"attempts": 7}, "image": {"backoff": 1.5}}, max_attempts=9)
+    assert (changed["memory"], changed["image"]) == (rules.Rule(7, 30.0), rules.Rule(3, 1.5))
+    assert changed["program"].attempts == 9
+    assert changed["crash"] == rules.RULES["crash"]
+
+
+@given(st.floats(0, 600), st.integers(0, 100))
+def test_pauses_grow_and_are_bounded(backoff, failures):
+    rule = rules.Rule(3, backoff)
+    assert rule.pause(failures) <= rule.pause(failures + 1) <= dt.timedelta(minutes=5)
+
+
+def long_tail(world, seconds):
+    """One shard that takes long; all others are quick."""
+    claim = world._claim
+
+    def claim_long(task):
+        claim(task)
+        if task.shard and task.shard.shard == 0:
+            task.until = world.clock + seconds * SECOND
+
+    world._claim = claim_long
+
+
+def test_instances_without_further_work_go_before_the_end():
+    world = World(make_stage(), make_limits(), Faults(), 1)
+    long_tail(world, 400)
+    counts = {}
+    while True:
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        counts[world.clock] = len(world.fleet)
+        if ledger.finished:
+            break
+        world.pass_time(wait)
+    assert ledger.state == "succeeded"
+    assert max(counts.values()) == 3
+    assert counts[max(counts)] == 1
+    assert sum(count == 1 for count in counts.values()) > len(counts) / 3
+    assert world.goal == 1
+
+
+def test_instances_that_are_to_stay_stay():
+    world = World(make_stage(), make_limits(keep_instances=2), Faults(), 1)
+    long_tail(world, 400)
+    drive(world)
+    assert world.goal == 2
+
+
+def test_work_that_finds_the_cluster_scaled_in_asks_for_it_again():
+    world = World(make_stage(items=200), make_limits(), Faults(), 1)
+    for _ in range(10):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    assert world.live()
+    world.goal = 0
+    world.fleet.clear()
+    for task in world.live():
+        world._end(task, "TerminationNotice", None)
+    assert drive(world).state == "succeeded"
+
+
+def two_jobs(*, items=(400, 400), limits=None):
+    """Two jobs on a cluster that is too small for both; returns the world, and the ledgers at each moment."""
+    limits = limits or make_limits(max_instances=4, cluster_instances=4)
+    world = World(make_stage(items=items[0]), limits, Faults(), 1)
+    other = make_stage(items=items[1], job="k")
+    world.stages[driver.stage_key(other)] = other
+    return world, other
+
+
+def test_two_jobs_share_the_cluster_and_neither_starves():
+    world, other = two_jobs()
+    for _ in range(15):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    assert len(world.live(world.stage)) == 8, "alone, the first has it all"
+    shares, ended = [], []
+    for _ in range(2000):
+        for stage in (world.stage, other):
+            ledger, _ = driver.tick(world, stage, WORKLOAD, world.limits)
+            if ledger.finished and stage.job not in ended:
+                assert ledger.state == "succeeded"
+                ended.append(stage.job)
+        if not ended:
+            shares.append((len(world.live(world.stage)), len(world.live(other))))
+        if len(ended) == 2:
+            break
+        world.pass_time(2)
+    assert ended == ["j", "k"]
+    assert shares[15:]
+    assert all(mine == theirs == 4 for mine, theirs in shares[15:-10])
+    assert world.most_instances == 4
+    assert not any(task.stop_code == "UserInitiated" for task in world.tasks.values()), "nobody was stopped at work"
+    assert_run_rate(world)
+
+
+def test_a_small_job_gets_all_it_wants_beside_a_large_one():
+    world, other = two_jobs(items=(2000, 2))
+    for _ in range(15):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    began = world.clock
+    while True:
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        ledger, _ = driver.tick(world, other, WORKLOAD, world.limits)
+        if ledger.finished:
+            break
+        world.pass_time(2)
+    assert ledger.state == "succeeded"
+    assert world.clock - began < dt.timedelta(minutes=1)
+
+
+def test_a_job_that_died_is_forgotten_by_the_others():
+    world, other = two_jobs()
+    driver.tick(world, other, WORKLOAD, world.limits)
+    world.pass_time(700)
+    for _ in range(20):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    assert len(world.live(world.stage)) == 8
+
+
+GROUPS = (Group("x=1", 0, 13), Group("x=2", 13, 14), Group("x=3", 27, 13))
+
+
+def test_groups_are_counted_in_shards_and_end_when_all_of_theirs_have():
+    world = World(make_stage(groups=GROUPS), make_limits(max_failed_items=9), Faults(poisoned=frozenset({6, 19})), 1)
+    seen = []
+    while True:
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        seen.append(ledger.groups)
+        if ledger.finished:
+            break
+        world.pass_time(wait)
+    assert [(group.name, group.shards, group.done, group.failed) for group in ledger.groups] == [
+        ("x=1", 7, 6, 1), ("x=2", 8, 7, 1), ("x=3", 7, 6, 1)
+    ]  # fmt: skip
+    assert not any(group.ended for group in seen[0])
+    assert all(group.ended for group in ledger.groups)
+
+
+def test_who_follows_only_looks_until_the_leader_is_late():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who="0")
+    before = dict(world.objects)
+    again, wait = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", follow=True)
+    assert (again, wait) == (ledger, engine.POLL_SOON)
+    assert world.objects == before
+    world.pass_time(30)
+    later, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", follow=True)
+    assert later.updated_at > ledger.updated_at
+    assert world.tasks
+
+
+def test_each_airflow_task_of_a_stage_has_attempts_of_its_own():
+    world = World(make_stage(), make_limits(), Faults(poisoned=frozenset({7})), 1)
+    assert drive(world).state == "failed"
+    for who in ("1", "2"):
+        ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who=who)
+        assert ledger.finished
+        ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who=who, attempt=2)
+        assert ledger.state == "running"
+        driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
+
+
+def test_rate_remaining_time_and_cost_are_those_of_the_work():
+    world = World(make_stage(items=400, shard_items=1), make_limits(usd_per_hour=3600.0), Faults(), 1)
+    ledgers = []
+    while True:
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        ledgers.append((world.clock, ledger))
+        if ledger.finished:
+            break
+        world.pass_time(wait)
+    ended = world.clock
+    for at, known in ledgers:
+        if known.remaining_seconds is not None and known.items_done > 60:
+            assert known.remaining_seconds == pytest.approx((ended - at).total_seconds(), rel=0.35, abs=8)
+    assert ledgers[0][1].rate is None
+    # Three instances, from the moment they were asked for.
+    assert ledger.instance_seconds == pytest.approx(3 * (ended - ledger.started_at).total_seconds(), abs=15)
+    assert ledger.cost == pytest.approx(ledger.instance_seconds)
+
+
+def test_blocks_that_are_done_are_not_listed_again():
+    stage = make_stage(items=5200, shard_items=1)
+    assert engine.unsettled(stage, 0) == [range(5200)]
+    done = ((1 << 1000) - 1) << 1000 | 1 << 2500
+    assert engine.unsettled(stage, done) == [range(1000), range(2000, 5200)]
+    assert engine.unsettled(stage, (1 << 5200) - 1) == []
+    assert engine.unsettled(stage, ((1 << 5200) - 1) ^ (1 << 5199)) == [range(5000, 5200)]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,92 @@
+"""Fair shares: what each of several jobs on one cluster may use of it.
+
+Stages at work say in one object how many instances they could use. All read the same object and come to the same
+shares, so none of them has to ask another; one that says nothing for a while is taken for gone.
+"""
+
+import dataclasses
+import datetime as dt
+import json
+import math
+from collections.abc import Mapping
+from typing import Self
+
+from winbatch.stage import SCHEMA, load_object
+from winbatch.times import format_time, parse_time
+
+KEY = "jobs/shares.json"
+EXPIRY = dt.timedelta(minutes=10)
+# A demand that has not changed is said again so often.
+REFRESH = dt.timedelta(minutes=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What a stage could use: `instances`, in parts of one; said `at`."""
+
+    instances: float
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """Everybody's demand, by stage."""
+
+    demands: Mapping[str, Demand] = dataclasses.field(default_factory=dict)
+
+    def others(self, me: str, now: dt.datetime) -> dict[str, float]:
+        """What other stages want that have been heard of lately."""
+        return {
+            name: demand.instances
+            for name, demand in self.demands.items()
+            if name != me and now - demand.at < EXPIRY and demand.instances > 0
+        }
+
+    def stale(self, me: str, instances: float, now: dt.datetime) -> bool:
+        """Whether the board says something else of me than this."""
+        known = self.demands.get(me)
+        if known is None:
+            return instances > 0
+        return not math.isclose(known.instances, instances) or (instances > 0 and now - known.at > REFRESH)
+
+    def told(self, me: str, instances: float, now: dt.datetime) -> Self:
+        """The board with my demand on it (0: without me), and without those that are gone."""
+        kept = {name: demand for name, demand in self.demands.items() if name != me and now - demand.at < EXPIRY}
+        mine = {me: Demand(instances, now)} if instances > 0 else {}
+        return dataclasses.replace(self, demands={**kept, **mine})
+
+    def to_json(self) -> str:
+        demands = {
+            name: {"instances": demand.instances, "at": format_time(demand.at)} for name, demand in self.demands.items()
+        }
+        return json.dumps({"schema": SCHEMA, "demands": demands}, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Self:
+        """Read the board.
+
+        Raises:
+            JobError: it does not parse or is of another schema.
+        """
+        data = load_object(text, where=where)
+        return cls(
+            {
+                name: Demand(float(entry["instances"]), parse_time(entry["at"]))
+                for name, entry in data.get("demands", {}).items()
+            }
+        )
+
+
+def fair(capacity: float, demands: Mapping[str, float]) -> dict[str, float]:
+    """Max-min fair shares: nobody gets more than wanted, and what small demands leave is shared evenly by the others.
+
+    Args:
+        capacity: instances there can be.
+        demands: instances wanted, by stage.
+    """
+    shares: dict[str, float] = {}
+    left = capacity
+    for rank, name in enumerate(sorted(demands, key=lambda name: (demands[name], name))):
+        shares[name] = min(demands[name], left / (len(demands) - rank))
+        left -= shares[name]
+    return shares
