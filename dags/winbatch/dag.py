@@ -2,6 +2,9 @@
 
 A stage's sensor is in reschedule mode: one poke is one or more ticks of the engine, and while nothing is due it holds
 no worker slot. No code of ours has to be in the triggerer: all of it is released with the DAGs. Parsing calls nobody.
+
+A stage whose items fall into groups has a sensor a group, so that each can be seen. There is one engine all the same:
+the sensor of the first group that is not finished ticks it, the others follow its ledger.
 """
 
 import datetime as dt
@@ -13,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Param, get_current_context, task
 
 try:
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 except ImportError:  # Airflow 3.0
-    from airflow.exceptions import AirflowFailException
+    from airflow.exceptions import AirflowFailException, AirflowRescheduleException
 
-from winbatch import capacity, deployment, driver, engine, job
+from winbatch import capacity, deployment, driver, engine, job, rules
 from winbatch.errors import WinbatchError
+from winbatch.ledger import Ledger
 from winbatch.spec import COMMON_PARAMETERS, Spec
 from winbatch.stage import Stage
 
@@ -27,9 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A rescheduled sensor costs a process start; a tick that is due sooner than this stays and sleeps instead.
-STAY_SECONDS = 6.0
-POKE_SECONDS = 15.0
+# A sensor that is to look again sooner than this stays and sleeps: being rescheduled costs a process start, and one
+# that comes back within seconds may meet the end of its last process, which costs it an attempt (apache/airflow#66374).
+STAY_SECONDS = 10.0
+# A sensor that follows looks at least so often, in seconds.
+FOLLOW_SECONDS = 60.0
+# The one group of a stage that has too many of them, or too few items.
+ALL = "all"
 TIMEOUT = dt.timedelta(days=7)
 
 DOC = """
@@ -73,26 +81,33 @@ def batch_dag(spec: Spec) -> DAG:
             params, run_id = _context()
             _ask(spec, _planned(spec, params, run_id))
 
-        @task
-        def plan() -> None:
+        @task(multiple_outputs=True)
+        def plan() -> dict[str, list[str]]:
             params, run_id = _context()
-            _write(spec, _planned(spec, params, run_id))
+            planned = _planned(spec, params, run_id)
+            _write(spec, planned)
+            return {stage.stage: [group.name for group in stage.groups] or [ALL] for stage in planned.stages}
 
         @task(retries=5)
         def scale_in() -> None:
             params, run_id = _context()
-            _scale_in(spec, params, run_id)
+            _end(spec, params, run_id)
 
         setup = scale_out().as_setup()
-        last = plan()
+        last = groups = plan()
         setup >> last
         for stage in spec.stages:
             sensor = task.sensor(
                 task_id=stage.name,
                 mode="reschedule",
-                poke_interval=POKE_SECONDS,
+                poke_interval=FOLLOW_SECONDS,
                 timeout=TIMEOUT.total_seconds(),
-            )(_run)(stage.name)
+                map_index_template="{{ task.op_kwargs['group'] }}" if stage.groups else None,
+            )(_run)
+            if stage.groups:
+                sensor = sensor.partial(name=stage.name).expand(group=groups[stage.name])
+            else:
+                sensor = sensor(stage.name)
             last >> sensor
             last = sensor
         last >> scale_in().as_teardown(setups=setup)
@@ -128,7 +143,9 @@ def _ask(spec: Spec, planned: job.Job) -> None:
     ports = _ports(target)
     workload = target.workload(spec.workload)
     per_instance = capacity.tasks_per_instance(target.cluster, workload)
-    workers = max(capacity.workers_needed(stage.shards, workload.slots) for stage in planned.stages)
+    workers = max(
+        capacity.workers_needed(stage.shards, workload.slots, stage.shard_seconds) for stage in planned.stages
+    )
     needed = capacity.instances_needed(workers, per_instance, planned.params["max_instances"])
     desired = ports.desired()
     log.info("%d ECS tasks need %d instances; %d are desired already", workers, needed, desired)
@@ -163,57 +180,128 @@ def _limits(planned: job.Job, target: deployment.Deployment, stage: Stage) -> en
         slots=workload.slots,
         tasks_per_instance=capacity.tasks_per_instance(target.cluster, workload),
         max_instances=planned.params["max_instances"],
-        max_attempts=planned.params["max_attempts"],
+        cluster_instances=target.cluster.max_instances,
+        keep_instances=planned.params["idle_instances"],
+        rules=rules.rules(planned.retry, max_attempts=planned.params["max_attempts"]),
+        shard_seconds=stage.shard_seconds,
+        usd_per_hour=target.cluster.usd_per_hour,
         max_failed_items=planned.params["max_failed_items"],
         instance_timeout=dt.timedelta(seconds=planned.params["instance_timeout"]),
         start_timeout=dt.timedelta(seconds=planned.params["start_timeout"]),
     )
 
 
-def _run(name: str) -> bool:
-    """Tick a stage until it is finished (True) or nothing is due for a while (False)."""
+def _run(name: str, group: str = "") -> bool:
+    """Drive a stage until it, or the group at hand, is finished; `group` is for people, the map index says which it is.
+
+    Raises:
+        AirflowRescheduleException: nothing is due for a while.
+        AirflowFailException: the stage failed.
+    """
     context = get_current_context()
     target = deployment.load()
     ports = _ports(target)
-    planned = _stored(ports, context["dag"].dag_id, job.job_id(str(context["run_id"])))
-    stage = planned.stage(name)
+    run_id = str(context["run_id"])
+    dag = str(context["dag"].dag_id)
+    try:
+        planned = _stored(ports, dag, job.job_id(run_id))
+        stage = planned.stage(name)
+        ledger = _drive(ports, planned, stage, context["ti"], target)
+    except WinbatchError as error:
+        raise AirflowFailException(str(error)) from error
+    if ledger.finished and (ledger.state != "succeeded" or stage == planned.stages[-1]):
+        # Clearing *only failed* leaves the teardown out, so whoever ends a job scales in, too.
+        _scale_in(ports, target, planned, int(context["params"]["idle_instances"]))
+    if ledger.finished and ledger.state != "succeeded":
+        raise AirflowFailException(f"{name}: {ledger.reason}")
+    return True
+
+
+def _drive(ports: "AwsPorts", planned: job.Job, stage: Stage, instance: Any, target: deployment.Deployment) -> Ledger:
+    """Tick, or follow who ticks, until the stage or this Airflow task's group of it has ended."""
     limits = _limits(planned, target, stage)
-    attempt = int(context["ti"].try_number)
+    workload = target.workload(stage.workload)
+    index, attempt = int(instance.map_index), int(instance.try_number)
     while True:
-        ledger, wait = driver.tick(ports, stage, target.workload(stage.workload), limits, attempt=attempt)
-        log.info(
-            "%s: %d of %d items, %d failed; %d ECS tasks running, %d pending; %d of %d instances",
-            ledger.state,
-            ledger.items_done,
-            ledger.items,
-            ledger.items_failed,
-            ledger.tasks_running,
-            ledger.tasks_pending,
-            ledger.instances_registered,
-            ledger.instances_desired,
+        ledger, wait = driver.tick(
+            ports,
+            stage,
+            workload,
+            limits,
+            who=str(index),
+            attempt=attempt,
+            follow=not _leads(driver.find_ledger(ports, stage), index),
         )
-        if ledger.finished and ledger.state != "succeeded":
-            raise AirflowFailException(f"{name}: {ledger.reason}")
-        if ledger.finished:
-            return True
+        log.info("%s", _words(ledger))
+        instance.xcom_push(key="progress", value=_progress(ledger))
+        if ledger.finished or _over(ledger, index):
+            return ledger
+        if not _leads(ledger, index):
+            wait = max(wait, min(FOLLOW_SECONDS, (ledger.remaining_seconds or FOLLOW_SECONDS) / 2))
         if wait > STAY_SECONDS:
-            return False
+            raise AirflowRescheduleException(ports.now() + dt.timedelta(seconds=wait))
         time.sleep(wait)
 
 
-def _scale_in(spec: Spec, params: Mapping[str, Any], run_id: str) -> None:
+def _leads(ledger: Ledger | None, index: int) -> bool:
+    """Whether the Airflow task of this map index ticks: that of the first group which has not ended does."""
+    if ledger is None or not ledger.groups:
+        return True
+    open_groups = [number for number, group in enumerate(ledger.groups) if not group.ended]
+    return not open_groups or open_groups[0] == index
+
+
+def _over(ledger: Ledger, index: int) -> bool:
+    """Whether a group has ended well while others go on; what failures mean is decided for the stage as a whole."""
+    if not ledger.groups or all(group.ended for group in ledger.groups):
+        return False
+    return ledger.groups[index].ended and not ledger.groups[index].failed
+
+
+def _words(ledger: Ledger) -> str:
+    left = f", about {ledger.remaining_seconds:.0f} s left" if ledger.remaining_seconds is not None else ""
+    return (
+        f"{ledger.state}: {ledger.items_done} of {ledger.items} items, {ledger.items_failed} failed{left};"
+        f" {ledger.tasks_running} ECS tasks running, {ledger.tasks_pending} pending;"
+        f" {ledger.instances_registered} of {ledger.instances_desired} instances"
+    )
+
+
+def _progress(ledger: Ledger) -> dict[str, Any]:
+    """What the Airflow page shows of a stage while it runs, as an XCom."""
+    return {
+        "state": ledger.state,
+        "items": ledger.items,
+        "done": ledger.items_done,
+        "failed": ledger.items_failed,
+        "in_flight_shards": ledger.shards_claimed,
+        "items_per_second": ledger.rate,
+        "remaining_seconds": ledger.remaining_seconds,
+        "cost_usd": ledger.cost,
+    }
+
+
+def _end(spec: Spec, params: Mapping[str, Any], run_id: str) -> None:
+    """The teardown: stop what still runs of the job, and scale in."""
     target = deployment.load()
     ports = _ports(target)
     key = job.job_prefix(spec.dag, job.job_id(run_id)) + "job.json"
     stored = ports.get(key)
-    if stored is not None:
-        planned = job.Job.from_json(stored.body, where=key)
+    planned = job.Job.from_json(stored.body, where=key) if stored else None
+    if planned:
         _stop(ports, planned, target)
-    others = ports.live_task_arns()
-    if others:
-        log.info("%d ECS tasks of other jobs run on this cluster; the last job scales it in", len(others))
+    _scale_in(ports, target, planned, int(params["idle_instances"]))
+
+
+def _scale_in(ports: "AwsPorts", target: deployment.Deployment, planned: job.Job | None, idle: int) -> None:
+    """Scale in, unless other jobs are at work; the last one does it."""
+    stages = planned.stages if planned else ()
+    mine = {arn for stage in stages for arn in ports.live_task_arns(engine.started_by(stage))}
+    strangers = [arn for arn in ports.live_task_arns() if arn not in mine]
+    others = driver.others(ports, stages)
+    if others or strangers:
+        log.info("other jobs are on this cluster (%s); the last one scales in", ", ".join([*others, *strangers]))
         return
-    idle = int(params["idle_instances"])
     log.info("scaling in to %d instances", idle)
     ports.ask(idle)
 
@@ -224,7 +312,7 @@ def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) ->
     An engine that has not been killed yet may be in the middle of a tick, so once is not enough.
     """
     for stage in planned.stages:
-        if ports.get(driver.ledger_key(stage)) is None:
+        if driver.find_ledger(ports, stage) is None:
             continue
         limits = _limits(planned, target, stage)
         while True:

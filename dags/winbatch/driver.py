@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from winbatch import capacity, engine, results, shares
@@ -98,6 +98,22 @@ def ledger_key(stage: Stage) -> str:
 
 def stage_key(stage: Stage) -> str:
     return stage_prefix(stage.dag, stage.job, stage.stage) + "stage.json"
+
+
+def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
+    """A stage's ledger; None before it has begun.
+
+    Raises:
+        JobError: it does not parse.
+    """
+    stored = ports.get(ledger_key(stage))
+    return Ledger.from_json(stored.body, where=ledger_key(stage)) if stored else None
+
+
+def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
+    """Stages that are at work on the cluster beside these."""
+    mine = {engine.name_of(stage) for stage in stages}
+    return [name for name in _board(ports)[0].others("", ports.now()) if name not in mine]
 
 
 def tick(

@@ -67,6 +67,7 @@ class Stage:
         shard_items: items a shard; the last shard may hold fewer.
         inputs: name of an earlier stage to the key of its stage.json.
         groups: of its items, in order and without gaps; none when there is nothing to group by.
+        item_seconds: what an item is thought to take; None when nobody knows.
     """
 
     dag: str
@@ -83,11 +84,17 @@ class Stage:
     shard_items: int
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     groups: Sequence[Group] = ()
+    item_seconds: float | None = None
 
     @property
     def shards(self) -> int:
         """Number of shards."""
         return -(-self.items // self.shard_items)
+
+    @property
+    def shard_seconds(self) -> float | None:
+        """What a shard is thought to take; None when nobody knows."""
+        return None if self.item_seconds is None else self.item_seconds * self.shard_items
 
     def shard_lines(self, shard: int) -> range:
         """The manifest's lines, from 0, that make this shard."""
