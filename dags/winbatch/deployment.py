@@ -32,6 +32,12 @@ class Cluster:
     security_groups: Sequence[str]
     instance_types: Sequence[InstanceType]
 
+    @property
+    def usd_per_hour(self) -> float | None:
+        """What an instance costs at most, in US dollars an hour; None where a type has no price."""
+        prices = [kind.usd_per_hour for kind in self.instance_types]
+        return None if None in prices else max(price for price in prices if price is not None)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:

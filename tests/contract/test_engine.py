@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from scripts import images
-from winbatch import capacity, driver, engine
+from winbatch import capacity, driver, engine, rules
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.stage import Stage
@@ -83,7 +83,9 @@ class Job:
             slots=self.workload.slots,
             tasks_per_instance=capacity.tasks_per_instance(self.deployment.cluster, self.workload),
             max_instances=2,
-            max_attempts=2,
+            cluster_instances=4,
+            keep_instances=0,
+            rules=rules.rules({"program": {"backoff": 1}, "worker": {"backoff": 1}}, max_attempts=2),
             max_failed_items=0,
             instance_timeout=dt.timedelta(seconds=30),
             start_timeout=dt.timedelta(seconds=30),
@@ -231,7 +233,7 @@ def test_a_broken_item_ends_in_the_list_with_its_log_and_the_rest_is_kept(job):
     ledger = job.drive()
     assert ledger.state == "failed"
     (failure,) = ledger.failures
-    assert failure.items == (4, 5)
+    assert (failure.item, failure.shard, failure.kind) == (5, 2, "program")
     assert "item 5 is broken" in failure.reason
     assert any("ValueError" in line for line in failure.log)
     world.wait(lambda: not job.live())
@@ -241,8 +243,8 @@ def test_code_that_does_not_import_stops_the_stage_early(job):
     job = job(code="import nothing_of_that_name", items=400)
     ledger = job.drive()
     assert ledger.state == "failed"
-    assert "ECS tasks in a row failed without a result" in ledger.reason
-    assert len(ledger.known) <= 3 * job.limits.max_workers
+    assert "ECS tasks in a row came to nothing (worker)" in ledger.reason
+    assert len(ledger.known) <= 2 * job.limits.max_workers
 
 
 def test_cancelling_stops_the_workers_and_running_again_finishes(job):
