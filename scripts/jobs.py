@@ -93,11 +93,10 @@ class Snapshot:
                 continue
             lines.append(f"stage {stage.stage} {ledger.state}: {ledger.reason or 'no reason was noted'}")
             for failure in ledger.failures[:5]:
-                names = ", ".join(str(item) for item in failure.items[:10])
-                lines.append(f"  shard {failure.shard} (items {names}): {failure.reason}")
+                lines.append(f"  item {failure.item} ({failure.kind}): {failure.reason}")
                 lines += [f"    {text}" for text in failure.log[-5:]]
             if len(ledger.failures) > 5:  # noqa: PLR2004 - as many as were shown
-                lines.append(f"  and {len(ledger.failures) - 5} more shards")
+                lines.append(f"  and {len(ledger.failures) - 5} more items")
         return lines
 
 
@@ -208,7 +207,7 @@ def _with_results(s3: Any, bucket: str, stage: Stage, ledger: Ledger) -> Ledger:
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=stage.results).get("Contents", ())
     done = {shard for item in listed if (shard := stage.parse_result_key(item["Key"])) is not None}
     items = sum(len(stage.shard_lines(shard)) for shard in done)
-    return replace(ledger, shards_done=len(done), items_done=items, updated_at=datetime.now(UTC))
+    return replace(ledger, done=sum(1 << shard for shard in done), items_done=items, updated_at=datetime.now(UTC))
 
 
 def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: Callable[[Snapshot], None]) -> Snapshot:

@@ -81,12 +81,13 @@ def batch_dag(spec: Spec) -> DAG:
             params, run_id = _context()
             _ask(spec, _planned(spec, params, run_id))
 
-        @task(multiple_outputs=True)
-        def plan() -> dict[str, list[str]]:
+        @task
+        def plan() -> list[str]:
             params, run_id = _context()
             planned = _planned(spec, params, run_id)
             _write(spec, planned)
-            return {stage.stage: [group.name for group in stage.groups] or [ALL] for stage in planned.stages}
+            # Airflow maps over a whole return value only, so one stage of a job can have groups.
+            return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
 
         @task(retries=5)
         def scale_in() -> None:
@@ -104,10 +105,7 @@ def batch_dag(spec: Spec) -> DAG:
                 timeout=TIMEOUT.total_seconds(),
                 map_index_template="{{ task.op_kwargs['group'] }}" if stage.groups else None,
             )(_run)
-            if stage.groups:
-                sensor = sensor.partial(name=stage.name).expand(group=groups[stage.name])
-            else:
-                sensor = sensor(stage.name)
+            sensor = sensor.partial(name=stage.name).expand(group=groups) if stage.groups else sensor(stage.name)
             last >> sensor
             last = sensor
         last >> scale_in().as_teardown(setups=setup)
@@ -191,18 +189,18 @@ def _limits(planned: job.Job, target: deployment.Deployment, stage: Stage) -> en
     )
 
 
-def _run(name: str, group: str = "") -> bool:
-    """Drive a stage until it, or the group at hand, is finished; `group` is for people, the map index says which it is.
+def _run(name: str, group: str = ALL) -> bool:
+    """Drive a stage until it, or the group at hand, is finished; the map index says which group that is.
 
     Raises:
         AirflowRescheduleException: nothing is due for a while.
         AirflowFailException: the stage failed.
     """
+    log.info("stage %s, items: %s", name, group)
     context = get_current_context()
     target = deployment.load()
     ports = _ports(target)
-    run_id = str(context["run_id"])
-    dag = str(context["dag"].dag_id)
+    dag, run_id = str(context["dag"].dag_id), str(context["run_id"])
     try:
         planned = _stored(ports, dag, job.job_id(run_id))
         stage = planned.stage(name)
@@ -211,7 +209,7 @@ def _run(name: str, group: str = "") -> bool:
         raise AirflowFailException(str(error)) from error
     if ledger.finished and (ledger.state != "succeeded" or stage == planned.stages[-1]):
         # Clearing *only failed* leaves the teardown out, so whoever ends a job scales in, too.
-        _scale_in(ports, target, planned, int(context["params"]["idle_instances"]))
+        _scale_in(ports, planned, int(context["params"]["idle_instances"]))
     if ledger.finished and ledger.state != "succeeded":
         raise AirflowFailException(f"{name}: {ledger.reason}")
     return True
@@ -290,10 +288,10 @@ def _end(spec: Spec, params: Mapping[str, Any], run_id: str) -> None:
     planned = job.Job.from_json(stored.body, where=key) if stored else None
     if planned:
         _stop(ports, planned, target)
-    _scale_in(ports, target, planned, int(params["idle_instances"]))
+    _scale_in(ports, planned, int(params["idle_instances"]))
 
 
-def _scale_in(ports: "AwsPorts", target: deployment.Deployment, planned: job.Job | None, idle: int) -> None:
+def _scale_in(ports: "AwsPorts", planned: job.Job | None, idle: int) -> None:
     """Scale in, unless other jobs are at work; the last one does it."""
     stages = planned.stages if planned else ()
     mine = {arn for stage in stages for arn in ports.live_task_arns(engine.started_by(stage))}

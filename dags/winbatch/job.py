@@ -41,12 +41,14 @@ class Job:
         job: job id.
         params: a value for every parameter of the specification.
         stages: in the order in which they run.
+        retry: what the specification changes of the rules for failures, by kind.
     """
 
     dag: str
     job: str
     params: Mapping[str, Any]
     stages: tuple[Stage, ...]
+    retry: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -61,6 +63,7 @@ class Job:
             "dag": self.dag,
             "job": self.job,
             "params": dict(self.params),
+            "retry": self.retry,
             "stages": [json.loads(stage.to_json()) for stage in self.stages],
         }
         return json.dumps(data, indent=2, sort_keys=True)
@@ -74,7 +77,7 @@ class Job:
         """
         data = load_object(text, where=where)
         stages = tuple(Stage.from_json(json.dumps(stage), where=where) for stage in data["stages"])
-        return cls(dag=data["dag"], job=data["job"], params=data["params"], stages=stages)
+        return cls(dag=data["dag"], job=data["job"], params=data["params"], stages=stages, retry=data.get("retry", {}))
 
 
 def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deployment) -> Job:

@@ -113,6 +113,7 @@ _SPEC_SCHEMA: dict[str, Any] = {
                     "params": {"type": "array", "items": {"type": "string"}},
                     "inputs": {"type": "array", "items": {"type": "string"}},
                     "prefix": {"type": "string"},
+                    "groups": {"type": "boolean"},
                 },
             },
         },
@@ -132,6 +133,7 @@ class StageSpec:
         params: names of the parameters that each item gets.
         inputs: earlier stages whose results this one reads.
         prefix: name of the parameter that holds the prefix of its results; None: `results`.
+        groups: its items are grouped by the values of `over`.
     """
 
     name: str
@@ -141,6 +143,7 @@ class StageSpec:
     params: Sequence[str] = ()
     inputs: Sequence[str] = ()
     prefix: str | None = None
+    groups: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ for dag in bag.dags.values():
                 "setup": task.is_setup,
                 "teardown": task.is_teardown,
                 "fails_run": getattr(task, "on_failure_fail_dagrun", False),
-                "mode": getattr(task, "mode", None),
+                "mode": getattr(task, "mode", None) or getattr(task, "partial_kwargs", {}).get("mode"),
                 "deferrable": getattr(task, "deferrable", False),
                 "retries": task.retries,
                 "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),

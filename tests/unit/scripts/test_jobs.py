@@ -21,7 +21,8 @@ def stage(name, items=10):
 
 
 def ledger(stage, **fields):
-    common = {"items": stage.items, "shards": stage.shards, "shard_items": 2, "started_at": NOW, "updated_at": NOW}
+    common = {"items": stage.items, "shards": stage.shards, "shard_items": 2, "started_at": NOW, "updated_at": NOW,
+              "due_at": NOW, "progress_at": NOW}  # fmt: skip
     return Ledger(dag="ber", job="j", stage=stage.stage, **{**common, **fields})
 
 
@@ -60,10 +61,10 @@ def test_the_stage_at_work_is_the_first_that_has_not_succeeded():
 
 def test_a_failed_job_says_why_with_its_log():
     first = stage("simulate")
-    failures = (Failure(3, (6, 7), "exit code 1", ("a", "b", "c", "d", "e", "boom")),)
+    failures = (Failure(7, 3, "program", "exit code 1", ("a", "b", "c", "d", "e", "boom")),)
     lost = Snapshot("r", {"state": "failed"}, [(first, ledger(first, state="failed", reason="bad", failures=failures))])
     assert lost.problems[0] == "stage simulate failed: bad"
-    assert lost.problems[1] == "  shard 3 (items 6, 7): exit code 1"
+    assert lost.problems[1] == "  item 7 (program): exit code 1"
     assert lost.problems[-1] == "    boom"
     assert len(lost.problems) == 2 + 5
 
@@ -74,7 +75,7 @@ def test_a_line_of_progress_names_items_shards_tasks_and_instances():
     at_work = ledger(
         first,
         items_done=3,
-        shards_done=1,
+        done=1,
         tasks_running=2,
         instances_desired=2,
         instances_registered=1,

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -374,7 +375,9 @@ def test_too_many_failed_items_end_the_stage_and_stop_its_tasks():
 
 
 def test_a_broken_image_stops_the_stage_early():
-    world = World(make_stage(items=400), make_limits(), Faults(start_fails="CannotPullContainerError: pull access denied"), 1)
+    world = World(
+        make_stage(items=400), make_limits(), Faults(start_fails="CannotPullContainerError: pull access denied"), 1
+    )
     ledger = drive(world)
     assert ledger.state == "failed"
     assert "in a row came to nothing (image)" in ledger.reason
@@ -517,9 +520,7 @@ def test_ecs_tasks_that_never_start_end_the_stage_by_their_own_rule_after_pauses
     assert not world.executions
     # The first wave is of six, which may all fail before anybody looks.
     assert len(world.runs) <= rule.attempts
-    assert all(
-        later - sooner >= dt.timedelta(seconds=rule.backoff) for sooner, later in zip(world.runs, world.runs[1:])
-    )
+    assert all(later - sooner >= dt.timedelta(seconds=rule.backoff) for sooner, later in pairwise(world.runs))
 
 
 def test_an_ecs_task_that_hangs_before_its_start_is_stopped_and_three_end_the_stage():
