@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # A sensor that is to look again sooner than this stays and sleeps: being rescheduled costs a process start, and one
-# that comes back within seconds may meet the end of its last process, which costs it an attempt (apache/airflow#66374).
+# that comes back within seconds may meet the end of its last process, which costs it a try (apache/airflow#71172). That
+# can happen later, too, so there are many tries; a try that is lost in this way costs nothing else.
 STAY_SECONDS = 10.0
+STAGE_RETRIES = 50
 # A sensor that follows looks at least so often, in seconds.
 FOLLOW_SECONDS = 60.0
 # The one group of a stage that has too many of them, or too few items.
@@ -103,6 +105,8 @@ def batch_dag(spec: Spec) -> DAG:
                 mode="reschedule",
                 poke_interval=FOLLOW_SECONDS,
                 timeout=TIMEOUT.total_seconds(),
+                retries=STAGE_RETRIES,
+                retry_delay=dt.timedelta(seconds=5),
                 map_index_template="{{ task.op_kwargs['group'] }}" if stage.groups else None,
             )(_run)
             sensor = sensor.partial(name=stage.name).expand(group=groups) if stage.groups else sensor(stage.name)
@@ -198,13 +202,13 @@ def _run(name: str, group: str = ALL) -> bool:
     """
     log.info("stage %s, items: %s", name, group)
     context = get_current_context()
-    target = deployment.load()
-    ports = _ports(target)
     dag, run_id = str(context["dag"].dag_id), str(context["run_id"])
     try:
+        target = deployment.load()
+        ports = _ports(target)
         planned = _stored(ports, dag, job.job_id(run_id))
         stage = planned.stage(name)
-        ledger = _drive(ports, planned, stage, context["ti"], target)
+        ledger = _drive(ports, planned, stage, target, context)
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
     if ledger.finished and (ledger.state != "succeeded" or stage == planned.stages[-1]):
@@ -215,11 +219,19 @@ def _run(name: str, group: str = ALL) -> bool:
     return True
 
 
-def _drive(ports: "AwsPorts", planned: job.Job, stage: Stage, instance: Any, target: deployment.Deployment) -> Ledger:
+def _attempt(context: Mapping[str, Any]) -> int:
+    """How often a person has started this Airflow task: clearing adds to `max_tries`, Airflow's own retries do not."""
+    return max(1, int(context["ti"].max_tries) - int(context["task"].retries) + 1)
+
+
+def _drive(
+    ports: "AwsPorts", planned: job.Job, stage: Stage, target: deployment.Deployment, context: Mapping[str, Any]
+) -> Ledger:
     """Tick, or follow who ticks, until the stage or this Airflow task's group of it has ended."""
     limits = _limits(planned, target, stage)
     workload = target.workload(stage.workload)
-    index, attempt = int(instance.map_index), int(instance.try_number)
+    instance = context["ti"]
+    index = int(instance.map_index)
     while True:
         ledger, wait = driver.tick(
             ports,
@@ -227,7 +239,7 @@ def _drive(ports: "AwsPorts", planned: job.Job, stage: Stage, instance: Any, tar
             workload,
             limits,
             who=str(index),
-            attempt=attempt,
+            attempt=_attempt(context),
             follow=not _leads(driver.find_ledger(ports, stage), index),
         )
         log.info("%s", _words(ledger))
