@@ -20,7 +20,7 @@ from winbatch.job import stage_prefix
 from winbatch.ledger import Failure, Ledger
 from winbatch.rules import ShardKind
 from winbatch.shares import Board
-from winbatch.stage import ClaimKind, ClaimMark, Stage, load_object
+from winbatch.stage import ClaimKind, ClaimMark, Stage
 from winbatch.times import format_time
 
 log = logging.getLogger(__name__)
@@ -331,14 +331,17 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
 
 
 def _finished(ports: Ports, stage: Stage, shard: int) -> set[int]:
-    """Items of an unfinished shard that are finished."""
+    """Items of an unfinished shard that are finished; a partial that does not parse holds none, as for a worker."""
     keys = [entry.key for entry in ports.listing(stage.partials_of(shard))]
-    parts = [
-        load_object(stored.body, where=key)
-        for key, stored in zip(keys, ports.get_many(keys), strict=True)
-        if stored is not None
-    ]
-    return {int(item["item"]) for part in parts for item in part["items"]}
+    finished = set()
+    for key, stored in zip(keys, ports.get_many(keys), strict=True):
+        try:
+            items = results.decode_partial(stored.body if stored else b"", stage, shard, where=key)
+        except JobError as error:
+            log.warning("left out: %s", error)
+        else:
+            finished |= {item.item for item in items}
+    return finished
 
 
 def _board(ports: Ports) -> tuple[Board, str | None]:

@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark], *, first: int = 0) -> list[ClaimMark]:
     """The claims that may be written, at most one a shard, by shard.
 
-    Shard k, attempt a may be claimed when k has no result, or one that attempt a-1 left and that was found invalid; and
-    a is 0 or attempt a-1 is released, and a is not claimed.
+    Shard k, attempt a may be claimed when k has no result, or an earlier attempt's was found invalid; and a is 0 or
+    attempt a-1 is released, and a is not claimed.
 
     Args:
         shards: those from this number on are left out.
@@ -40,18 +40,18 @@ def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark], *
     """
     attempt: collections.Counter[int] = collections.Counter()
     claimed: set[tuple[int, int]] = set()
-    invalid: set[tuple[int, int]] = set()
+    invalid: dict[int, int] = {}
     for mark in marks:
         if mark.kind == "claim":
             claimed.add((mark.shard, mark.attempt))
         elif mark.kind == "invalid":
-            invalid.add((mark.shard, mark.attempt))
+            invalid[mark.shard] = min(mark.attempt, invalid.get(mark.shard, mark.attempt))
         elif mark.kind == "released":
             attempt[mark.shard] = max(attempt[mark.shard], mark.attempt + 1)
     return [
         ClaimMark(shard, attempt[shard], "claim")
         for shard in range(first, shards)
-        if (shard not in done or (shard, attempt[shard] - 1) in invalid)
+        if (shard not in done or invalid.get(shard, LAST_ATTEMPT) < attempt[shard])
         and attempt[shard] <= LAST_ATTEMPT
         and (shard, attempt[shard]) not in claimed
     ]
@@ -72,6 +72,8 @@ def _number(owner: str) -> int:
 
 class Marks(Protocol):
     """What claiming needs of the store."""
+
+    def find(self, key: str) -> bytes | None: ...
 
     def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterable[str]: ...
 
@@ -99,16 +101,20 @@ class Claims:
         self._lost_races = 0
         self._changed = threading.Condition()  # guards the rest
         self._asking = 0
+        self._won = 0
         self._held: set[ClaimMark] = set()
         self._closed = False
 
     def take(self) -> ClaimMark | None:
-        """Claim a shard; None when none can be claimed any more.
+        """Claim a shard; None when none can be claimed any more, or the engine asks this worker to leave.
 
         Raises:
             StorageError: S3 refuses.
         """
         while (mark := self._next()) is not None:
+            if self._won and self._store.find(self._stage.retired_key(self._owner)) is not None:
+                _log.info("other jobs have a right to this place")
+                return None
             with self._changed:
                 if self._closed:
                     return None
@@ -121,6 +127,7 @@ class Claims:
                     self._asking -= 1
                     self._lost_races = 0 if won else self._lost_races + 1
                     if won:
+                        self._won += 1
                         self._held.add(mark)
                     self._changed.notify_all()
                     closed = self._closed

@@ -46,6 +46,9 @@ class Memory:
         self.listed += len(found)
         return found
 
+    def find(self, key):
+        return self.objects.get(key)
+
     def put_new(self, key, body):
         with self.lock:
             if key in self.objects:
@@ -73,7 +76,8 @@ def test_only_what_the_contract_allows_is_claimable(present, done):
     assert len({mark.shard for mark in found}) == len(found)
     for mark in found:
         assert mark.kind == "claim"
-        assert mark.shard not in done or ClaimMark(mark.shard, mark.attempt - 1, "invalid") in present
+        invalid = [ClaimMark(mark.shard, attempt, "invalid") for attempt in range(mark.attempt)]
+        assert mark.shard not in done or any(earlier in present for earlier in invalid)
         assert mark not in present
         assert mark.attempt == 0 or ClaimMark(mark.shard, mark.attempt - 1, "released") in present
 
@@ -96,10 +100,9 @@ def test_an_invalid_result_is_worked_off_again_once_its_attempt_is_released():
     assert claimable(1, {0}, [history[0], history[2]]) == []
     assert claimable(1, {0}, history) == [ClaimMark(0, 1, "claim")]
     assert claimable(1, {0}, [*history, ClaimMark(0, 1, "claim")]) == []
-    # Attempt 1 was lost with its host: only when its result is found invalid too, or missing, there is an attempt 2.
+    # Attempt 1 was lost with its host: what attempt 0 left is as bad as before.
     lost = [*history, ClaimMark(0, 1, "claim"), ClaimMark(0, 1, "released")]
-    assert claimable(1, {0}, lost) == []
-    assert claimable(1, {0}, [*lost, ClaimMark(0, 1, "invalid")]) == [ClaimMark(0, 2, "claim")]
+    assert claimable(1, {0}, lost) == [ClaimMark(0, 2, "claim")]
     assert claimable(1, set(), lost) == [ClaimMark(0, 2, "claim")]
 
 
@@ -312,3 +315,13 @@ def test_one_claim_that_cannot_be_released_does_not_keep_the_others():
     worker.release_all("told to", patience=1, save=lambda mark: None)
     released = {STAGE.parse_claim_key(key) for key in store.objects if key.endswith("released")}
     assert released == {ClaimMark(second.shard, 0, "released")}
+
+
+def test_a_worker_that_is_asked_to_leave_finishes_what_it_holds_and_claims_nothing_more():
+    store = Memory()
+    worker = claims(store, owner="cluster/a")
+    first = worker.take()
+    store.objects[STAGE.retired_key("cluster/a")] = b""
+    assert worker.take() is None
+    assert first is not None
+    assert claims(store, owner="cluster/b").take() is not None
