@@ -153,7 +153,9 @@ class Job:
                 logGroupName=self.cluster.name, logStreamName=stream["logStreamName"], startFromHead=True
             )["events"]
         ]
-        return Counter(int(line.split()[-1]) for line in lines if line.startswith("working on"))
+        said = [json.loads(line) for line in lines if "working on" in line]
+        assert all(line["message"] == f"working on {line['item']}" for line in said)
+        return Counter(line["item"] for line in said)
 
     def fault(self, **fault):
         request = Request(f"{self.endpoint}/_emulator/faults", json.dumps(fault).encode(), method="POST")
