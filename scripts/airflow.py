@@ -11,6 +11,8 @@ from scripts.errors import AirflowError
 
 NOT_FOUND = 404
 CONFLICT = 409
+# MWAA's bound on the path of InvokeRestApi, below Airflow's version prefix.
+PATH_LENGTH = 64
 
 
 class Airflow:
@@ -37,8 +39,13 @@ class Airflow:
             query: parameters.
 
         Raises:
-            AirflowError: with Airflow's HTTP status and its own words.
+            AirflowError: with Airflow's HTTP status and its own words; or the path is too long for MWAA.
         """
+        if len(path) > PATH_LENGTH:
+            raise AirflowError(
+                f"{path} has {len(path)} characters, and MWAA takes {PATH_LENGTH}: the run id is too long for its API;"
+                " use the Airflow page for this run"
+            )
         request: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
         if body is not None:
             request["Body"] = dict(body)
@@ -93,15 +100,49 @@ class Airflow:
             raise
 
     def runs(self, dag: str, *, limit: int = 10) -> list[dict[str, Any]]:
-        """The last DAG runs, newest first."""
-        answer = self.call("GET", f"/dags/{dag}/dagRuns", query={"limit": limit, "order_by": "-run_after"})
+        """The last DAG runs, newest first; none for a DAG that Airflow does not know. `~` stands for every DAG."""
+        try:
+            answer = self.call("GET", f"/dags/{dag}/dagRuns", query={"limit": limit, "order_by": "-run_after"})
+        except AirflowError as error:
+            if error.status == NOT_FOUND:
+                return []
+            raise
         return list(answer.get("dag_runs", []))
+
+    def mark_failed(self, dag: str, run_id: str, note: str) -> None:
+        """Mark a DAG run failed.
+
+        Airflow ends its running Airflow tasks, skips what has not begun, and runs the teardown, if its setup was
+        reached. A run whose teardown is still to come is failed only after that.
+        """
+        self.call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", body={"state": "failed", "note": note})
+
+    def note(self, dag: str, run_id: str, note: str) -> None:
+        """Note something on a DAG run, for the Airflow page."""
+        self.call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", body={"note": note})
+
+    def clear(self, dag: str, run_id: str, tasks: Sequence[str] | None = None) -> None:
+        """Run a DAG run's Airflow tasks again: all, or these alone. A run that has ended is queued again.
+
+        The run's own endpoint does the same, but its path is too long for MWAA where a DAG's name has more than 13
+        characters. Both would only say what they would do, and this one clear failed Airflow tasks alone, were they
+        not told otherwise.
+        """
+        body: dict[str, Any] = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        if tasks is not None:
+            body["task_ids"] = list(tasks)
+        self.call("POST", f"/dags/{dag}/clearTaskInstances", body=body)
+
+    def task_states(self, dag: str, run_id: str) -> list[tuple[str, str | None]]:
+        """A run's Airflow tasks, a mapped one once for each index, each with its state; None: not begun."""
+        # The run's own list has too long a path for MWAA.
+        body = {"dag_ids": [dag], "dag_run_ids": [run_id], "page_limit": 1000}
+        answer = self.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body=body)
+        return [(instance["task_id"], instance.get("state")) for instance in answer.get("task_instances", [])]
 
     def failed_tasks(self, dag: str, run_id: str) -> list[str]:
         """The Airflow tasks of a run that failed."""
-        answer = self.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")
-        instances = answer.get("task_instances", [])
-        return [instance["task_id"] for instance in instances if instance.get("state") == "failed"]
+        return sorted({task for task, state in self.task_states(dag, run_id) if state == "failed"})
 
 
 def wait_for_dags(

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +16,21 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from scripts import checks, demo, errors, images, jobs, lifecycle, render, setup, status
+from scripts import (
+    checks,
+    demo,
+    errors,
+    images,
+    item_log,
+    jobs,
+    lifecycle,
+    operating,
+    render,
+    setup,
+    status,
+)
 from scripts.console import Steps, console, emit
-from scripts.errors import JobFailed
+from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
 from scripts.workspace import Workspace
 from winbatch import spec
@@ -25,6 +38,8 @@ from winbatch import spec
 INTERRUPTED = 130
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
+DAG = "the job's DAG; default: what its run id begins with"
+MAIN_DAG = "ber"
 
 
 def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
@@ -114,15 +129,16 @@ def down(_: Context, env: str = "", yes: bool = False) -> None:
 
 @command(
     name="status",
-    help={"env": ENV, "json": JSON, "run-id": "show this job only", "dag": "the job's DAG; default: ber"},
+    help={"env": ENV, "json": JSON, "run-id": "show this job only", "dag": DAG},
 )
-def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag: str = "ber") -> None:
+def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag: str = "") -> None:
     """Show an environment: addresses, Airflow's login, the cluster, the last jobs; or one job.
 
     Examples: invoke status; invoke status --json; invoke status --run-id ber-20261122-190000
     """
     settings = Settings.load(env)
     if run_id:
+        dag = jobs.dag_of(run_id, dag, spec.names())
         workspace = Workspace(settings)
         snapshot = jobs.look(workspace, workspace.outputs(), dag, run_id)
         if json:
@@ -145,43 +161,55 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
     help={
         "env": ENV,
         "json": "end with one JSON object on standard output",
-        "dag": "which job specification of dags/jobs; default: ber",
+        "dag": f"which job specification of dags/jobs; default: {MAIN_DAG}, or what the run id begins with",
         "param": "key=value, as often as needed; --params lists the keys",
         "params": "list the parameters and their defaults",
         "wait": "follow the job to its end (--no-wait: do not)",
         "follow": "follow a run that was started before, by its id",
+        "resume": "run what is missing of a job that failed, was cancelled, or has failed items, by its run id",
     },
 )
 def run(  # noqa: PLR0917 - invoke reads its options from here
     _: Context,
     env: str = "",
-    dag: str = "ber",
+    dag: str = "",
     param: Sequence[str] | None = None,
     params: bool = False,
     wait: bool = True,
     follow: str = "",
+    resume: str = "",
     json: bool = False,
 ) -> None:
-    """Start a job and follow it. Ctrl-C leaves it running.
+    """Start a job and follow it, or take up one that is there. Ctrl-C leaves it running.
 
     Examples: invoke run; invoke run --param num_items=16 --param num_frames=200 --param ebn0_db=0,4,8;
-    invoke run --no-wait; invoke run --follow ber-20261122-190000
+    invoke run --no-wait; invoke run --follow ber-20261122-190000; invoke run --resume ber-20261122-190000
     """
     settings = Settings.load(env)
-    specification = spec.load(dag)
+    run_id = resume or follow
+    _refuse_together(param=param, follow=follow, resume=resume)
+    dag = jobs.dag_of(run_id, dag, spec.names()) if run_id else dag or MAIN_DAG
     if params:
-        console.print(render.parameters(specification))
+        console.print(render.parameters(spec.load(dag)))
         return
-    values = specification.validate(jobs.parse_params(param or ()))
+    values = {} if run_id else spec.load(dag).validate(jobs.parse_params(param or ()))
     workspace = Workspace(settings)
     outputs = workspace.outputs()
-    run_id = follow or jobs.start(workspace, outputs, dag, values)
-    console.print(f"{'Following' if follow else 'Started'} {run_id}", markup=False)
+    if resume:
+        ended = operating.resume(workspace, outputs, dag, run_id)
+        if ended is not None:
+            console.print(f"{run_id} succeeded, and nothing of it is missing: nothing to do", markup=False)
+            if json:
+                emit(jobs.summary(outputs, ended))
+            return
+    elif not follow:
+        run_id = jobs.start(workspace, outputs, dag, values)
+    console.print(f"{'Resumed' if resume else 'Following' if follow else 'Started'} {run_id}", markup=False)
     if not wait:
         if json:
             emit({"run_id": run_id, "state": "queued"})
         else:
-            console.print(f"Follow it: invoke run --follow {run_id}", markup=False)
+            console.print(f"Follow it: invoke run --follow {run_id}{_options(settings, run_id, dag)}", markup=False)
         return
     snapshot = _follow(workspace, outputs, dag, run_id)
     if json:
@@ -204,16 +232,17 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
         "env": ENV,
         "json": JSON,
         "run-id": "which job; default: the last one",
-        "dag": "the job's DAG; default: ber",
+        "dag": f"the job's DAG; default: what its run id begins with, without one {MAIN_DAG}",
         "out": "folder for the files; default: build/results",
     }
 )
-def results(_: Context, env: str = "", run_id: str = "", dag: str = "ber", out: str = "", json: bool = False) -> None:
+def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str = "", json: bool = False) -> None:
     """Fetch a job's results: results.json, results.csv, results.png.
 
     Example: invoke results --run-id ber-20261122-190000 --out build/mine
     """
     settings = Settings.load(env)
+    dag = jobs.dag_of(run_id, dag, spec.names()) if run_id else dag or MAIN_DAG
     workspace = Workspace(settings)
     outputs = workspace.outputs()
     name = run_id or jobs.latest(workspace.airflow(outputs), dag)
@@ -227,6 +256,89 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "ber", out: 
         console.print(table)
     for file in files:
         console.print(str(file), markup=False, soft_wrap=True)
+
+
+@command(
+    help={"env": ENV, "json": JSON, "run-id": "which job", "dag": DAG},
+)
+def cancel(_: Context, run_id: str, env: str = "", dag: str = "", json: bool = False) -> None:
+    """Stop a job: its ECS tasks are stopped and the cluster is scaled in. Its results stay, and it can be resumed.
+
+    Examples: invoke cancel ber-20261122-190000; invoke cancel ber-20261122-190000 --env dev --json
+    """
+    settings = Settings.load(env)
+    dag = jobs.dag_of(run_id, dag, spec.names())
+    workspace = Workspace(settings)
+    outputs = workspace.outputs()
+    options = _options(settings, run_id, dag)
+    steps = Steps()
+    marked = False
+
+    def progress(text: str) -> None:
+        nonlocal marked
+        marked = True
+        step.update(text)
+
+    try:
+        with steps.step(f"Cancelling {run_id}") as step:
+            done = operating.cancel(workspace, outputs, dag, run_id, progress)
+            step.detail = done.snapshot.state
+    except KeyboardInterrupt:
+        if not marked:
+            raise
+        words = f"The cancellation goes on. Look at it: invoke status --run-id {run_id}{options}"
+        raise Exit(words, INTERRUPTED) from None
+    if json:
+        emit(done.as_json(dag))
+    console.print(render.cancelled(done, options), markup=False, soft_wrap=True)
+
+
+@command(
+    help={
+        "env": ENV,
+        "json": JSON,
+        "run-id": "which job",
+        "item": "the item's number",
+        "stage": "the item's stage; default: the first",
+        "dag": DAG,
+        "follow": "go on until the item is done, or its job has ended",
+    }
+)
+def logs(  # noqa: PLR0917 - invoke reads its options from here
+    _: Context,
+    run_id: str,
+    item: str = "",
+    stage: str = "",
+    env: str = "",
+    dag: str = "",
+    follow: bool = False,
+    json: bool = False,
+) -> None:
+    """Show what an item's code logged, attempt by attempt, with what came of each. The lines are on standard output.
+
+    Examples: invoke logs ber-20261122-190000 --item 12; invoke logs ber-20261122-190000 --item 0 --stage aggregate
+    """
+    settings = Settings.load(env)
+    dag = jobs.dag_of(run_id, dag, spec.names())
+    number = item_log.parse_item(item)
+    workspace = Workspace(settings)
+    outputs = workspace.outputs()
+    shown = render.ItemLogPrinter()
+    while True:
+        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        try:
+            found = item_log.read(workspace, outputs, snapshot, number, stage)
+        except item_log.NotBegun:
+            if not follow or snapshot.ended:
+                raise
+        else:
+            if not json:
+                shown(found)
+            if not follow or snapshot.ended or found.done:
+                break
+        time.sleep(jobs.RUN_SECONDS)
+    if json:
+        emit(found.as_json(run_id))
 
 
 @command(name="demo")
@@ -307,6 +419,7 @@ def clean(_: Context) -> None:
 def collection() -> Collection:
     """All verbs."""
     return Collection(
+        cancel,
         check,
         clean,
         dags_release,
@@ -315,6 +428,7 @@ def collection() -> Collection:
         format_,
         image_build,
         image_push,
+        logs,
         plan,
         results,
         run,
@@ -338,9 +452,24 @@ def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.S
         with render.JobProgress() as progress:
             return jobs.follow(workspace, outputs, dag, run_id, progress)
     except KeyboardInterrupt:
-        env = "" if workspace.settings.local else f" --env {workspace.settings.environment}"
-        named = "" if dag == "ber" else f" --dag {dag}"
-        raise Exit(f"The job goes on. Follow it again: invoke run --follow {run_id}{named}{env}", INTERRUPTED) from None
+        again = f"invoke run --follow {run_id}{_options(workspace.settings, run_id, dag)}"
+        raise Exit(f"The job goes on. Follow it again: {again}", INTERRUPTED) from None
+
+
+def _options(settings: Settings, run_id: str, dag: str) -> str:
+    """What must stand behind a run id, so that a command that is shown means this environment and DAG."""
+    named = "" if run_id.startswith(f"{dag}-") else f" --dag {dag}"
+    return named + ("" if settings.local else f" --env {settings.environment}")
+
+
+def _refuse_together(*, param: Sequence[str] | None, follow: str, resume: str) -> None:
+    if follow and resume:
+        raise SettingsError("--follow and --resume each name a run: choose one")
+    if param and (follow or resume):
+        raise SettingsError(
+            f"--param does not go with --{'resume' if resume else 'follow'}: that job has its parameters; invoke run"
+            " starts another one"
+        )
 
 
 def _show_problems(snapshot: jobs.Snapshot) -> None:

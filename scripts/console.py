@@ -27,6 +27,12 @@ def emit(data: Any) -> None:
     sys.stdout.flush()
 
 
+def say(text: str) -> None:
+    """A line on standard output, where it is what was asked for."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 @dataclass
 class Step:
     """A step under way.

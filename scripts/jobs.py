@@ -1,6 +1,7 @@
 """Jobs: started, looked at, followed to their end, their files fetched."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.airflow import CONFLICT, Airflow
+from scripts.airflow import CONFLICT, PATH_LENGTH, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
 from winbatch import deployment, driver, job, spec
@@ -24,6 +25,11 @@ RUN_SECONDS = 3.0
 # Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
 ONE_LISTING = 1000
 ENDED = frozenset({"success", "failed"})
+
+_STAMPED = re.compile(r"(?P<dag>.+)-\d{8}-\d{6}")
+# What Airflow allows unless it is told otherwise.
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
+_CANCELLED = "cancelled by invoke cancel; queued at "
 
 
 @dataclass(frozen=True)
@@ -46,21 +52,44 @@ class Snapshot:
 
     @property
     def state(self) -> str:
-        """`queued`, `running`, `succeeded`, `failed` or `cancelled`.
+        """`queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
 
-        A DAG run that was marked failed can end well, for its teardown did: the stages decide.
+        A DAG run that was marked failed can end well, for its teardown did: the stages decide. One that is cancelled
+        before its turn has come stays queued in Airflow until then, but nothing of it will run.
         """
-        states = [ledger.state if ledger else None for _, ledger in self.stages]
+        begun = self.run.get("state") == "running"
+        if not self.ended and self.cancelled:
+            return "cancelling" if begun else "cancelled"
         if not self.ended:
-            return "running" if self.stages or self.run.get("state") == "running" else "queued"
+            return (
+                "running" if begun or any(ledger and not self.waits(ledger) for _, ledger in self.stages) else "queued"
+            )
+        states = [ledger.state if ledger else None for _, ledger in self.stages]
         if self.run["state"] == "success" and states and all(state == "succeeded" for state in states):
             return "succeeded"
-        return "cancelled" if "cancelled" in states else "failed"
+        stopped = any(ledger and ledger.state == "cancelled" and not self.waits(ledger) for _, ledger in self.stages)
+        return "cancelled" if self.cancelled or stopped else "failed"
+
+    @property
+    def cancelled(self) -> bool:
+        """`invoke cancel` stopped it, and nobody has cleared it since."""
+        return self.run.get("note") == cancel_note(self.run)
+
+    def waits(self, ledger: Ledger) -> bool:
+        """The stage ended before the run was queued (again), so that it says nothing of the run as it is now."""
+        queued = self.run.get("queued_at")
+        return ledger.finished and bool(queued) and ledger.updated_at < datetime.fromisoformat(str(queued))
 
     @property
     def items(self) -> int:
         """Items of the first stage, which is what was asked for."""
         return self.stages[0][0].items if self.stages else 0
+
+    @property
+    def items_done(self) -> int:
+        """Of the first stage."""
+        ledger = self.stages[0][1] if self.stages else None
+        return ledger.items_done if ledger else 0
 
     @property
     def failed_items(self) -> int:
@@ -118,8 +147,44 @@ def parse_params(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def new_run_id(dag: str, now: datetime) -> str:
-    """A run id that a person can read, short enough for MWAA's paths."""
-    return f"{dag}-{now.astimezone(UTC):%Y%m%d-%H%M%S}"
+    """A run id that a person can read, short enough for MWAA's paths: of a long DAG's name it holds the beginning."""
+    stamp = f"{now.astimezone(UTC):-%Y%m%d-%H%M%S}"
+    return dag[: PATH_LENGTH - len(f"/dags/{dag}/dagRuns/{stamp}")] + stamp
+
+
+def dag_of(run_id: str, given: str, dags: Sequence[str]) -> str:
+    """The DAG of a run.
+
+    Args:
+        run_id: as somebody typed it.
+        given: the DAG, if they named it.
+        dags: those that there are.
+
+    Raises:
+        SettingsError: this cannot be a run id, or it does not say its DAG.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise SettingsError(f"{run_id!r} is no run id, such as ber-20261122-190000; invoke status lists the last ones")
+    if given:
+        return given
+    stamped = _STAMPED.fullmatch(run_id)
+    if stamped is None:
+        raise SettingsError(f"run id {run_id} does not say its DAG: name it with --dag ({', '.join(dags)})")
+    begin = stamped["dag"]
+    found = (
+        [begin]
+        if begin in dags
+        else [dag for dag in dags if new_run_id(dag, datetime.now(UTC)).startswith(f"{begin}-")]
+    )
+    if len(found) > 1:
+        raise SettingsError(f"run id {run_id} may be of {', '.join(found)}: say which with --dag")
+    # A DAG that the checkout does not have (any more) may still have runs.
+    return found[0] if found else begin
+
+
+def cancel_note(run: Mapping[str, Any]) -> str:
+    """What `invoke cancel` notes on a DAG run. It names when the run was queued, for clearing it queues it anew."""
+    return f"{_CANCELLED}{run.get('queued_at')}"
 
 
 def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str, Any]) -> str:
@@ -138,13 +203,9 @@ def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str,
         WinbatchError: the environment cannot run such a job.
         AirflowError: Airflow does not take it.
     """
-    target = deployment.Deployment.from_json(json.dumps(outputs.deployment), where="Terraform's output deployment")
+    target = read_deployment(outputs)
     airflow = workspace.airflow(outputs)
-    known = airflow.dag(dag)
-    if known is None:
-        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags-release")
-    if known.get("is_paused"):
-        airflow.unpause(dag)
+    wake(airflow, dag)
     for _ in range(5):
         run_id = new_run_id(dag, datetime.now(UTC))
         # What the DAG would find out in minutes is found out here.
@@ -158,6 +219,24 @@ def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str,
         else:
             return run_id
     raise AirflowError(f"five run ids in a row were taken for DAG {dag}; call again")
+
+
+def wake(airflow: Airflow, dag: str) -> None:
+    """Make sure that Airflow runs a DAG: nothing of a paused one goes on, its teardowns neither.
+
+    Raises:
+        AirflowError: Airflow does not know it.
+    """
+    known = airflow.dag(dag)
+    if known is None:
+        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags-release")
+    if known.get("is_paused"):
+        airflow.unpause(dag)
+
+
+def read_deployment(outputs: Outputs) -> deployment.Deployment:
+    """What Terraform built, as the DAGs see it."""
+    return deployment.Deployment.from_json(json.dumps(outputs.deployment), where="Terraform's output deployment")
 
 
 def latest(airflow: Airflow, dag: str) -> str:
@@ -188,13 +267,13 @@ def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> lis
     """A job's stages with their ledgers; empty before it is planned."""
     s3 = workspace.aws.client("s3")
     key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
-    text = _get(s3, outputs.data_bucket, key)
+    text = get(s3, outputs.data_bucket, key)
     if text is None:
         return []
     found: list[tuple[Stage, Ledger | None]] = []
     for stage in Job.from_json(text, where=key).stages:
         at = driver.ledger_key(stage)
-        body = _get(s3, outputs.data_bucket, at)
+        body = get(s3, outputs.data_bucket, at)
         ledger = Ledger.from_json(body, where=at) if body else None
         if ledger and not ledger.finished and stage.shards <= ONE_LISTING:
             ledger = _with_results(s3, outputs.data_bucket, stage, ledger)
@@ -230,7 +309,7 @@ def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Ite
         asked = time.monotonic()
         while time.monotonic() - asked < RUN_SECONDS:
             time.sleep(LEDGER_SECONDS)
-            yield Snapshot(run_id, {**snapshot.run, "state": "running"}, stages(workspace, outputs, dag, run_id))
+            yield Snapshot(run_id, snapshot.run, stages(workspace, outputs, dag, run_id))
         snapshot = look(workspace, outputs, dag, run_id)
 
 
@@ -278,7 +357,8 @@ def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path)
     return fetched
 
 
-def _get(s3: Any, bucket: str, key: str) -> bytes | None:
+def get(s3: Any, bucket: str, key: str) -> bytes | None:
+    """An object of S3; None where there is none."""
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:

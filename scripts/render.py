@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,8 +11,10 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from scripts.console import QUIET, console
+from scripts.console import QUIET, console, say
+from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
+from scripts.operating import Cancelled
 from scripts.plan_summary import ACTIONS, PlanSummary
 from winbatch.spec import Spec
 
@@ -109,6 +112,68 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def cancelled(done: Cancelled, options: str) -> str:
+    """What came of `invoke cancel`: what is stopped, what is kept, how to go on.
+
+    Args:
+        done: what came of it.
+        options: that a command about this job needs behind its run id.
+    """
+    snapshot = done.snapshot
+    kept = f"{snapshot.items_done} of {snapshot.items} items are done and kept"
+    again = f"invoke run --resume {snapshot.run_id}{options}"
+    if snapshot.state == "succeeded":
+        return f"{snapshot.run_id} had succeeded already: {kept}"
+    if not done.acted:
+        had = "was cancelled already" if snapshot.state == "cancelled" else f"had {snapshot.state} already"
+        return f"{snapshot.run_id} {had}: {kept}. Go on with the rest: {again}"
+    if not snapshot.stages:
+        kept = "it had not begun"
+    cluster = f"the cluster is at {done.instances} instances"
+    if done.others:
+        cluster += f", for {', '.join(done.others)}"
+    return f"{snapshot.run_id} is {snapshot.state}: {kept}, {cluster}. Go on with the rest: {again}"
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """An attempt in one line: what came of it, where, when."""
+    ended = f" to {attempt.ended_at:%H:%M:%S}" if attempt.ended_at else ""
+    reason = f": {attempt.reason}" if attempt.reason else ""
+    return (
+        f"attempt {attempt.number}, ECS task {attempt.task_id}, {attempt.claimed_at:%Y-%m-%d %H:%M:%S}{ended} UTC:"
+        f" {attempt.outcome}{reason}"
+    )
+
+
+def log_line(line: Line) -> str:
+    """A line of an item: time, level, message; just the text where that is all there is."""
+    if line.at is None:
+        return line.text
+    return f"{line.at.astimezone(UTC):%H:%M:%S.%f}"[:12] + f" {line.level:<7} {line.text}"
+
+
+class ItemLogPrinter:
+    """Shows an item's attempts on standard error and its lines on standard output; called again, what is new."""
+
+    def __init__(self) -> None:
+        self._heads: dict[int, str] = {}
+        self._lines: dict[int, int] = {}
+
+    def __call__(self, found: ItemLog) -> None:
+        if not self._heads:
+            console.print(f"item {found.item} of stage {found.stage.stage}, shard {found.shard}", markup=False)
+        for attempt in found.attempts:
+            head = attempt_line(attempt)
+            if self._heads.get(attempt.number) != head:
+                console.print(head, markup=False, soft_wrap=True)
+                self._heads[attempt.number] = head
+            for line in attempt.lines[self._lines.get(attempt.number, 0) :]:
+                say(log_line(line))
+            if not attempt.lines and attempt.outcome != "at work":
+                console.print("  it logged nothing for this item", markup=False)
+            self._lines[attempt.number] = len(attempt.lines)
 
 
 class JobProgress:

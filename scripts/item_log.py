@@ -1,0 +1,327 @@
+"""The log of one item: which ECS tasks tried it, what came of each attempt, and the lines that it wrote.
+
+The claims in S3 say which ECS task held the item's shard and when; that task's log stream holds a JSON line with the
+item's number for each thing that its code said.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from scripts import jobs
+from scripts.errors import JobFailed, SettingsError
+from scripts.jobs import Snapshot
+from scripts.workspace import Outputs, Workspace
+from winbatch.deployment import Workload
+from winbatch.stage import ClaimMark, Stage
+
+Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "given back"]
+
+# An ECS task's lines and its claims carry times of the same host; this is for what lies in its log driver's buffer.
+BEFORE = timedelta(seconds=5)
+AFTER = timedelta(seconds=60)
+
+_FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
+_ENDED: dict[str, Outcome] = {"crash": "crashed", "invalid": "invalid result", "released": "given back"}
+
+
+class NotBegun(JobFailed):
+    """No ECS task has claimed the item's shard (yet)."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was said for an item.
+
+    Attributes:
+        at: when; None where only the text was kept.
+        level: of Python's logging.
+        text: the message.
+    """
+
+    at: datetime | None
+    level: str
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": self.at.isoformat() if self.at else None, "level": self.level, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One claim of the item's shard, as far as it concerns the item.
+
+    Attributes:
+        number: 0 for the first.
+        task: ARN of the ECS task that claimed it.
+        claimed_at: when.
+        outcome: what came of it.
+        reason: why, where there is something to say.
+        ended_at: when; None while it is at work, or where nobody noted it.
+        kept: the last log lines of the item, as its failure holds them.
+        lines: what the item wrote.
+    """
+
+    number: int
+    task: str
+    claimed_at: datetime
+    outcome: Outcome
+    reason: str = ""
+    ended_at: datetime | None = None
+    kept: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def task_id(self) -> str:
+        return self.task.rsplit("/", 1)[-1]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "attempt": self.number,
+            "task": self.task,
+            "claimed_at": self.claimed_at.isoformat(),
+            "ended_at": self.ended_at.isoformat() if self.ended_at else None,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "lines": [line.as_json() for line in self.lines],
+        }
+
+
+@dataclass(frozen=True)
+class ItemLog:
+    """An item's attempts, oldest first."""
+
+    stage: Stage
+    item: int
+    attempts: Sequence[Attempt]
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.stage, self.item)
+
+    @property
+    def done(self) -> bool:
+        return any(attempt.outcome == "done" for attempt in self.attempts)
+
+    def as_json(self, run_id: str) -> dict[str, Any]:
+        """As `invoke logs --json` prints it."""
+        return {
+            "run_id": run_id,
+            "dag": self.stage.dag,
+            "stage": self.stage.stage,
+            "item": self.item,
+            "shard": self.shard,
+            "attempts": [attempt.as_json() for attempt in self.attempts],
+        }
+
+
+def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, stage_name: str = "") -> ItemLog:
+    """The log of an item, from all of its attempts.
+
+    Args:
+        workspace: where.
+        outputs: of its Terraform.
+        snapshot: the job.
+        item: its number.
+        stage_name: default: the first stage.
+
+    Raises:
+        DeploymentError: the stage's workload is not deployed any more.
+        JobFailed: the job is not planned.
+        NotBegun: the item's shard was never claimed.
+        SettingsError: there is no such stage or item.
+    """
+    stage = choose_stage(snapshot, item, stage_name)
+    shard = shard_of(stage, item)
+    s3 = workspace.aws.client("s3")
+    marks = _marks(s3, outputs.data_bucket, stage, shard)
+    found = attempts(item, marks, done_at=_written(s3, outputs.data_bucket, stage.result_key(shard)))
+    if not found:
+        raise NotBegun(
+            f"item {item} of stage {stage.stage} has not begun: no ECS task has claimed its shard {shard};"
+            f" {snapshot.run_id} is {snapshot.state}"
+        )
+    workload = jobs.read_deployment(outputs).workload(stage.workload)
+    logs = workspace.aws.client("logs")
+    return ItemLog(stage, item, [_with_lines(logs, workload, item, attempt) for attempt in found])
+
+
+def parse_item(text: str) -> int:
+    """An item's number, as somebody typed it.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if not text.isascii() or not text.isdecimal():
+        raise SettingsError(f"--item {text!r}: an item is named by its number, from 0, such as --item 12")
+    return int(text)
+
+
+def choose_stage(snapshot: Snapshot, item: int, name: str) -> Stage:
+    """The stage that somebody means.
+
+    Raises:
+        JobFailed: the job is not planned.
+        SettingsError: there is no such stage or item.
+    """
+    if not snapshot.stages:
+        raise JobFailed(f"{snapshot.run_id} is {snapshot.state} and not planned, so that it has no items yet")
+    stages = {stage.stage: stage for stage, _ in snapshot.stages}
+    stage = stages.get(name) if name else next(iter(stages.values()))
+    if stage is None:
+        raise SettingsError(f"{snapshot.run_id} has no stage {name!r}; there are {', '.join(stages)}")
+    if not 0 <= item < stage.items:
+        raise SettingsError(f"--item {item}: stage {stage.stage} of {snapshot.run_id} has items 0 to {stage.items - 1}")
+    return stage
+
+
+def shard_of(stage: Stage, item: int) -> int:
+    return item // stage.shard_items
+
+
+def attempts(
+    item: int, marks: Mapping[ClaimMark, Mapping[str, Any]], *, done_at: datetime | None = None
+) -> list[Attempt]:
+    """What was tried for an item, without its lines.
+
+    Args:
+        item: its number.
+        marks: of its shard, each with its object.
+        done_at: when the shard's result was written; None: there is none.
+    """
+    bodies: dict[int, dict[str, Mapping[str, Any]]] = {}
+    for mark, body in marks.items():
+        bodies.setdefault(mark.attempt, {})[mark.kind] = body
+    last = max(bodies, default=0)
+    return [
+        _attempt(item, number, bodies[number], done_at=done_at if number == last else None)
+        for number in sorted(bodies)
+        if "claim" in bodies[number]
+    ]
+
+
+def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]], *, done_at: datetime | None) -> Attempt:
+    claim = bodies["claim"]
+    attempt = partial(Attempt, number, str(claim["task"]), datetime.fromisoformat(claim["at"]))
+    for kind, outcome in _FAILED.items():
+        if kind not in bodies:
+            continue
+        body = bodies[kind]
+        ended = datetime.fromisoformat(body["at"])
+        failure = next((entry for entry in body["failures"] if entry["item"] == item), None)
+        if failure is None:
+            # Others of the shard failed, and this one is among the shard's partial results.
+            return attempt(outcome="done", ended_at=ended)
+        code = failure.get("exit_code")
+        reason = str(failure["error"]) if code is None else f"{failure['error']} (exit code {code})"
+        return attempt(outcome=outcome, reason=reason, ended_at=ended, kept=tuple(failure.get("log", ())))
+    for kind, outcome in _ENDED.items():
+        if kind in bodies:
+            body = bodies[kind]
+            ended = datetime.fromisoformat(body["at"])
+            return attempt(outcome=outcome, reason=str(body.get("reason", "")), ended_at=ended)
+    return attempt(outcome="done" if done_at else "at work", ended_at=done_at)
+
+
+def parse(event: Mapping[str, Any], item: int, attempt: int) -> Line | None:
+    """An event of a log stream as a line of this item's attempt; None when it is none.
+
+    Args:
+        event: CloudWatch's: `timestamp` in ms since the epoch, `message`.
+        item: the item's number.
+        attempt: the attempt's number; a line that names none may be of any.
+    """
+    try:
+        said = json.loads(event["message"])
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("item") != item or said.get("attempt", attempt) != attempt:
+        return None
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+    if said.get("ts"):
+        at = datetime.fromisoformat(said["ts"])
+    return Line(at, str(said.get("level", "ERROR" if "error" in said else "INFO")).upper(), _text(said))
+
+
+def _text(said: Mapping[str, Any]) -> str:
+    if "message" in said:
+        return str(said["message"])
+    if "error" in said:
+        return str(said["error"])
+    if "values" in said:
+        return f"done in {said.get('seconds', '?')} s: {json.dumps(said['values'], sort_keys=True)}"
+    rest = {name: value for name, value in said.items() if name not in {"ts", "level", "item", "shard", "attempt"}}
+    return json.dumps(rest, sort_keys=True)
+
+
+def stream(workload: Workload, task: str) -> str:
+    """The log stream of an ECS task's container, as the `awslogs` driver names it."""
+    return f"{workload.log_stream_prefix}/{workload.container}/{task.rsplit('/', 1)[-1]}"
+
+
+def _with_lines(logs: Any, workload: Workload, item: int, attempt: Attempt) -> Attempt:
+    events = _events(
+        logs,
+        workload.log_group,
+        stream(workload, attempt.task),
+        attempt.claimed_at - BEFORE,
+        attempt.ended_at + AFTER if attempt.ended_at else None,
+    )
+    lines = tuple(line for event in events if (line := parse(event, item, attempt.number)) is not None)
+    return replace(attempt, lines=(*lines, *unsaid(lines, attempt.kept)))
+
+
+def unsaid(lines: Sequence[Line], kept: Sequence[str]) -> Iterator[Line]:
+    """What a failure kept and the log does not have: the traceback, or all of it, since CloudWatch forgets."""
+    said = [line.text for line in lines]
+    for text in kept:
+        if not any(text in known or known in text for known in said):
+            yield Line(None, "", text)
+
+
+def _events(logs: Any, group: str, name: str, begin: datetime, end: datetime | None) -> Iterator[Mapping[str, Any]]:
+    """A log stream's events in a time; none for a stream that is not there (yet, or any more)."""
+    bounds: dict[str, Any] = {"startTime": round(begin.timestamp() * 1000)}
+    if end is not None:
+        bounds["endTime"] = round(end.timestamp() * 1000)
+    token: str | None = None
+    while True:
+        page = {"nextToken": token} if token else {}
+        try:
+            answer = logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True, **bounds, **page)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return
+            raise
+        yield from answer["events"]
+        # A page may be empty before the last one; at the end the token stays the same.
+        if answer["nextForwardToken"] == token:
+            return
+        token = answer["nextForwardToken"]
+
+
+def _marks(s3: Any, bucket: str, stage: Stage, shard: int) -> dict[ClaimMark, Mapping[str, Any]]:
+    prefix = f"{stage.claims}{shard:06d}/"
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
+    found: dict[ClaimMark, Mapping[str, Any]] = {}
+    for entry in listed:
+        mark = stage.parse_claim_key(entry["Key"])
+        body = jobs.get(s3, bucket, entry["Key"]) if mark is not None else None
+        if mark is not None and body is not None:
+            found[mark] = json.loads(body)
+    return found
+
+
+def _written(s3: Any, bucket: str, key: str) -> datetime | None:
+    try:
+        written: datetime = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+            return None
+        raise
+    return written

@@ -1,0 +1,161 @@
+"""Jobs taken in hand: resumed after they ended, cancelled while they run."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scripts import jobs
+from scripts.errors import JobFailed
+from scripts.jobs import Snapshot
+from scripts.workspace import Outputs, Workspace
+
+# Between two looks at a job that is being cancelled, s.
+LOOK_SECONDS = 2.0
+# An Airflow task that was marked failed is killed with its next heartbeat, s; until then it may ask for instances.
+KILL_SECONDS = 20.0
+# DAG runs that are looked through for another job at work.
+RUNS = 100
+
+SETUP = "scale_out"
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What came of cancelling a job.
+
+    Attributes:
+        snapshot: the job as it is now.
+        acted: it was stopped by this; False when it had ended, or was cancelled, before.
+        instances: the Auto Scaling group's desired capacity; None when nobody had to look.
+        others: runs of other jobs that are at work on the cluster.
+    """
+
+    snapshot: Snapshot
+    acted: bool
+    instances: int | None = None
+    others: Sequence[str] = ()
+
+    def as_json(self, dag: str) -> dict[str, Any]:
+        """As `invoke cancel --json` prints it."""
+        return {
+            "run_id": self.snapshot.run_id,
+            "dag": dag,
+            "state": self.snapshot.state,
+            "cancelled_now": self.acted,
+            "items": self.snapshot.items,
+            "items_done": self.snapshot.items_done,
+            "failed_items": self.snapshot.failed_items,
+            "instances": self.instances,
+            "other_runs": list(self.others),
+        }
+
+
+def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snapshot | None:
+    """Run what is missing of a job that has ended.
+
+    All of its Airflow tasks run again: the cluster is scaled out, and each stage goes on with the shards that have no
+    result. It keeps its parameters.
+
+    Returns:
+        None when the job goes on now; the job as it is when nothing is missing.
+
+    Raises:
+        JobFailed: there is no such run, or it has not ended.
+    """
+    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    match resumption(snapshot):
+        case "nothing":
+            return snapshot
+        case "not ended":
+            raise JobFailed(
+                f"{run_id} is {snapshot.state}, and only a job that has ended can be resumed; follow it:"
+                f" invoke run --follow {run_id}"
+            )
+    airflow = workspace.airflow(outputs)
+    jobs.wake(airflow, dag)
+    airflow.clear(dag, run_id)
+    airflow.note(dag, run_id, "resumed by invoke run --resume")
+    return None
+
+
+def resumption(snapshot: Snapshot) -> Literal["possible", "nothing", "not ended"]:
+    """Whether a job can be resumed."""
+    if snapshot.state not in {"succeeded", "failed", "cancelled"}:
+        return "not ended"
+    return "nothing" if snapshot.state == "succeeded" and not snapshot.failed_items else "possible"
+
+
+def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progress: Callable[[str], None]) -> Cancelled:
+    """Stop a job and see the cluster scaled in. Results that are there stay.
+
+    Args:
+        workspace: where.
+        outputs: of its Terraform.
+        dag: the job's DAG.
+        run_id: the DAG run's.
+        progress: told what is waited for; not before the job is marked.
+
+    Raises:
+        JobFailed: there is no such run, or its teardown failed.
+    """
+    airflow = workspace.airflow(outputs)
+    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    if snapshot.ended or snapshot.state == "cancelled":
+        return Cancelled(snapshot, acted=False)
+    starting = (SETUP, "running") in airflow.task_states(dag, run_id)
+    if not snapshot.cancelled:
+        airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run))
+    jobs.wake(airflow, dag)
+    marked = time.monotonic()
+    while True:
+        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        # One that had not begun is over with that, and stays queued until Airflow gets to it: none of it will run.
+        if snapshot.ended or snapshot.state == "cancelled":
+            break
+        progress(stopping(snapshot))
+        time.sleep(LOOK_SECONDS)
+    while starting and time.monotonic() - marked < KILL_SECONDS:
+        progress("waiting until Airflow has ended its scale-out")
+        time.sleep(LOOK_SECONDS)
+    left = [stage.stage for stage, ledger in snapshot.stages if ledger and ledger.state == "running"]
+    if snapshot.ended and left:
+        raise JobFailed(
+            f"the teardown of {run_id} failed, and stage {left[0]} may still run: clear the Airflow task scale_in on"
+            " the Airflow page (invoke status names it), and call again"
+        )
+    if snapshot.run.get("state") == "success" and snapshot.state == "cancelled":
+        # Its teardown ended well, and Airflow takes that for the run's success; its page should not say so.
+        airflow.mark_failed(dag, run_id, str(snapshot.run.get("note")))
+    others = at_work(airflow.runs("~", limit=RUNS), run_id)
+    return Cancelled(snapshot, acted=True, instances=_scaled_in(workspace, outputs, snapshot, others), others=others)
+
+
+def stopping(snapshot: Snapshot) -> str:
+    """What is still to be stopped, in words."""
+    current = snapshot.current
+    ledger = current[1] if current else None
+    if ledger is None or ledger.finished:
+        return "ECS tasks are stopped; scaling in"
+    return f"{ledger.tasks_running + ledger.tasks_pending} ECS tasks to stop, {ledger.instances_desired} instances"
+
+
+def at_work(runs: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
+    """The runs beside this one that may use the cluster: all that have begun and not ended."""
+    return [str(run["dag_run_id"]) for run in runs if run.get("state") == "running" and run.get("dag_run_id") != run_id]
+
+
+def _scaled_in(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, others: Sequence[str]) -> int:
+    """The instances that stay. Airflow runs no teardown where the scale-out was cut short: then this scales in."""
+    autoscaling = workspace.aws.client("autoscaling")
+    name = outputs.deployment["cluster"]["auto_scaling_group"]
+    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    desired = int(group["DesiredCapacity"])
+    idle = int((snapshot.run.get("conf") or {}).get("idle_instances", 0))
+    if desired <= idle or others:
+        return desired
+    live = workspace.aws.client("ecs").list_tasks(cluster=outputs.cluster, desiredStatus="RUNNING")["taskArns"]
+    if live:
+        return desired
+    autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=idle, HonorCooldown=False)
+    return idle

@@ -1,0 +1,144 @@
+"""A job taken in hand: cancelled, resumed, its items' logs read."""
+
+import json
+
+import pytest
+
+from .test_job import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+ITEMS = 48
+# Two waves over 24 slots of an item a shard, long enough to be cancelled between them.
+FRAMES = 100_000
+
+
+def results(s3, bucket, run_id):
+    """The simulation's results: key to when it was written and the items that it holds."""
+    prefix = f"sim/task_results/{run_id}/simulate/"
+    return {
+        entry["Key"]: (
+            entry["LastModified"],
+            [
+                item["item"]
+                for item in json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())["items"]
+            ],
+        )
+        for entry in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    }
+
+
+def at_zero(client):
+    (group,) = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=["winbatch-local"])[
+        "AutoScalingGroups"
+    ]
+    tasks = client("ecs").list_tasks(cluster="winbatch-local", desiredStatus="RUNNING")["taskArns"]
+    return group["DesiredCapacity"] == 0 and not tasks
+
+
+@pytest.fixture(scope="module")
+def cancelled(operator, status, client):
+    """A job that was cancelled in its midst: what cancelling said, and the results that were there."""
+    parameters = [f"num_items={ITEMS}", f"num_frames={FRAMES}", "shard_items=1"]
+    run_id = operator.json("run", "--no-wait", *(word for pair in parameters for word in ("--param", pair)))["run_id"]
+    s3, bucket = client("s3"), status["data_bucket"]
+    wait_for(lambda: results(s3, bucket, run_id))
+    refused = operator.refused("run", "--resume", run_id)
+    said = operator.json("cancel", run_id)
+    return {"run_id": run_id, "said": said, "results": results(s3, bucket, run_id), "refused": refused}
+
+
+@pytest.fixture(scope="module")
+def resumed(operator, status, client, cancelled):
+    assert cancelled["said"]["state"] == "cancelled"
+    done = operator.json("run", "--resume", cancelled["run_id"], timeout=300)
+    return {"done": done, "results": results(client("s3"), status["data_bucket"], cancelled["run_id"])}
+
+
+def test_a_job_at_work_is_followed_and_not_resumed(cancelled):
+    assert "is running" in cancelled["refused"]
+    assert f"invoke run --follow {cancelled['run_id']}" in cancelled["refused"]
+
+
+def test_a_cancelled_job_is_stopped_scaled_in_and_keeps_its_results(operator, client, cancelled):
+    said = cancelled["said"]
+    assert (said["state"], said["cancelled_now"], said["instances"]) == ("cancelled", True, 0)
+    assert 0 < len(cancelled["results"]) == said["items_done"] < ITEMS
+    assert at_zero(client)
+    assert operator.json("status", "--run-id", cancelled["run_id"])["state"] == "cancelled"
+
+
+def test_airflow_calls_a_cancelled_run_failed(operator, client, cancelled):
+    path = f"/dags/ber/dagRuns/{cancelled['run_id']}"
+    run = client("mwaa").invoke_rest_api(Name="winbatch-local", Method="GET", Path=path)["RestApiResponse"]
+    assert run["state"] == "failed"
+    assert "invoke cancel" in run["note"]
+
+
+def test_cancelling_it_again_says_so(operator, cancelled):
+    again = operator.call("cancel", cancelled["run_id"])
+    assert again.returncode == 0
+    assert "was cancelled already" in again.stderr
+    assert f"invoke run --resume {cancelled['run_id']}" in again.stderr
+
+
+def test_a_resumed_job_runs_what_is_missing_and_every_item_once(client, cancelled, resumed):
+    done = resumed["done"]
+    assert (done["state"], done["items"], done["failed_items"]) == ("succeeded", ITEMS, 0)
+    kept = {key: resumed["results"][key] for key in cancelled["results"]}
+    assert kept == cancelled["results"]
+    assert sorted(item for _, items in resumed["results"].values() for item in items) == list(range(ITEMS))
+    assert at_zero(client)
+
+
+def test_a_job_without_anything_missing_is_not_run_again(operator, cancelled, resumed):
+    again = operator.json("run", "--resume", cancelled["run_id"])
+    assert (again["state"], again["seconds"]) == ("succeeded", resumed["done"]["seconds"])
+
+
+def test_an_items_log_shows_its_attempts_and_lines(operator, cancelled, resumed):
+    (first,) = next(items for _, items in cancelled["results"].values())
+    missing = next(items for key, (_, items) in resumed["results"].items() if key not in cancelled["results"])[0]
+    for item in (first, missing):
+        found = operator.json("logs", cancelled["run_id"], "--item", str(item))
+        assert (found["stage"], found["item"], found["shard"]) == ("simulate", item, item)
+        *before, last = found["attempts"]
+        assert last["outcome"] == "done"
+        assert any(line["text"].startswith("done in ") for line in last["lines"])
+        assert {attempt["outcome"] for attempt in before} <= {"given back"}
+    shown = operator.call("logs", cancelled["run_id"], "--item", "0", "--stage", "aggregate")
+    assert "done in " in shown.stdout
+    assert "attempt 0, ECS task " in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--item", "48"), "has items 0 to 47"),
+        (("--item", "0", "--stage", "simulat"), "no stage 'simulat'; there are simulate, aggregate"),
+        (("--item", "one"), "an item is named by its number"),
+    ],
+)
+def test_a_log_that_cannot_be_is_refused(operator, cancelled, arguments, line):
+    assert line in operator.refused("logs", cancelled["run_id"], *arguments)
+
+
+def test_a_job_that_is_cancelled_while_it_begins_costs_nothing(operator, client):
+    """Airflow leaves the teardown out where it cuts the scale-out short; nobody must go on paying for that."""
+    run_id = operator.json("run", "--no-wait", "--param", f"num_items={ITEMS}", "--param", "num_frames=1000000")[
+        "run_id"
+    ]
+    said = operator.json("cancel", run_id)
+    assert (said["state"], said["items_done"], said["instances"]) == ("cancelled", 0, 0)
+    assert at_zero(client)
+    if operator.json("status", "--run-id", run_id)["items"] == 0:
+        assert "not planned" in operator.refused("logs", run_id, "--item", "0")
+
+
+def test_runs_that_are_not_there_are_refused(operator):
+    for verb in (("cancel",), ("logs", "--item", "0"), ("run", "--resume")):
+        assert "has no run 'ber-20200101-000000'" in operator.refused(*verb, "ber-20200101-000000")
+    assert "does not say its DAG" in operator.refused("cancel", "manual__2026")
+    assert "--param does not go with --resume" in operator.refused(
+        "run", "--resume", "ber-20200101-000000", "--param", "num_items=2"
+    )
