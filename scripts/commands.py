@@ -15,6 +15,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
+from rich.text import Text
 
 from scripts import (
     checks,
@@ -143,9 +144,9 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
         snapshot = jobs.look(workspace, workspace.outputs(), dag, run_id)
         if json:
             emit(status.job(dag, snapshot))
-        else:
-            console.print(f"{run_id}: {snapshot.state}, {render.job_line(snapshot)}", markup=False, soft_wrap=True)
-            _show_problems(snapshot)
+            return
+        for part in render.job(snapshot, _options(settings, run_id, dag)):
+            console.print(part, markup=False, soft_wrap=isinstance(part, Text))
         return
     found = status.read(settings)
     if json:
@@ -490,9 +491,17 @@ def _show_status(found: dict[str, Any]) -> None:
     )
     for entry in found["runs"]:
         console.print(
-            f"  {entry['run_id']}  {entry['state']}  {entry['items']} items, {entry['failed_items']} failed,"
-            f" {render.clock(entry['seconds'])}",
+            f"  {entry['run_id']}  {entry['state']}  "
+            + ", ".join(
+                [
+                    f"{entry['items_done']}/{entry['items']} items",
+                    f"{entry['failed_items']} failed",
+                    render.clock(entry["seconds"]),
+                    *render.pace(entry["rate"], entry["remaining_seconds"]),
+                ]
+            ),
             markup=False,
+            soft_wrap=True,
         )
     sys.stderr.flush()
 

@@ -20,14 +20,14 @@ from scripts.workspace import Outputs, Workspace
 from winbatch.deployment import Workload
 from winbatch.stage import ClaimMark, Stage
 
-Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "given back"]
+Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "lost", "given back"]
 
 # An ECS task's lines and its claims carry times of the same host; this is for what lies in its log driver's buffer.
 BEFORE = timedelta(seconds=5)
 AFTER = timedelta(seconds=60)
 
 _FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
-_ENDED: dict[str, Outcome] = {"crash": "crashed", "invalid": "invalid result", "released": "given back"}
+_ENDED: dict[str, Outcome] = {"crash": "crashed", "invalid": "invalid result", "lost": "lost", "released": "given back"}
 
 
 class NotBegun(JobFailed):

@@ -16,7 +16,7 @@ from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
 from winbatch import deployment, driver, job, spec
 from winbatch.job import Job
-from winbatch.ledger import Ledger
+from winbatch.ledger import Failure, Ledger
 from winbatch.stage import Stage
 
 # Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
@@ -25,6 +25,8 @@ RUN_SECONDS = 3.0
 # Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
 ONE_LISTING = 1000
 ENDED = frozenset({"success", "failed"})
+# Failed items whose logs are shown when a job ends badly.
+SHOWN = 5
 
 _STAMPED = re.compile(r"(?P<dag>.+)-\d{8}-\d{6}")
 # What Airflow allows unless it is told otherwise.
@@ -114,18 +116,53 @@ class Snapshot:
         return max(0.0, (end - datetime.fromisoformat(str(began))).total_seconds())
 
     @property
+    def failures(self) -> list[tuple[Stage, Failure]]:
+        """The items that failed for good, with their stages."""
+        return [(stage, failure) for stage, ledger in self.stages if ledger for failure in ledger.failures]
+
+    @property
+    def rate(self) -> float | None:
+        """Items a second of the stage at work, of late; None while there is none."""
+        ledger = self.current[1] if self.current else None
+        return ledger.rate if ledger and not ledger.finished and not self.ended else None
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """What the stage at work still needs at that rate."""
+        ledger = self.current[1] if self.current else None
+        return ledger.remaining_seconds if ledger and self.rate else None
+
+    @property
+    def instance_seconds(self) -> float:
+        return sum(ledger.instance_seconds for _, ledger in self.stages if ledger)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars so far; None where the environment names no price."""
+        costs = [ledger.cost for _, ledger in self.stages if ledger]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if known and len(known) == len(costs) else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why its stages ended without success, a line each."""
+        return [
+            f"stage {stage.stage} {ledger.state}: {ledger.reason or 'no reason was noted'}"
+            for stage, ledger in self.stages
+            if ledger and ledger.state not in {"running", "succeeded"} and not self.waits(ledger)
+        ]
+
+    @property
     def problems(self) -> list[str]:
-        """Why it failed, a line each: the stage's reason, then what failed with the end of its log."""
-        lines = []
-        for stage, ledger in self.stages:
-            if ledger is None or ledger.state in {"running", "succeeded"}:
-                continue
-            lines.append(f"stage {stage.stage} {ledger.state}: {ledger.reason or 'no reason was noted'}")
-            for failure in ledger.failures[:5]:
-                lines.append(f"  item {failure.item} ({failure.kind}): {failure.reason}")
-                lines += [f"    {text}" for text in failure.log[-5:]]
-            if len(ledger.failures) > 5:  # noqa: PLR2004 - as many as were shown
-                lines.append(f"  and {len(ledger.failures) - 5} more items")
+        """The reasons, and the first items that failed with the end of their logs."""
+        lines = self.reasons
+        for stage, failure in self.failures[:SHOWN]:
+            lines.append(
+                f"  {stage.stage} item {failure.item}, shard {failure.shard}, {failure.kind}: {failure.reason}"
+            )
+            lines += [f"    {text}" for text in failure.log[-5:]]
+        if len(self.failures) > SHOWN:
+            lines.append(f"  and {len(self.failures) - SHOWN} more items: invoke status --run-id {self.run_id}")
         return lines
 
 
@@ -282,11 +319,33 @@ def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> lis
 
 
 def _with_results(s3: Any, bucket: str, stage: Stage, ledger: Ledger) -> Ledger:
-    """The ledger, as fresh as the results: the engine looks only when something is due, and workers go on meanwhile."""
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=stage.results).get("Contents", ())
-    done = {shard for item in listed if (shard := stage.parse_result_key(item["Key"])) is not None}
-    items = sum(len(stage.shard_lines(shard)) for shard in done)
-    return replace(ledger, done=sum(1 << shard for shard in done), items_done=items, updated_at=datetime.now(UTC))
+    found = (stage.parse_result_key(item["Key"]) for item in listed)
+    return refreshed(stage, ledger, [shard for shard in found if shard is not None], datetime.now(UTC))
+
+
+def refreshed(stage: Stage, ledger: Ledger, results: Sequence[int], now: datetime) -> Ledger:
+    """The ledger, as fresh as the results: the engine looks only when something is due, and workers go on meanwhile.
+
+    Args:
+        stage: the stage.
+        ledger: as the engine left it.
+        results: shards that have a result. The engine has read those that it counts; the others are taken on trust.
+        now: when they were listed.
+    """
+    new = [shard for shard in set(results) if shard < stage.shards and not ledger.done >> shard & 1]
+    done = ledger.done | sum(1 << shard for shard in new)
+    items = ledger.items_done + sum(len(stage.shard_lines(shard)) for shard in new)
+    items = min(items, ledger.items - ledger.items_failed)
+    counts = {group.name: sum(done >> shard & 1 for shard in stage.group_shards(group)) for group in stage.groups}
+    return replace(
+        ledger,
+        done=done,
+        items_done=items,
+        remaining_seconds=(ledger.items - items - ledger.items_failed) / ledger.rate if ledger.rate else None,
+        groups=tuple(replace(count, done=counts.get(count.name, count.done)) for count in ledger.groups),
+        updated_at=now,
+    )
 
 
 def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: Callable[[Snapshot], None]) -> Snapshot:

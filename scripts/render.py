@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any, Self
 
 from rich import box
+from rich.bar import Bar
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from scripts.console import QUIET, console, say
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from scripts.operating import Cancelled
 from scripts.plan_summary import ACTIONS, PlanSummary
+from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
+
+# Of groups and of failed items that are shown at most.
+ROWS = 40
+HOUR = 3600
 
 
 def plan(summary: PlanSummary) -> RenderableType:
@@ -73,7 +80,7 @@ def curve_of(files: Sequence[Path]) -> Table | None:
 
 
 def job_line(snapshot: Snapshot) -> str:
-    """A job in one line: stage, items, shards, ECS tasks, instances."""
+    """A job in one line: stage, items, shards, ECS tasks, instances, rate, time left."""
     current = snapshot.current
     if current is None:
         return f"{snapshot.state}, not planned yet"
@@ -81,30 +88,113 @@ def job_line(snapshot: Snapshot) -> str:
     if ledger is None:
         return f"{stage.stage}: not begun, {stage.items} items in {stage.shards} shards"
     parts = [
-        f"{stage.stage} {ledger.state}: {ledger.items_done}/{ledger.items} items",
+        f"{stage.stage} {_state(snapshot, ledger)}: {ledger.items_done}/{ledger.items} items",
         f"{ledger.shards_done}/{ledger.shards} shards",
         f"{ledger.tasks_running} ECS tasks running, {ledger.tasks_pending} pending",
         f"{ledger.instances_registered}/{ledger.instances_desired} instances",
     ]
     if ledger.items_failed:
         parts.insert(1, f"{ledger.items_failed} failed")
-    left = remaining(snapshot)
-    if left is not None:
-        parts.append(f"about {clock(left)} left")
-    return ", ".join(parts)
+    return ", ".join(parts + pace(snapshot.rate, snapshot.remaining_seconds))
 
 
-def remaining(snapshot: Snapshot) -> float | None:
-    """Seconds that the stage at work still needs, at its rate so far; None while that is unknown."""
-    current = snapshot.current
-    if current is None or current[1] is None:
-        return None
-    ledger = current[1]
-    # The rate only counts from the first result on, and instances may still be on their way.
-    if ledger.state != "running" or ledger.items_done == 0:
-        return None
-    spent = (ledger.updated_at - ledger.started_at).total_seconds()
-    return spent / ledger.items_done * (ledger.items - ledger.items_done - ledger.items_failed)
+def pace(rate: float | None, left: float | None) -> list[str]:
+    """Items a second and seconds left, in words; nothing while they are unknown."""
+    return [*([] if not rate else [speed(rate)]), *([] if left is None else [f"about {clock(left)} left"])]
+
+
+def speed(rate: float) -> str:
+    """Items a second, in the unit in which there is at least one."""
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if rate * seconds >= 1:
+            return f"{rate * seconds:.1f}/{unit}"
+    return f"{rate * 3600:.1f}/h"
+
+
+def _state(snapshot: Snapshot, ledger: Ledger) -> str:
+    """A stage's state, in a job that may have been resumed since."""
+    return "to go on" if snapshot.waits(ledger) and ledger.state != "succeeded" else ledger.state
+
+
+def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
+    """A job in full, as its ledgers have it: a row a stage, what it used, a row a group, a row a failed item.
+
+    Args:
+        snapshot: the job.
+        options: that a command about this job needs behind its run id.
+    """
+    parts: list[RenderableType] = [Text(f"{snapshot.run_id}: {snapshot.state}, {clock(snapshot.seconds)}")]
+    if not snapshot.stages:
+        return [*parts, Text("not planned yet")]
+    parts.append(_stages(snapshot))
+    parts += [Text(reason) for reason in snapshot.reasons]
+    used = f"instances so far: {clock(snapshot.instance_seconds)} hours"
+    if snapshot.instance_seconds < HOUR:
+        used = f"instances so far: {clock(snapshot.instance_seconds)} minutes"
+    if snapshot.cost is not None:
+        used += f", about {snapshot.cost:.2f} US dollars"
+    current = snapshot.current[1] if snapshot.current else None
+    if current is not None and not current.finished:
+        tasks = f"{current.tasks_running} ECS tasks running, {current.tasks_pending} pending"
+        used = f"{tasks}; {current.instances_registered} of {current.instances_desired} instances; {used}"
+    parts.append(Text(used))
+    if current is not None and current.groups:
+        parts.append(_groups(current.groups))
+    if snapshot.failures:
+        parts += [_failures(snapshot), Text(f"An item's log: invoke logs {snapshot.run_id} --item N{options}")]
+    return parts
+
+
+def _stages(snapshot: Snapshot) -> Table:
+    table = _table("stage", "state")
+    for name in ("items", "failed", "shards at work", "rate", "left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for stage, ledger in snapshot.stages:
+        if ledger is None:
+            table.add_row(stage.stage, "not begun", f"0/{stage.items}", "", "", "", "")
+            continue
+        works = not ledger.finished and not snapshot.ended
+        left = ledger.remaining_seconds
+        table.add_row(
+            stage.stage,
+            _state(snapshot, ledger),
+            f"{ledger.items_done}/{ledger.items}",
+            str(ledger.items_failed),
+            str(ledger.shards_claimed) if works else "",
+            speed(ledger.rate) if works and ledger.rate else "",
+            clock(left) if works and left is not None else "",
+        )
+    return table
+
+
+def _groups(groups: Sequence[GroupCount]) -> Table:
+    """A bar a group; of many, only those that are not done."""
+    shown = [group for group in groups if len(groups) <= ROWS or group.done < group.shards]
+    table = _table("group", "shards done")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("failed", justify="right")
+    for group in shown[:ROWS]:
+        bar = Bar(group.shards, 0, group.done, width=24)
+        table.add_row(group.name, bar, f"{group.done}/{group.shards}", str(group.failed))
+    hidden = len(groups) - len(shown[:ROWS])
+    if hidden:
+        done = sum(group.done == group.shards for group in groups)
+        table.caption = f"and {hidden} more; {done} of {len(groups)} groups are done"
+    return table
+
+
+def _failures(snapshot: Snapshot) -> Table:
+    table = _table("failed item", "stage", "kind", "reason")
+    for stage, failure in snapshot.failures[:ROWS]:
+        reason = " ".join(failure.reason.split())
+        table.add_row(str(failure.item), stage.stage, failure.kind, Text(reason, overflow="fold"))
+    if len(snapshot.failures) > ROWS:
+        table.caption = f"and {len(snapshot.failures) - ROWS} more: --json lists all"
+    return table
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.ledger import Ledger
+
+THREADS = 8
 
 
 def read(settings: Settings) -> dict[str, Any]:
@@ -66,12 +69,18 @@ def airflow_login(workspace: Workspace, outputs: Outputs) -> dict[str, Any]:
 def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict[str, Any]]:
     """The last jobs of each DAG, newest first."""
     airflow = workspace.airflow(outputs)
-    found = []
-    for dag in spec.names():
-        for run in airflow.runs(dag, limit=limit):
-            run_id = str(run["dag_run_id"])
-            snapshot = jobs.Snapshot(run_id, run, jobs.stages(workspace, outputs, dag, run_id))
-            found.append(job(dag, snapshot))
+    # A client is made once, and not by two threads.
+    workspace.aws.client("s3")
+
+    def read_job(found: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+        dag, run = found
+        run_id = str(run["dag_run_id"])
+        return job(dag, jobs.Snapshot(run_id, run, jobs.stages(workspace, outputs, dag, run_id)))
+
+    # Each DAG and each job is a request or a few, all waiting: side by side, the whole takes as long as the slowest.
+    with ThreadPoolExecutor(THREADS) as pool:
+        listed = pool.map(lambda dag: [(dag, run) for run in airflow.runs(dag, limit=limit)], spec.names())
+        found = list(pool.map(read_job, [pair for pairs in listed for pair in pairs]))
     return sorted(found, key=lambda entry: str(entry["started_at"]), reverse=True)
 
 
@@ -84,7 +93,12 @@ def job(dag: str, snapshot: jobs.Snapshot) -> dict[str, Any]:
         "started_at": snapshot.run.get("start_date"),
         "seconds": round(snapshot.seconds, 1),
         "items": snapshot.items,
+        "items_done": snapshot.items_done,
         "failed_items": snapshot.failed_items,
+        "rate": snapshot.rate,
+        "remaining_seconds": snapshot.remaining_seconds,
+        "instance_seconds": snapshot.instance_seconds,
+        "cost": snapshot.cost,
         "stages": {stage.stage: _ledger(ledger) if ledger else None for stage, ledger in snapshot.stages},
     }
 

@@ -1,29 +1,29 @@
+import dataclasses
 import datetime as dt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from scripts import render
 from scripts.errors import SettingsError
-from scripts.jobs import Snapshot, new_run_id, parse_params
-from winbatch.ledger import Failure, Ledger
-from winbatch.stage import Stage
+from scripts.jobs import Snapshot, new_run_id, parse_params, refreshed
+from winbatch.ledger import Failure, GroupCount, Ledger
+from winbatch.stage import Group, Stage
 
 NOW = dt.datetime(2026, 11, 22, 19, 0, tzinfo=dt.UTC)
 
 
-def stage(name, items=10):
+def stage(name, items=10, groups=()):
     return Stage(
         dag="ber", job="j", stage=name, workload="ber", run="m:f", manifest="m", claims="c/", partials="p/",
-        results="r/", outputs="o/", items=items, shard_items=2,
+        results="r/", outputs="o/", items=items, shard_items=2, groups=groups,
     )  # fmt: skip
 
 
 def ledger(stage, **fields):
-    common = {"items": stage.items, "shards": stage.shards, "shard_items": 2, "started_at": NOW, "updated_at": NOW,
-              "due_at": NOW, "progress_at": NOW}  # fmt: skip
-    return Ledger(dag="ber", job="j", stage=stage.stage, **{**common, **fields})
+    return dataclasses.replace(Ledger.begin(stage, NOW), **fields)
 
 
 def snapshot(run_state, *states):
@@ -59,32 +59,170 @@ def test_the_stage_at_work_is_the_first_that_has_not_succeeded():
     assert snapshot("queued").current is None
 
 
+def failures(*items, reason="exit code 1"):
+    return tuple(Failure(item, item // 2, "program", reason, ("a", "b", "c", "d", "e", "boom")) for item in items)
+
+
 def test_a_failed_job_says_why_with_its_log():
     first = stage("simulate")
-    failures = (Failure(7, 3, "program", "exit code 1", ("a", "b", "c", "d", "e", "boom")),)
-    lost = Snapshot("r", {"state": "failed"}, [(first, ledger(first, state="failed", reason="bad", failures=failures))])
+    at = ledger(first, state="failed", reason="bad", failures=failures(6), items_failed=1)
+    lost = Snapshot("r", {"state": "failed"}, [(first, at)])
     assert lost.problems[0] == "stage simulate failed: bad"
-    assert lost.problems[1] == "  item 7 (program): exit code 1"
+    assert lost.problems[1] == "  simulate item 6, shard 3, program: exit code 1"
     assert lost.problems[-1] == "    boom"
     assert len(lost.problems) == 2 + 5
 
 
-def test_a_line_of_progress_names_items_shards_tasks_and_instances():
+def test_of_many_failed_items_the_first_are_shown():
+    first = stage("simulate", items=20)
+    at = ledger(first, state="failed", reason="bad", failures=failures(*range(7)))
+    lost = Snapshot("r", {"state": "failed"}, [(first, at)])
+    assert lost.problems[-1] == "  and 2 more items: invoke status --run-id r"
+    assert sum("boom" in line for line in lost.problems) == 5
+
+
+def test_a_line_of_progress_names_items_shards_tasks_instances_rate_and_time_left():
     first = stage("simulate")
-    later = NOW + dt.timedelta(seconds=30)
     at_work = ledger(
         first,
         items_done=3,
-        done=1,
+        items_failed=1,
+        done=0b1,
         tasks_running=2,
         instances_desired=2,
         instances_registered=1,
-        updated_at=later,
+        rate=0.1,
+        remaining_seconds=70.0,
     )
-    line = render.job_line(Snapshot("r", {"state": "running"}, [(first, at_work)]))
-    assert line == (
-        "simulate running: 3/10 items, 1/5 shards, 2 ECS tasks running, 0 pending, 1/2 instances, about 1:10 left"
+    job = Snapshot("r", {"state": "running"}, [(first, at_work)])
+    assert render.job_line(job) == (
+        "simulate running: 3/10 items, 1 failed, 1/5 shards, 2 ECS tasks running, 0 pending, 1/2 instances, 6.0/min,"
+        " about 1:10 left"
     )
+    assert (job.rate, job.remaining_seconds) == (0.1, 70.0)
+
+
+def test_a_job_without_a_rate_promises_nothing():
+    first = stage("simulate")
+    job = Snapshot("r", {"state": "running"}, [(first, ledger(first))])
+    assert render.job_line(job).endswith("0/0 instances")
+    assert (job.rate, job.remaining_seconds) == (None, None)
+
+
+@pytest.mark.parametrize("ended", [{"state": "failed"}, {"state": "success"}])
+def test_a_job_that_has_ended_has_no_rate(ended):
+    first = stage("simulate")
+    job = Snapshot("r", ended, [(first, ledger(first, state="failed", rate=1.0, remaining_seconds=3.0))])
+    assert (job.rate, job.remaining_seconds) == (None, None)
+    assert "left" not in render.job_line(job)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1234.5, "1234.5/s"), (1.0, "1.0/s"), (0.5, "30.0/min"), (0.01, "36.0/h"), (0.0001, "0.4/h")]
+)
+def test_a_rate_is_said_in_the_unit_that_fits(rate, text):
+    assert render.speed(rate) == text
+
+
+def shown(job, options=""):
+    """What `invoke status --run-id` prints, on 80 columns without colours."""
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        for part in render.job(job, options):
+            console.print(part, markup=False)
+    return capture.get()
+
+
+GROUPS = (Group("ebn0_db=0", 0, 5), Group("ebn0_db=2", 5, 5))
+
+
+def test_the_status_of_a_job_shows_all_that_its_ledger_knows():
+    first, second = stage("simulate", groups=GROUPS), stage("aggregate", items=1)
+    at_work = ledger(
+        first,
+        items_done=4,
+        items_failed=1,
+        done=0b11,
+        shards_claimed=2,
+        tasks_running=2,
+        tasks_pending=1,
+        instances_desired=2,
+        instances_registered=1,
+        rate=1.25,
+        remaining_seconds=4.0,
+        instance_seconds=5400.0,
+        cost=0.574,
+        groups=(GroupCount("ebn0_db=0", 3, 2, 0), GroupCount("ebn0_db=2", 3, 0, 1)),
+        failures=failures(9, reason="exit code 1:\n  [bold]boom"),
+    )
+    run = {"state": "running", "start_date": NOW.isoformat()}
+    text = shown(Snapshot("ber-20261122-190000", run, [(first, at_work), (second, None)]), " --env dev")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0].startswith("ber-20261122-190000: running, ")
+    assert "simulate running 4/10 1 2 1.2/s 0:04" in lines
+    assert "aggregate not begun 0/1" in lines
+    assert "2 ECS tasks running, 1 pending; 1 of 2 instances" in text
+    assert "instances so far: 1:30:00 hours, about 0.57 US dollars" in " ".join(lines)
+    assert any(line.startswith("ebn0_db=0 █") and line.endswith("2/3 0") for line in lines)
+    assert "ebn0_db=2 0/3 1" in lines
+    assert "9 simulate program exit code 1: [bold]boom" in lines
+    assert "An item's log: invoke logs ber-20261122-190000 --item N --env dev" in lines
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_status_of_a_job_without_a_price_or_a_plan_says_what_there_is():
+    first = stage("simulate")
+    ended = Snapshot("r", {"state": "failed"}, [(first, ledger(first, state="failed", reason="no instance"))])
+    text = shown(ended)
+    assert "stage simulate failed: no instance" in text
+    assert "instances so far: 0:00 minutes" in text
+    assert "dollars" not in text
+    assert "not planned yet" in shown(Snapshot("r", {"state": "queued"}, []))
+
+
+def test_of_many_groups_those_that_are_not_done_are_shown():
+    groups = tuple(Group(f"g{number}", number * 2, 2) for number in range(100))
+    first = stage("simulate", items=200, groups=groups)
+    counts = tuple(GroupCount(group.name, 1, int(number != 70), 0) for number, group in enumerate(groups))
+    text = shown(Snapshot("r", {"state": "running"}, [(first, ledger(first, groups=counts))]))
+    assert "g70" in text
+    assert "g71" not in text
+    assert "and 99 more; 99 of 100 groups are done" in " ".join(text.split())
+
+
+def test_costs_are_summed_over_stages_where_each_is_known():
+    first, second = stage("simulate"), stage("aggregate")
+    pairs = [(first, ledger(first, cost=1.0, instance_seconds=60.0)), (second, ledger(second, cost=0.5))]
+    assert Snapshot("r", {}, pairs).cost == 1.5
+    assert Snapshot("r", {}, pairs).instance_seconds == 60.0
+    assert Snapshot("r", {}, [*pairs, (second, ledger(second, cost=None))]).cost is None
+    assert Snapshot("r", {}, []).cost is None
+
+
+def test_a_ledger_is_as_fresh_as_the_results():
+    first = stage("simulate", groups=GROUPS)
+    groups = (GroupCount("ebn0_db=0", 3, 1, 0), GroupCount("ebn0_db=2", 3, 0, 1))
+    before = ledger(first, done=0b1, items_done=3, items_failed=1, rate=0.5, remaining_seconds=12.0, groups=groups)
+    later = NOW + dt.timedelta(seconds=9)
+    # Shard 2 holds the border of both groups; 99 is none of this stage's.
+    now = refreshed(first, before, [0, 2, 99], later)
+    assert (now.shards_done, now.items_done, now.items_failed) == (2, 5, 1)
+    assert now.remaining_seconds == pytest.approx(4 / 0.5)
+    assert [(group.done, group.failed) for group in now.groups] == [(2, 0), (1, 1)]
+    assert now.updated_at == later
+
+
+@given(st.sets(st.integers(0, 4)), st.sets(st.integers(0, 4)), st.integers(0, 3))
+def test_freshness_never_counts_an_item_twice(engine, listed, failed):
+    first = stage("simulate")
+    done = sum(1 << shard for shard in engine)
+    items = 2 * len(engine)
+    before = ledger(first, done=done, items_done=items, items_failed=min(failed, 10 - items))
+    now = refreshed(first, before, sorted(listed), NOW)
+    assert now.shards_done == len(engine | listed)
+    assert items <= now.items_done <= now.items - now.items_failed
+    assert now.items_done == min(2 * len(engine | listed), 10 - now.items_failed)
+    assert refreshed(first, now, sorted(listed), NOW) == now
 
 
 @given(st.integers(0, 10**6))
