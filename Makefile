@@ -7,7 +7,7 @@ export WINBATCH_ENV := $(ENV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap setup demo test up plan status run results down lint format clean
+.PHONY: help bootstrap setup demo test up plan status run cancel resume results down lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ status: bootstrap ## Show addresses, logins, the cluster, the last jobs
 
 run: bootstrap ## Start the main job and follow it (parameters: invoke run --params)
 	@$(INVOKE) run
+
+cancel: bootstrap ## Stop a job (RUN=its run id): scales in, keeps its results
+	@$(INVOKE) cancel $(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones))
+
+resume: bootstrap ## Run what is missing of a job that has ended (RUN=its run id)
+	@$(INVOKE) run --resume $(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones))
 
 results: bootstrap ## Fetch the last job's results into build/results
 	@$(INVOKE) results
