@@ -18,6 +18,7 @@ from scripts.errors import JobFailed, SettingsError
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
 from winbatch.deployment import Workload
+from winbatch.errors import JobError
 from winbatch.stage import ClaimMark, Stage
 
 Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "lost", "given back"]
@@ -132,6 +133,7 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
 
     Raises:
         DeploymentError: the stage's workload is not deployed any more.
+        JobError: a mark of the shard does not parse.
         JobFailed: the job is not planned.
         NotBegun: the item's shard was never claimed.
         SettingsError: there is no such stage or item.
@@ -140,7 +142,11 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
     shard = shard_of(stage, item)
     s3 = workspace.aws.client("s3")
     marks = _marks(s3, outputs.data_bucket, stage, shard)
-    found = attempts(item, marks, done_at=_written(s3, outputs.data_bucket, stage.result_key(shard)))
+    written = _written(s3, outputs.data_bucket, stage.result_key(shard))
+    try:
+        found = attempts(item, marks, done_at=written)
+    except (KeyError, TypeError, ValueError) as error:
+        raise JobError(f"{marks_of(stage, shard)}: a mark that is not of this release ({error!r})") from error
     if not found:
         raise NotBegun(
             f"item {item} of stage {stage.stage} has not begun: no ECS task has claimed its shard {shard};"
@@ -250,7 +256,7 @@ def parse(event: Mapping[str, Any], item: int, attempt: int) -> Line | None:
 
 def _text(said: Mapping[str, Any]) -> str:
     if "message" in said:
-        return str(said["message"])
+        return "\n".join(str(said[name]) for name in ("message", "traceback") if said.get(name))
     if "error" in said:
         return str(said["error"])
     if "values" in said:
@@ -272,7 +278,9 @@ def _with_lines(logs: Any, workload: Workload, item: int, attempt: Attempt) -> A
         attempt.claimed_at - BEFORE,
         attempt.ended_at + AFTER if attempt.ended_at else None,
     )
-    lines = tuple(line for event in events if (line := parse(event, item, attempt.number)) is not None)
+    # A log driver stamps a line when it gets it, in another order than that in which threads wrote.
+    found = [line for event in events if (line := parse(event, item, attempt.number)) is not None]
+    lines = sorted(found, key=lambda line: line.at or attempt.claimed_at)
     return replace(attempt, lines=(*lines, *unsaid(lines, attempt.kept)))
 
 
@@ -305,9 +313,13 @@ def _events(logs: Any, group: str, name: str, begin: datetime, end: datetime | N
         token = answer["nextForwardToken"]
 
 
+def marks_of(stage: Stage, shard: int) -> str:
+    """Prefix of a shard's marks."""
+    return f"{stage.claims}{shard:06d}/"
+
+
 def _marks(s3: Any, bucket: str, stage: Stage, shard: int) -> dict[ClaimMark, Mapping[str, Any]]:
-    prefix = f"{stage.claims}{shard:06d}/"
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=marks_of(stage, shard)).get("Contents", ())
     found: dict[ClaimMark, Mapping[str, Any]] = {}
     for entry in listed:
         mark = stage.parse_claim_key(entry["Key"])

@@ -95,14 +95,16 @@ def test_a_failure_that_may_be_tried_again_is_a_failure():
     assert attempt.outcome == "failed"
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [("crash", "crashed"), ("invalid", "invalid result")])
+@pytest.mark.parametrize(("kind", "outcome"), [("crash", "crashed"), ("invalid", "invalid result"), ("lost", "lost")])
 def test_what_the_engine_says_of_an_attempt_wins_over_its_release(kind, outcome):
     said = {"reason": "exit code 139", "at": after(9)}
     (attempt,) = tried(5, (0, "claim", claim()), (0, "released", {"reason": "again", "at": after(11)}), (0, kind, said))
     assert (attempt.outcome, attempt.reason) == (outcome, "exit code 139")
 
 
-@given(st.lists(st.sampled_from(["failed", "memory", "crash", "invalid", "released"]), max_size=6), st.booleans())
+@given(
+    st.lists(st.sampled_from(["failed", "memory", "crash", "invalid", "lost", "released"]), max_size=6), st.booleans()
+)
 def test_every_attempt_is_told_once_and_in_order(ends, done):
     marks = []
     for number, kind in enumerate(ends):
@@ -146,6 +148,7 @@ def test_lines_of_others_are_left_out(said):
     [
         ({"message": "hello", "level": "warning"}, "WARNING", "hello"),
         ({"message": "hello"}, "INFO", "hello"),
+        ({"message": "hello", "level": "ERROR", "traceback": "Traceback\n  x"}, "ERROR", "hello\nTraceback\n  x"),
         ({"error": "boom", "seconds": 1.0}, "ERROR", "boom"),
         ({"values": {"b": 1, "a": 2}, "seconds": 1.5}, "INFO", 'done in 1.5 s: {"a": 2, "b": 1}'),
         ({"step": 3, "shard": 1}, "INFO", '{"step": 3}'),
