@@ -96,6 +96,20 @@ def test_a_job_without_anything_missing_is_not_run_again(operator, cancelled, re
     assert (again["state"], again["seconds"]) == ("succeeded", resumed["done"]["seconds"])
 
 
+def test_the_status_of_a_job_holds_what_its_ledger_knows(operator, cancelled, resumed):
+    one = operator.json("status", "--run-id", cancelled["run_id"])
+    simulate = one["stages"]["simulate"]
+    assert simulate["items"] == {"total": ITEMS, "done": ITEMS, "failed": 0}
+    assert simulate["failures"] == []
+    assert simulate["instance_seconds"] > 0
+    assert {"rate", "remaining_seconds", "cost", "groups"} <= simulate.keys()
+    assert "engine" not in simulate
+    assert (one["state"], one["items_done"], one["rate"], one["remaining_seconds"]) == ("succeeded", ITEMS, None, None)
+    shown = operator.call("status", "--run-id", cancelled["run_id"]).stderr
+    assert f"{ITEMS}/{ITEMS}" in shown
+    assert "instances so far: " in shown
+
+
 def test_an_items_log_shows_its_attempts_and_lines(operator, cancelled, resumed):
     (first,) = next(items for _, items in cancelled["results"].values())
     missing = next(items for key, (_, items) in resumed["results"].items() if key not in cancelled["results"])[0]
