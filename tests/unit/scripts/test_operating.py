@@ -1,4 +1,6 @@
 import datetime as dt
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -213,3 +215,11 @@ def test_commands_that_are_shown_mean_the_same_environment_and_dag():
     local, dev = Settings.load("local"), Settings.load("dev")
     assert _options(local, "ber-20261122-190000", "ber") == ""
     assert _options(dev, "manual__2026", "ber") == " --dag ber --env dev"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "logs", "run", "status"])
+def test_every_verb_explains_itself_with_examples(verb):
+    done = subprocess.run([sys.executable, "-m", "invoke", verb, "--help"], capture_output=True, text=True, check=True)
+    assert f"Usage: inv[oke] [--core-opts] {verb}" in done.stdout
+    assert "Example" in done.stdout
+    assert f"invoke {verb}" in done.stdout
