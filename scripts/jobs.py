@@ -312,7 +312,8 @@ def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> lis
         at = driver.ledger_key(stage)
         body = get(s3, outputs.data_bucket, at)
         ledger = Ledger.from_json(body, where=at) if body else None
-        if ledger and not ledger.finished and stage.shards <= ONE_LISTING:
+        # Workers may have finished a shard while they were being stopped, so that an end is no last word either.
+        if ledger and ledger.state != "succeeded" and stage.shards <= ONE_LISTING:
             ledger = _with_results(s3, outputs.data_bucket, stage, ledger)
         found.append((stage, ledger))
     return found
@@ -326,6 +327,8 @@ def _with_results(s3: Any, bucket: str, stage: Stage, ledger: Ledger) -> Ledger:
 
 def refreshed(stage: Stage, ledger: Ledger, results: Sequence[int], now: datetime) -> Ledger:
     """The ledger, as fresh as the results: the engine looks only when something is due, and workers go on meanwhile.
+
+    When a stage ended stays as it is.
 
     Args:
         stage: the stage.
@@ -344,7 +347,7 @@ def refreshed(stage: Stage, ledger: Ledger, results: Sequence[int], now: datetim
         items_done=items,
         remaining_seconds=(ledger.items - items - ledger.items_failed) / ledger.rate if ledger.rate else None,
         groups=tuple(replace(count, done=counts.get(count.name, count.done)) for count in ledger.groups),
-        updated_at=now,
+        updated_at=ledger.updated_at if ledger.finished else now,
     )
 
 

@@ -212,6 +212,12 @@ def test_a_ledger_is_as_fresh_as_the_results():
     assert now.updated_at == later
 
 
+def test_what_workers_finished_while_they_were_stopped_counts():
+    first = stage("simulate")
+    now = refreshed(first, ledger(first, state="cancelled", done=0b1, items_done=2), [0, 1], NOW + dt.timedelta(1))
+    assert (now.shards_done, now.items_done, now.state, now.updated_at) == (2, 4, "cancelled", NOW)
+
+
 @given(st.sets(st.integers(0, 4)), st.sets(st.integers(0, 4)), st.integers(0, 3))
 def test_freshness_never_counts_an_item_twice(engine, listed, failed):
     first = stage("simulate")
