@@ -1,14 +1,20 @@
 """Jobs taken in hand: resumed after they ended, cancelled while they run."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from scripts import jobs
 from scripts.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
+from winbatch import driver
+from winbatch.ledger import Ledger
+from winbatch.stage import ClaimMark, Stage
+from winbatch.times import format_time
 
 # Between two looks at a job that is being cancelled, s.
 LOOK_SECONDS = 2.0
@@ -54,8 +60,8 @@ class Cancelled:
 def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snapshot | None:
     """Run what is missing of a job that has ended.
 
-    All of its Airflow tasks run again: the cluster is scaled out, and each stage goes on with the shards that have no
-    result. It keeps its parameters.
+    All of its Airflow tasks run again: the cluster is scaled out, each stage goes on with the shards that have no
+    result, and those that read a stage which lacks items are run anew. It keeps its parameters.
 
     Returns:
         None when the job goes on now; the job as it is when nothing is missing.
@@ -74,6 +80,9 @@ def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Sna
             )
     airflow = workspace.airflow(outputs)
     jobs.wake(airflow, dag)
+    s3 = workspace.aws.client("s3")
+    for stage, ledger in stale(snapshot.stages):
+        reopen(s3, outputs.data_bucket, stage, ledger, datetime.now(UTC))
     airflow.clear(dag, run_id)
     airflow.note(dag, run_id, "resumed by invoke run --resume")
     return None
@@ -84,6 +93,46 @@ def resumption(snapshot: Snapshot) -> Literal["possible", "nothing", "not ended"
     if snapshot.state not in {"succeeded", "failed", "cancelled"}:
         return "not ended"
     return "nothing" if snapshot.state == "succeeded" and not snapshot.failed_items else "possible"
+
+
+def stale(stages: Sequence[tuple[Stage, Ledger | None]]) -> list[tuple[Stage, Ledger]]:
+    """The stages that have begun and read, straight or by others, what a stage that lacks items has left."""
+    lacking: set[str] = set()
+    found = []
+    for stage, ledger in stages:
+        if lacking & set(stage.inputs):
+            lacking.add(stage.stage)
+            if ledger is not None:
+                found.append((stage, ledger))
+        elif ledger is None or ledger.state != "succeeded" or ledger.items_failed:
+            lacking.add(stage.stage)
+    return found
+
+
+def reopen(s3: Any, bucket: str, stage: Stage, ledger: Ledger, now: datetime) -> None:
+    """Let a stage of a job that has ended be run anew: its results are gone afterwards, its claims may be made again.
+
+    The ledger comes last, so that after an interruption the job can still be resumed. It is kept, for it knows which
+    client tokens are used up.
+    """
+    for prefix in (stage.results, stage.partials):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
+            if keys:
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    last: dict[int, ClaimMark] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=stage.claims):
+        for entry in page.get("Contents", ()):
+            mark = stage.parse_claim_key(entry["Key"])
+            if mark is not None and (mark.shard not in last or mark.attempt > last[mark.shard].attempt):
+                last[mark.shard] = mark
+    body = json.dumps({"reason": "what it reads is being completed", "at": format_time(now)}).encode()
+    for mark in last.values():
+        s3.put_object(Bucket=bucket, Key=stage.claim_key(replace(mark, kind="released")), Body=body)
+    again = replace(ledger.again(now), done=0, items_done=0, items_failed=0, shards_failed=0, samples=((now, 0),))
+    s3.put_object(
+        Bucket=bucket, Key=driver.ledger_key(stage), Body=again.to_json().encode(), ContentType="application/json"
+    )
 
 
 def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progress: Callable[[str], None]) -> Cancelled:
