@@ -91,7 +91,8 @@ def batch_dag(spec: Spec) -> DAG:
             # Airflow maps over a whole return value only, so one stage of a job can have groups.
             return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
 
-        @task(retries=5)
+        # Whatever hinders it, instances cost money until it is through: it does not give up within hours.
+        @task(retries=STAGE_RETRIES, retry_exponential_backoff=True, max_retry_delay=dt.timedelta(minutes=5))
         def scale_in() -> None:
             params, run_id = _context()
             _end(spec, params, run_id)
@@ -203,8 +204,9 @@ def _run(name: str, group: str = ALL) -> bool:
     log.info("stage %s, items: %s", name, group)
     context = get_current_context()
     dag, run_id = str(context["dag"].dag_id), str(context["run_id"])
+    # One that is spoilt while a job runs is tried again, as everything that somebody may mend.
+    target = deployment.load()
     try:
-        target = deployment.load()
         ports = _ports(target)
         planned = _stored(ports, dag, job.job_id(run_id))
         stage = planned.stage(name)

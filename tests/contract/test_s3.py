@@ -50,6 +50,40 @@ def test_of_many_that_claim_a_key_one_wins(s3, bucket, client):
             assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == str(number).encode()
 
 
+def test_a_listing_tells_keys_and_pages_as_s3_does(s3, bucket):
+    """Names with what XML and URLs give a meaning to, folders, pages, and an empty listing."""
+    names = ["a b/ü&<x>+%", "p/1", "p/2", "p/3", "q"]
+    written = {name: s3.put_object(Bucket=bucket, Key=name, Body=name.encode())["ETag"] for name in names}
+
+    first = s3.list_objects_v2(Bucket=bucket, MaxKeys=3)
+    assert (first["IsTruncated"], first["KeyCount"], first["MaxKeys"], first["Name"]) == (True, 3, 3, bucket)
+    rest = s3.list_objects_v2(Bucket=bucket, MaxKeys=3, ContinuationToken=first["NextContinuationToken"])
+    assert (rest["IsTruncated"], rest["KeyCount"]) == (False, 2)
+    listed = [*first["Contents"], *rest["Contents"]]
+    assert [entry["Key"] for entry in listed] == sorted(names)
+    for entry in listed:
+        head = s3.head_object(Bucket=bucket, Key=entry["Key"])
+        assert entry["ETag"] == head["ETag"] == written[entry["Key"]]
+        assert entry["Size"] == head["ContentLength"] == len(entry["Key"].encode())
+        # The listing has milliseconds, the header has not.
+        assert entry["LastModified"].replace(microsecond=0) == head["LastModified"]
+        assert entry["StorageClass"] == "STANDARD"
+
+    folders = s3.list_objects_v2(Bucket=bucket, Delimiter="/")
+    assert [entry["Prefix"] for entry in folders["CommonPrefixes"]] == ["a b/", "p/"]
+    assert [entry["Key"] for entry in folders["Contents"]] == ["q"]
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="p/", StartAfter="p/1")["Contents"]] == [
+        "p/2",
+        "p/3",
+    ]
+    nothing = s3.list_objects_v2(Bucket=bucket, Prefix="nothing")
+    assert (nothing["KeyCount"], nothing["IsTruncated"], nothing["Prefix"]) == (0, False, "nothing")
+    assert "Contents" not in nothing
+    with pytest.raises(ClientError) as raised:
+        s3.list_objects_v2(Bucket=f"{bucket}-missing")
+    assert raised.value.response["Error"]["Code"] == "NoSuchBucket"
+
+
 def test_a_counter_under_if_match_loses_no_update(s3, bucket, client):
     s3.put_object(Bucket=bucket, Key="counter", Body=b"0")
 

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from .conftest import INVOKE, ROOT, make_operator
+from .operators import INVOKE, ROOT, make_operator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -6,9 +6,7 @@ import math
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -17,7 +15,8 @@ from scipy.stats import binom
 from scripts import browser
 from scripts.settings import Settings
 
-from .conftest import INVOKE, ROOT
+from .operators import INVOKE, ROOT
+from .world import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -144,64 +143,17 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(operator):
     assert operator.json("run", "--follow", run_id, timeout=200)["state"] == "succeeded"
 
 
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.5)
-    return value
-
-
-def test_a_run_that_is_marked_failed_stops_its_tasks_and_scales_in(operator, status, client):
+def test_a_run_that_is_marked_failed_stops_its_tasks_and_scales_in(operator, world):
     """A job of hours: whoever stops it on Airflow's page must not go on paying for it."""
-    run_id = operator.json("run", "--no-wait", "--param", "num_items=64", "--param", "num_frames=100000000")["run_id"]
-    ecs, autoscaling, mwaa = client("ecs"), client("autoscaling"), client("mwaa")
-
-    def tasks():
-        return ecs.list_tasks(cluster="winbatch-local", desiredStatus="RUNNING")["taskArns"]
-
-    def desired():
-        names = ["winbatch-local"]
-        (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=names)["AutoScalingGroups"]
-        return group["DesiredCapacity"]
-
-    wait_for(lambda: len(tasks()) == 6)
-    assert desired() == 6
-    mwaa.invoke_rest_api(
-        Name="winbatch-local", Method="PATCH", Path=f"/dags/ber/dagRuns/{run_id}", Body={"state": "failed"}
-    )
-    wait_for(lambda: not tasks() and desired() == 0)
+    run_id = world.start(num_items=64, num_frames=100_000_000)
+    wait_for(lambda: len(world.tasks()) == 6)
+    assert world.desired() == 6
+    world.airflow("PATCH", f"/dags/ber/dagRuns/{run_id}", {"state": "failed"})
+    wait_for(world.at_zero)
     wait_for(lambda: operator.json("status", "--run-id", run_id)["state"] == "cancelled")
     followed = operator.call("run", "--follow", run_id)
     assert followed.returncode == 1
     assert "cancelled" in followed.stderr
-
-
-def test_a_dead_scheduler_and_a_lost_host_cost_only_time(operator, status, client):
-    """Killed by process id in the middle of a job: Airflow's scheduler with all its Airflow tasks, and one host."""
-    started = operator.json("run", "--no-wait", "--param", "num_items=48", "--param", "num_frames=20000")
-    prefix = f"sim/task_results/{started['run_id']}/simulate/"
-    s3 = client("s3")
-
-    def results():
-        return s3.list_objects_v2(Bucket=status["data_bucket"], Prefix=prefix).get("Contents", [])
-
-    wait_for(lambda: len(results()) >= 4)
-    with urlopen(f"{status['endpoint_url']}/_emulator/mwaa") as answer:
-        (environment,) = json.load(answer)
-    os.kill(environment["processes"]["scheduler"], signal.SIGKILL)
-    (host, *_) = client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
-    fault = {"kind": "lose-instance", "instance": host["InstanceId"]}
-    with urlopen(f"{status['endpoint_url']}/_emulator/faults", json.dumps(fault).encode()) as answer:
-        assert answer.status == 200
-    followed = operator.json("run", "--follow", started["run_id"], timeout=500)
-    assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 48, 0)
-    items = [
-        item["item"]
-        for entry in results()
-        for item in json.loads(s3.get_object(Bucket=status["data_bucket"], Key=entry["Key"])["Body"].read())["items"]
-    ]
-    assert sorted(items) == list(range(48))
 
 
 def test_the_airflow_page_shows_the_run(operator, job, status, tmp_path, monkeypatch):

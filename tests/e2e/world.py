@@ -1,0 +1,211 @@
+"""What the end-to-end tests see and do beside the command line: AWS by boto3, Airflow by its API, processes by id."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+import psutil
+from botocore.config import Config
+
+from .operators import Operator
+
+# The cluster, its Auto Scaling group and the MWAA environment are all called so.
+NAME = "winbatch-local"
+# What Airflow says of a DAG run that has ended.
+ENDED = {"success", "failed"}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
+        time.sleep(0.5)
+    return value
+
+
+def clients(status: Mapping[str, Any]) -> Callable[[str], Any]:
+    """boto3 clients for an environment, by service.
+
+    Args:
+        status: what `invoke status --json` says of it.
+    """
+
+    def make(service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=status["endpoint_url"],
+            region_name=status["region"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}, inject_host_prefix=False),
+        )
+
+    return make
+
+
+@dataclass(frozen=True)
+class World:
+    """An environment that is up, seen from outside.
+
+    Attributes:
+        operator: who called it up.
+        status: what `invoke status --json` says of it.
+        client: boto3 clients by service.
+    """
+
+    operator: Operator
+    status: Mapping[str, Any]
+    client: Callable[[str], Any]
+
+    def start(self, **parameters: Any) -> str:
+        """Start the main job; the run id."""
+        words = [word for name, value in parameters.items() for word in ("--param", f"{name}={value}")]
+        run_id: str = self.operator.json("run", "--no-wait", *words)["run_id"]
+        return run_id
+
+    # --- AWS
+
+    @property
+    def bucket(self) -> str:
+        """The data bucket."""
+        bucket: str = self.status["data_bucket"]
+        return bucket
+
+    def tasks(self) -> list[str]:
+        """The ECS tasks that are meant to run."""
+        arns: list[str] = self.client("ecs").list_tasks(cluster=NAME, desiredStatus="RUNNING")["taskArns"]
+        return arns
+
+    def desired(self) -> int:
+        """The instances that Auto Scaling is asked for."""
+        groups = self.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])
+        (group,) = groups["AutoScalingGroups"]
+        return int(group["DesiredCapacity"])
+
+    def instances(self) -> list[str]:
+        """The instances in the cluster."""
+        arns: list[str] = self.client("ecs").list_container_instances(cluster=NAME)["containerInstanceArns"]
+        return arns
+
+    def at_zero(self) -> bool:
+        """Whether the cluster costs nothing and nothing runs for it."""
+        return self.desired() == 0 and not self.instances() and not self.tasks() and not self.workers()
+
+    def get(self, key: str) -> bytes | None:
+        """An object of the data bucket, if it is there."""
+        s3 = self.client("s3")
+        try:
+            body: bytes = s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+        return body
+
+    def results(self, run_id: str, stage: str = "simulate") -> dict[str, Any]:
+        """The results of a stage: key to when it was written."""
+        prefix = f"sim/task_results/{run_id}/{stage}/"
+        listed = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return {entry["Key"]: entry["LastModified"] for entry in listed}
+
+    def items(self, run_id: str) -> list[int]:
+        """The items of a job's simulation that have a result, as often as they have one."""
+        bodies = (self.get(key) for key in self.results(run_id))
+        return sorted(item["item"] for body in bodies if body for item in json.loads(body)["items"])
+
+    # --- Airflow
+
+    def airflow(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Call Airflow's API through MWAA."""
+        given = {} if body is None else {"Body": body}
+        return self.client("mwaa").invoke_rest_api(Name=NAME, Method=method, Path=path, **given)["RestApiResponse"]
+
+    def answers(self) -> bool:
+        """Whether Airflow is there."""
+        try:
+            self.airflow("GET", "/version")
+        except self.client("mwaa").exceptions.RestApiServerException:
+            return False
+        return True
+
+    def run_state(self, run_id: str) -> str:
+        """What Airflow says of a DAG run."""
+        return str(self.airflow("GET", f"/dags/ber/dagRuns/{run_id}")["state"])
+
+    def ended(self, run_id: str, seconds: float = 300) -> str:
+        """The state in which a DAG run ends."""
+        wait_for(lambda: self.run_state(run_id) in ENDED, seconds)
+        return self.run_state(run_id)
+
+    def airflow_tasks(self, run_id: str) -> list[dict[str, Any]]:
+        """The Airflow tasks of a DAG run, one for each map index."""
+        answer = self.airflow("GET", f"/dags/ber/dagRuns/{run_id}/taskInstances")
+        instances: list[dict[str, Any]] = answer["task_instances"]
+        return instances
+
+    def airflow_log(self, run_id: str, task: str) -> str:
+        """What an Airflow task has logged, in all its attempts."""
+        folder = self._airflow_folder() / "logs" / "airflow" / "dag_id=ber" / f"run_id={run_id}" / f"task_id={task}"
+        return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
+
+    @property
+    def deployment_file(self) -> Path:
+        """Where Airflow finds the deployment.json that lies beside the DAGs in S3."""
+        return self._airflow_folder() / "airflow" / "dags" / "deployment.json"
+
+    def components(self) -> dict[str, int]:
+        """The process ids of Airflow's components and its database."""
+        processes: dict[str, int] = self._page()["processes"]
+        return processes
+
+    def _airflow_folder(self) -> Path:
+        return Path(self._page()["logs"]).parent
+
+    def _page(self) -> dict[str, Any]:
+        with urlopen(f"{self.status['endpoint_url']}/_emulator/mwaa") as answer:
+            (environment,) = json.load(answer)
+        found: dict[str, Any] = environment
+        return found
+
+    # --- faults
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of ECS tasks."""
+        return [process for process in self.operator.processes() if "winbatch.worker" in _words(process)]
+
+    def lose_host(self) -> None:
+        """One instance with everything on it is gone, without a word."""
+        (host, *_) = self.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
+        fault = {"kind": "lose-instance", "instance": host["InstanceId"]}
+        self.fault(fault)
+
+    def fault(self, fault: Mapping[str, Any]) -> None:
+        """Have the emulator misbehave."""
+        with urlopen(f"{self.status['endpoint_url']}/_emulator/faults", json.dumps(fault).encode()) as answer:
+            assert answer.status in {200, 201}
+
+    def kill_tick(self, run_id: str, stage: str = "simulate") -> None:
+        """SIGKILL to the process of a stage's running tick: the first map index that is open ticks."""
+
+        def killed() -> bool:
+            tasks = [task for task in self.airflow_tasks(run_id) if task["task_id"] == stage]
+            first = min((task for task in tasks if task["state"] not in ENDED), key=lambda task: task["map_index"])
+            if first["state"] != "running" or not first["pid"]:
+                return False
+            os.kill(first["pid"], signal.SIGKILL)
+            return True
+
+        wait_for(killed)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
