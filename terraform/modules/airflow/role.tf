@@ -188,6 +188,7 @@ data "aws_iam_policy_document" "dags" {
     }
   }
 
+  # An instance that is named goes, protected from scale-in or not.
   statement {
     sid = "ScaleCluster"
     actions = [
