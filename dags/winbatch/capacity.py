@@ -10,9 +10,10 @@ from winbatch.deployment import Cluster, Workload
 # registered and told what it really has.
 RESERVED_MEMORY_MIB = 1024
 
-# Shards a slot works on, one after the other. Workers pull, so a shard costs three small S3 requests and no container
-# start: many make the end even, and what a slow one at the end costs is at most a sixteenth of the whole.
-SHARDS_A_SLOT = 16
+# Shards a slot works on, one after the other. Workers pull, so a shard costs a few small S3 requests and no container
+# start: many make the end even. With items of very different length a sixteenth of the whole in one shard is too much:
+# simulated, that ends 15 % late, and a sixty-fourth 5 % (docs/bench.md).
+SHARDS_A_SLOT = 64
 # But a shard of less work than this spends more on S3 than it gains.
 SHARD_SECONDS = 5.0
 # A Windows container's start. A slot that gets less work than that costs more than it gives.

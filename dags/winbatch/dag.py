@@ -335,4 +335,4 @@ def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) ->
             log.info("%s is %s; stopping %d ECS tasks", stage.stage, ledger.state, len(live))
             for arn in live:
                 ports.stop(arn, "winbatch: the job has ended")
-            time.sleep(engine.POLL_SOON)
+            time.sleep(0.5)

@@ -254,7 +254,7 @@ def _act(ports: Ports, stage: Stage, workload: Workload, step: engine.Step, seen
 def _order(
     ports: Ports,
     stage: Stage,
-    action: engine.Put | engine.Ask | engine.Stop | engine.Retire | engine.Drain | engine.Terminate,
+    action: engine.Put | engine.Point | engine.Ask | engine.Stop | engine.Retire | engine.Drain | engine.Terminate,
 ) -> None:
     """The actions whose outcome the next tick sees for itself."""
     match action:
@@ -266,6 +266,8 @@ def _order(
         case engine.Stop(arns, reason):
             for arn in arns:
                 ports.stop(arn, reason)
+        case engine.Point(blocks):
+            ports.put(stage.blocks_key, json.dumps({"blocks": blocks}).encode())
         case engine.Retire(arns):
             log.info("other jobs have a right to their share: %d ECS tasks leave after this shard", len(arns))
             for arn in arns:
@@ -289,7 +291,7 @@ def _settle(
         if owner in live:
             continue
         holders.add(owner)
-        _put(ports, stage, dataclasses.replace(mark, kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
+        _put(ports, stage, mark._replace(kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
     return holders
 
 

@@ -17,6 +17,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 from winbatch import capacity, shares
@@ -34,10 +35,16 @@ RUN_RATE = 20.0
 # ECS holds 500 ECS tasks in PROVISIONING on a cluster.
 MAX_PENDING = 400
 
+# When so many shards have failed at least once, and none has succeeded, the fault is not one of items.
+HOPELESS = 10
 # An ECS task that RunTask has named but Describe does not know yet may be only seconds old; after this it is gone.
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
 # An instance that has been empty this long, and that nobody needs, is let go.
 IDLE_GRACE = dt.timedelta(seconds=60)
+
+# Workers of a large stage are kept together in so many blocks of it, more when there are many of them.
+BLOCKS_AT_ONCE = 4
+SLOTS_A_BLOCK = 100
 
 POLL_SOON = 2.0
 POLL_LATEST = 30.0
@@ -121,6 +128,13 @@ class Put:
 
 
 @dataclasses.dataclass(frozen=True)
+class Point:
+    """Tell workers in which blocks of a large stage they find something to claim."""
+
+    blocks: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Explain:
     """Read why these shards failed for good: the last attempt's mark of each, and the kind of failure."""
 
@@ -183,7 +197,7 @@ class Terminate:
     ec2_ids: tuple[str, ...]
 
 
-Action = Put | Explain | Settle | Ask | Run | Stop | Retire | Drain | Terminate
+Action = Put | Point | Explain | Settle | Ask | Run | Stop | Retire | Drain | Terminate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +219,10 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class _Shards:
-    """Every shard, in exactly one of these; of `free` ones, which wait to be claimed, only the number is known."""
+    """Every shard, in exactly one of these; of `free` ones, which wait to be claimed, only the number is known.
+
+    It is `hopeless` when many have failed and none has succeeded.
+    """
 
     done: int
     free: int
@@ -213,6 +230,7 @@ class _Shards:
     retry: tuple[tuple[ClaimMark, dt.datetime], ...]
     broken: tuple[tuple[ClaimMark, str], ...]
     failed: tuple[tuple[ClaimMark, ShardKind], ...]
+    hopeless: bool
 
     @property
     def unfinished(self) -> int:
@@ -280,6 +298,8 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
 
     need = _need(limits, seen, shards)
     actions: list[Action] = [*_marks(ledger, seen, shards, live), *_stops(limits, seen)]
+    ledger, pointers = _point(stage, limits, ledger, shards)
+    actions += pointers
     if need.instances > seen.desired:
         actions.append(Ask(need.instances))
     ledger, retire = _retire(ledger, need, live)
@@ -288,9 +308,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
     missing = min(need.workers - len(live), seen.room, MAX_PENDING - ledger.tasks_pending)
     ledger, runs = _runs(stage, limits, ledger, seen, missing)
     actions += [*retire, *let_go, *runs]
-    wait = (
-        0.0 if any(isinstance(action, Explain) for action in actions) else _wait(limits, ledger, seen, shards, actions)
-    )
+    wait = _wait(limits, ledger, seen, shards, actions)
     ledger = dataclasses.replace(ledger, due_at=seen.now + dt.timedelta(seconds=wait))
     return Step(ledger, tuple(actions), need.demand, wait)
 
@@ -369,19 +387,25 @@ def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _S
             free += 1
         elif cause:
             ended = max(at for kind, at in attempts[last].items() if kind != "claim")
-            retry.append((ClaimMark(shard, last, "released"), ended + limits.rules[cause].pause(counts[cause])))
+            due = ended + limits.rules[cause].pause(counts[cause])
+            retry.append((ClaimMark(shard, last, "released"), due, cause))
         elif shard in seen.broken and "result" not in counts:
             broken.append((ClaimMark(shard, last, "invalid"), seen.broken[shard]))
         else:
             still_open.append(ClaimMark(shard, last, "claim"))
+    hopeless = not done and ledger.rounds == 1 and len(retry) + len(failed) >= HOPELESS
+    if hopeless:
+        failed += [(mark._replace(kind=_mark_of(kinds[mark.shard][mark.attempt])), cause) for mark, _, cause in retry]
+        retry = []
     others = len(still_open) + len(retry) + len(failed) + len(broken)
     return _Shards(
         done,
         stage.shards - done.bit_count() - others,
         tuple(still_open),
-        tuple(retry),
+        tuple((mark, due) for mark, due, _ in retry),
         tuple(broken),
         tuple(failed),
+        hopeless,
     )
 
 
@@ -488,6 +512,12 @@ def _verdict(
         return "succeeded", ""
     if seen.cancelled:
         return "cancelled", "cancelled"
+    if shards.hopeless and ledger.failures and len(shards.failed) == len(ledger.explained):
+        first = ledger.failures[0]
+        return "failed", (
+            f"{len(shards.failed)} shards failed and none succeeded, so more would be a waste; the first item:"
+            f" {first.item} ({first.kind}: {first.reason})"
+        )
     if ledger.items_failed > limits.max_failed_items:
         first = ledger.failures[0]
         return "failed", (
@@ -537,6 +567,24 @@ def _marks(ledger: Ledger, seen: Seen, shards: _Shards, live: Sequence[str]) -> 
     if shards.open and (ending or not live):
         verdicts = {worker.arn: worker.verdict for worker in seen.workers if worker.arn in ending}
         yield Settle(shards.open, frozenset(live), verdicts)
+
+
+def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: _Shards) -> tuple[Ledger, tuple[Point, ...]]:
+    """Keep workers together, from the front: only then are blocks done as a whole, and need not be listed any more."""
+    if stage.shards <= BLOCK:
+        return ledger, ()
+    taken = Counter(mark.shard // BLOCK for mark in shards.open)
+    taken.update(mark.shard // BLOCK for kind in (shards.retry, shards.broken, shards.failed) for mark, _ in kind)
+    with_work = (
+        block
+        for block, first in enumerate(range(0, stage.shards, BLOCK))
+        if (size := min(BLOCK, stage.shards - first)) > (shards.done >> first & _ones(size)).bit_count() + taken[block]
+    )
+    slots = limits.max_workers * limits.slots
+    blocks = tuple(islice(with_work, max(BLOCKS_AT_ONCE, -(-slots // SLOTS_A_BLOCK))))
+    if blocks == ledger.blocks:
+        return ledger, ()
+    return dataclasses.replace(ledger, blocks=blocks), (Point(blocks),)
 
 
 def _stops(limits: Limits, seen: Seen) -> Iterable[Action]:
@@ -613,10 +661,14 @@ def _runs(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, missing: int
 
 def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: Sequence[Action]) -> float:
     """Seconds until there is something to see: soon after an act or during a start, else by the rate of work."""
-    if actions:
+    if any(isinstance(action, Explain) for action in actions):
+        return 0.0
+    if any(not isinstance(action, Put | Point) for action in actions):
         return POLL_SOON
-    due = [at for _, at in shards.retry] + ([at] if (at := _not_before(limits, ledger)) else [])
-    due += [since + IDLE_GRACE for since in ledger.idle.values()]
+    due = [since + IDLE_GRACE for since in ledger.idle.values()]
+    due += [at] if (at := _not_before(limits, ledger)) else []
+    # While there is other work to claim, a retry can wait for the usual look.
+    due += [] if shards.free else [at for _, at in shards.retry]
     timers = [(at - seen.now).total_seconds() for at in due if at > seen.now]
     if ledger.tasks_running == 0:
         waiting = seen.now - (ledger.asked_at or ledger.progress_at)
@@ -624,7 +676,8 @@ def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: 
     elif ledger.remaining_seconds is not None:
         usual = ledger.remaining_seconds / 2
     else:
-        usual = (seen.now - ledger.progress_at).total_seconds()
+        # Nothing is finished yet, so nobody knows how long a shard takes.
+        usual = 2 * (seen.now - ledger.progress_at).total_seconds()
     return min(POLL_LATEST, max(POLL_SOON, min([usual, *timers])))
 
 

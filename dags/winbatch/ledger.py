@@ -94,6 +94,7 @@ class Ledger:
         faults: in a row, since the last progress.
         idle: instances without an ECS task, since when; by ARN.
         draining: instances that the engine has let go of, by ARN.
+        blocks: blocks of a large stage to which workers were pointed last.
         retired: ECS tasks that were asked to leave after the shard at hand.
         samples: items done at a time, of late.
     """
@@ -139,6 +140,7 @@ class Ledger:
     idle: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
     draining: frozenset[str] = frozenset()
     retired: frozenset[str] = frozenset()
+    blocks: tuple[int, ...] = ()
     samples: tuple[tuple[dt.datetime, int], ...] = ()
 
     @classmethod
@@ -238,6 +240,7 @@ class Ledger:
             "idle": {arn: format_time(since) for arn, since in self.idle.items()},
             "draining": sorted(self.draining),
             "retired": sorted(self.retired),
+            "blocks": list(self.blocks),
             "samples": [[format_time(at), items] for at, items in self.samples],
         }
 
@@ -301,5 +304,6 @@ class Ledger:
             idle={arn: parse_time(since) for arn, since in engine["idle"].items()},
             draining=frozenset(engine["draining"]),
             retired=frozenset(engine["retired"]),
+            blocks=tuple(engine["blocks"]),
             samples=tuple((parse_time(at), items) for at, items in engine["samples"]),
         )

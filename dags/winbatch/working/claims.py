@@ -5,13 +5,12 @@ conditional write and the fact that nothing is ever removed are all that keeps t
 """
 
 import collections
-import dataclasses
 import datetime as dt
-import hashlib
 import json
 import logging
+import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
@@ -20,8 +19,8 @@ from winbatch.stage import BLOCK, ClaimMark, Stage
 
 LAST_ATTEMPT = 99  # two digits in the key
 
-# After so many lost races the listing is stale: others work where this worker looks.
-_LOST_RACES = 8
+# After so many lost races in a row the listing is stale: others work where this worker looks.
+_LOST_RACES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -57,19 +56,6 @@ def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark], *
     ]
 
 
-def rotated[T](items: list[T], owner: str) -> list[T]:
-    """The same items, starting where the owner's name says, so that workers that start together meet rarely."""
-    if not items:
-        return []
-    start = _number(owner) // BLOCK % len(items)
-    return items[start:] + items[:start]
-
-
-def _number(owner: str) -> int:
-    """A large number of the owner's own."""
-    return int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8])
-
-
 class Marks(Protocol):
     """What claiming needs of the store."""
 
@@ -84,8 +70,9 @@ class Marks(Protocol):
 class Claims:
     """The claims of one worker on one stage, for all of its threads.
 
-    It walks over the stage in blocks of shards, from a block that its own name chooses on, so that finding work costs
-    the same whether the stage has a hundred shards or a hundred thousand.
+    It walks over the stage in blocks of shards, so that finding work costs the same whether the stage has a hundred
+    shards or a hundred thousand: first the blocks that the engine points to, then the others. Blocks and shards are
+    taken in an order of the worker's own, so that two of them meet rarely.
     """
 
     def __init__(self, store: Marks, stage: Stage, owner: str, now: Callable[[], dt.datetime]) -> None:
@@ -94,9 +81,8 @@ class Claims:
         self._owner = owner
         self._now = now
         self._blocks = -(-stage.shards // BLOCK)
-        self._looking = threading.Lock()  # guards the next four
-        self._block = _number(owner) % self._blocks if self._blocks else 0
-        self._fruitless = 0
+        self._random = random.Random(owner)  # noqa: S311 - an order, no secret
+        self._looking = threading.Lock()  # guards the next two
         self._candidates: collections.deque[ClaimMark] = collections.deque()
         self._lost_races = 0
         self._changed = threading.Condition()  # guards the rest
@@ -141,14 +127,32 @@ class Claims:
             if self._lost_races >= _LOST_RACES:
                 self._candidates.clear()
                 self._lost_races = 0
-            while not self._candidates and self._fruitless < self._blocks and not self._closed:
-                self._candidates.extend(self._list(self._block))
+            for block in () if self._candidates else self._walk():
+                if self._closed:
+                    return None
+                self._candidates.extend(self._list(block))
                 if self._candidates:
-                    self._fruitless = 0
-                else:
-                    self._fruitless += 1
-                    self._block = (self._block + 1) % self._blocks
+                    break
             return self._candidates.popleft() if self._candidates and not self._closed else None
+
+    def _walk(self) -> Iterator[int]:
+        """All blocks: those that the engine points to, then what comes after them."""
+        pointed = self._pointed() if self._blocks > 1 else []
+        self._random.shuffle(pointed)
+        yield from pointed
+        start = max(pointed) + 1 if pointed else self._random.randrange(self._blocks)
+        for step in range(self._blocks):
+            block = (start + step) % self._blocks
+            if block not in pointed:
+                yield block
+
+    def _pointed(self) -> list[int]:
+        """What the engine's hint says; what is no hint is none, for it only saves time."""
+        try:
+            blocks = json.loads(self._store.find(self._stage.blocks_key) or b"{}")["blocks"]
+            return [block for block in map(int, blocks) if 0 <= block < self._blocks]
+        except (ValueError, KeyError, TypeError):
+            return []
 
     def done(self, mark: ClaimMark) -> None:
         """The shard has its result."""
@@ -166,7 +170,7 @@ class Claims:
         with self._changed:
             if self._closed:
                 return
-        failed = dataclasses.replace(mark, kind=kind)
+        failed = mark._replace(kind=kind)
         self._store.put_new(self._stage.claim_key(failed), self._mark_body(failures=failures))
         self.done(mark)
 
@@ -185,7 +189,7 @@ class Claims:
             self._changed.wait_for(lambda: self._asking == 0, patience)
             held = sorted(self._held)
         for mark in held:
-            released = dataclasses.replace(mark, kind="released")
+            released = mark._replace(kind="released")
             body = _encode({"reason": reason, "at": _stamp(self._now())})
             try:
                 save(mark)
@@ -214,7 +218,8 @@ class Claims:
             [mark for mark in marks if mark is not None],
             first=first,
         )
-        return rotated(free, self._owner)
+        self._random.shuffle(free)
+        return free
 
     def _mark_body(self, **fields: Any) -> bytes:
         return _encode({"task": self._owner, "at": _stamp(self._now()), **fields})

@@ -270,7 +270,7 @@ class World:
         elif mark.shard in self.faults.forgets_result:
             self._end(task, "EssentialContainerExited", 0)
         elif mark.shard in self.faults.poisoned or self.random.random() < self.faults.item_fails:
-            failed = dataclasses.replace(mark, kind="failed")
+            failed = mark._replace(kind="failed")
             failures = [{"item": lines[-1], "error": "boom", "exit_code": 1, "log": ["last words"]}]
             partial = results.encode(stage, mark.shard, [results.ItemResult(item, {}, {}) for item in lines[:-1]])
             self.write(f"{stage.partials_of(mark.shard)}{mark.attempt:02d}-0000.json", partial)
@@ -368,12 +368,26 @@ def test_a_poisoned_shard_ends_in_the_list_with_its_last_words():
 
 
 def test_too_many_failed_items_end_the_stage_and_stop_its_tasks():
-    world = World(make_stage(items=400), make_limits(max_failed_items=3), Faults(poisoned=frozenset(range(200))), 1)
+    world = World(
+        make_stage(items=400), make_limits(max_failed_items=3), Faults(poisoned=frozenset(range(0, 200, 2))), 1
+    )
     ledger = drive(world)
     assert ledger.state == "failed"
     assert "max_failed_items is 3" in ledger.reason
     assert all(task.status == "stopped" for task in world.tasks.values())
-    assert sum(world.executions.values()) < 200, "600 would be all attempts of all shards"
+    assert sum(world.executions.values()) < 200, "all attempts of all shards would be 400"
+
+
+def test_a_program_that_fails_on_everything_stops_the_stage_early_however_much_may_fail():
+    limits = make_limits(max_failed_items=10_000)
+    world = World(make_stage(items=2000), limits, Faults(poisoned=frozenset(range(1000))), 1)
+    ledger = drive(world)
+    assert ledger.state == "failed"
+    assert "shards failed and none succeeded" in ledger.reason
+    assert "program: boom" in ledger.reason
+    assert sum(world.executions.values()) < 60
+    world.faults = Faults()
+    assert drive(world, attempt=2).state == "succeeded", "who has mended it goes on"
 
 
 def test_a_broken_image_stops_the_stage_early():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from winbatch.errors import StorageError
 from winbatch.stage import BLOCK, ClaimMark, Stage
-from winbatch.working.claims import Claims, claimable, rotated
+from winbatch.working.claims import Claims, claimable
 
 SHARDS = 6
 
@@ -158,18 +158,30 @@ def test_after_the_last_attempt_that_a_key_can_name_a_shard_is_left():
     assert claimable(1, set(), released[:-2]) == [ClaimMark(0, 99, "claim")]
 
 
-@given(st.lists(st.integers(), unique=True), st.text())
-def test_rotating_keeps_everything_in_a_circle(items, owner):
-    turned = rotated(items, owner)
-    assert sorted(turned) == sorted(items)
-    if items:
-        start = turned.index(items[0])
-        assert turned[start:] + turned[:start] == items
+def test_workers_take_shards_in_an_order_of_their_own():
+    firsts = {claims(Memory(), f"arn:aws:ecs:task/{number}").take().shard for number in range(50)}
+    assert firsts == set(range(SHARDS))
 
 
-def test_owners_start_at_different_places():
-    starts = {rotated(list(range(1000)), f"arn:aws:ecs:task/{number}")[0] for number in range(50)}
-    assert len(starts) > 40
+def test_workers_find_their_work_where_the_engine_points():
+    stage = dataclasses.replace(STAGE, items=100_000)
+    store = Memory()
+    store.objects[stage.blocks_key] = b'{"blocks": [7, 8]}'
+    taken = [claims(store, f"task-{number}", stage).take().shard // BLOCK for number in range(40)]
+    assert set(taken) == {7, 8}
+    # The hint is old: nothing is left there, and all go on from its end.
+    for shard in range(7000, 9000):
+        store.objects[stage.claim_key(ClaimMark(shard, 0, "claim"))] = b""
+    taken = [claims(store, f"task-{number}", stage).take().shard // BLOCK for number in range(40)]
+    assert set(taken) == {9}
+
+
+@pytest.mark.parametrize("hint", [b"{", b"[]", b'{"blocks": "x"}', b'{"blocks": [-1, 5000]}', b'{"blocks": []}'])
+def test_a_hint_that_is_none_costs_nothing_but_time(hint):
+    stage = dataclasses.replace(STAGE, items=2500)
+    store = Memory(*(stage.claim_key(ClaimMark(shard, 0, "claim")) for shard in range(2500) if shard != 1700))
+    store.objects[stage.blocks_key] = hint
+    assert claims(store, stage=stage).take() == ClaimMark(1700, 0, "claim")
 
 
 steps = st.lists(
