@@ -27,7 +27,7 @@ class ClaimMark(NamedTuple):
         shard: the shard's number.
         attempt: 0 for the first.
         kind: `claim` when a worker took it; how the attempt ended, if it counts: `failed` (its program) or `memory`
-            (its program ran out of it), which a worker says, `crash` (it took its worker with it), `invalid` (its result
+            (it ran out of it), which a worker says, `crash` (it took its worker with it), `invalid` (its result
             is missing or does not parse) or `lost` (its worker or host went away), which the engine says; `released`
             when the next attempt may be taken.
     """
