@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .test_job import wait_for
+from .world import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
