@@ -128,7 +128,7 @@ def reopen(s3: Any, bucket: str, stage: Stage, ledger: Ledger, now: datetime) ->
                 last[mark.shard] = mark
     body = json.dumps({"reason": "what it reads is being completed", "at": format_time(now)}).encode()
     for mark in last.values():
-        s3.put_object(Bucket=bucket, Key=stage.claim_key(replace(mark, kind="released")), Body=body)
+        s3.put_object(Bucket=bucket, Key=stage.claim_key(ClaimMark(mark.shard, mark.attempt, "released")), Body=body)
     again = replace(ledger.again(now), done=0, items_done=0, items_failed=0, shards_failed=0, samples=((now, 0),))
     s3.put_object(
         Bucket=bucket, Key=driver.ledger_key(stage), Body=again.to_json().encode(), ContentType="application/json"
