@@ -25,6 +25,7 @@ from winbatch.errors import WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.spec import COMMON_PARAMETERS, Spec
 from winbatch.stage import Stage
+from winbatch.working.store import Store
 
 if TYPE_CHECKING:
     from winbatch.aws import AwsPorts
@@ -64,7 +65,7 @@ def batch_dag(spec: Spec) -> DAG:
     Args:
         spec: the specification; its `dag` is the DAG's id.
     """
-    rows = "\n".join(f"| `{stage.name}` | runs `{stage.run}` on ECS |" for stage in spec.stages)
+    rows = "\n".join(f"| `{stage.name}` | runs `{stage.what}` on ECS |" for stage in spec.stages)
     with DAG(
         dag_id=spec.dag,
         description=spec.title,
@@ -136,9 +137,15 @@ def _ports(target: deployment.Deployment) -> "AwsPorts":
 def _planned(spec: Spec, params: Mapping[str, Any], run_id: str) -> job.Job:
     """The job as its parameters say; bad input does not get better by trying again."""
     try:
-        return job.plan(spec, spec.validate(params), run_id, deployment.load())
+        target = deployment.load()
+        return job.plan(spec, spec.validate(params), run_id, target, _reader(spec, target))
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
+
+
+def _reader(spec: Spec, target: deployment.Deployment) -> Store | None:
+    """The data bucket, for a specification whose items are listed there."""
+    return Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
 
 
 def _ask(spec: Spec, planned: job.Job) -> None:
@@ -158,13 +165,15 @@ def _ask(spec: Spec, planned: job.Job) -> None:
 
 def _write(spec: Spec, planned: job.Job) -> None:
     """Write the job; one that is there already wins, since its shards may have been claimed."""
-    ports = _ports(deployment.load())
+    target = deployment.load()
+    ports = _ports(target)
+    reader = _reader(spec, target)
     try:
         ports.put(planned.key, planned.to_json().encode(), new=True)
     except driver.Conflict:
         planned = _stored(ports, spec.dag, planned.job)
-    for stage_spec, stage in zip(spec.stages, planned.stages, strict=True):
-        ports.put(stage.manifest, job.manifest(stage_spec, planned.params, stage.items))
+    for stage in planned.stages:
+        ports.put(stage.manifest, job.manifest(spec, planned, stage.stage, reader))
         ports.put(driver.stage_key(stage), stage.to_json().encode())
         log.info("%s: %d items in %d shards of %d", stage.stage, stage.items, stage.shards, stage.shard_items)
 

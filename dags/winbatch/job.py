@@ -1,18 +1,20 @@
 """A job: a specification with its parameters, turned into stages, manifests and shards.
 
-Planning is pure and deterministic: planning a job again writes the same bytes.
+Planning is deterministic: planning a job again writes the same bytes. It reads nothing but the tables and listings that
+the specification asks for, and of a job that is planned already its manifests instead.
 """
 
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
-from winbatch import capacity
+from winbatch import capacity, sources
 from winbatch.deployment import Deployment
 from winbatch.errors import ClusterError, SpecError
-from winbatch.spec import Spec, StageSpec
+from winbatch.sources import Items, Reader
+from winbatch.spec import Spec
 from winbatch.stage import SCHEMA, Stage, load_object
 
 PREFIX = "jobs/"
@@ -80,7 +82,9 @@ class Job:
         return cls(dag=data["dag"], job=data["job"], params=data["params"], stages=stages, retry=data.get("retry", {}))
 
 
-def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deployment) -> Job:
+def plan(
+    spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deployment, reader: Reader | None = None
+) -> Job:
     """The job that a DAG run stands for.
 
     Args:
@@ -88,11 +92,13 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
         params: as `Spec.validate` gives them.
         run_id: Airflow's.
         deployment: decides shard sizes by what an ECS task of the workload holds.
+        reader: of the data bucket; a specification that does not list (`Spec.lists`) needs none.
 
     Raises:
         ClusterError: it asks for more than the cluster can give.
         DeploymentError: the workload is not deployed.
-        SpecError: a prefix lies where the roles may not write.
+        SpecError: a prefix lies where the roles may not write or read, or a table or listing is wrong.
+        StorageError: S3 refuses.
     """
     workload = deployment.workload(spec.workload)
     if params["max_instances"] > deployment.cluster.max_instances:
@@ -102,9 +108,13 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
         )
     slots = params["max_instances"] * capacity.tasks_per_instance(deployment.cluster, workload) * workload.slots
     job = job_id(run_id)
+    of_stages = _items(spec, params, job, reader, deployment)
+    followed = {stage.source for stage in spec.stages}
     stages: dict[str, Stage] = {}
     for stage in spec.stages:
-        items = stage.items if isinstance(stage.items, int) else int(params[stage.items])
+        items = of_stages[stage.name].count
+        given = stage.item_seconds
+        item_seconds = float(params[given]) if isinstance(given, str) else given
         base = stage_prefix(spec.dag, job, stage.name)
         root = _allowed(str(params[stage.prefix]).strip("/") if stage.prefix else PREFIX + "results", deployment)
         results = f"{root}/{job}/{stage.name}/"
@@ -121,41 +131,67 @@ def plan(spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deploym
             # The last stage's files are what people look for: they lie at the job's own prefix.
             outputs=f"{root}/{job}/" if stage is spec.stages[-1] else f"{root}/{job}/files/{stage.name}/",
             items=items,
-            shard_items=min(items, params["shard_items"] or capacity.shard_items(items, slots)),
-            inputs={name: stage_prefix(spec.dag, job, name) + "stage.json" for name in stage.inputs},
+            shard_items=min(items, params["shard_items"] or capacity.shard_items(items, slots, item_seconds)),
+            inputs={
+                name: stage_prefix(spec.dag, job, name) + "stage.json"
+                for name in (*stage.inputs, *filter(None, [stage.source]))
+            },
+            groups=sources.groups_of(of_stages[stage.name], stage.grouped_by),
+            item_seconds=item_seconds,
+            command=stage.command,
+            timeout=stage.timeout,
+            fetch=stage.fetch,
+            source=stage.source or "",
+            item_folders=bool(stage.command) or stage.name in followed,
         )
-    return Job(dag=spec.dag, job=job, params=dict(params), stages=tuple(stages.values()))
+    return Job(dag=spec.dag, job=job, params=dict(params), stages=tuple(stages.values()), retry=spec.retry)
+
+
+def _items(
+    spec: Spec, params: Mapping[str, Any], job: str, reader: Reader | None, deployment: Deployment | None
+) -> dict[str, Items]:
+    """The items of every stage; those of a listing as they were when the job was planned first."""
+
+    def read(key: str) -> Reader:
+        if deployment is not None:
+            _allowed(key, deployment)
+        if reader is None:
+            raise SpecError(f"{spec.dag}: {key} has to be read to plan the job, and nothing to read it with was given")
+        return reader
+
+    items: dict[str, Items] = {}
+    for stage in spec.stages:
+        key = stage_prefix(spec.dag, job, stage.name) + "manifest.jsonl"
+        stored = reader.find(key) if reader is not None and stage.lists else None
+        if reader is not None and stored is not None:
+            items[stage.name] = sources.from_manifest(stored, where=reader.where(key))
+        else:
+            items[stage.name] = sources.items_of(stage, params, items, read)
+    return items
 
 
 def _allowed(prefix: str, deployment: Deployment) -> str:
-    """The prefix, if the environment's roles may write below it."""
+    """The key or prefix, if the environment's roles may read and write there."""
     if not any(f"{prefix}/".startswith(f"{allowed}/") for allowed in deployment.data_prefixes):
         raise SpecError(
             f"prefix {prefix!r} is not below one of {deployment.environment}'s data_prefixes"
-            f" ({', '.join(deployment.data_prefixes)}), and the roles may write nowhere else"
+            f" ({', '.join(deployment.data_prefixes)}), and the roles may read and write nowhere else"
         )
     return prefix
 
 
-def items(stage: StageSpec, params: Mapping[str, Any], count: int) -> Iterator[dict[str, Any]]:
-    """The parameters of each item, in order.
+def manifest(spec: Spec, planned: Job, name: str, reader: Reader | None = None) -> bytes:
+    """The manifest of a planned job's stage.
 
-    The values of `over` are dealt out in even runs, as the seed does it; with fewer items than values, the items spread
-    over the whole range of values and some values get none.
+    Raises:
+        SpecError: a table or listing has changed since the job was planned.
+        StorageError: S3 refuses.
     """
-    own = {name: params[name] for name in stage.params}
-    for item in range(count):
-        if stage.over is None:
-            yield dict(own)
-        else:
-            values = params[stage.over]
-            yield {stage.over: values[item * len(values) // count], **own}
-
-
-def manifest(stage: StageSpec, params: Mapping[str, Any], count: int) -> bytes:
-    """The manifest: one line of JSON an item."""
-    lines = (
-        json.dumps({"item": number, "params": item}, sort_keys=True, separators=(",", ":"))
-        for number, item in enumerate(items(stage, params, count))
-    )
-    return ("\n".join(lines) + "\n").encode()
+    items = _items(spec, planned.params, planned.job, reader, None)[name]
+    expected = planned.stage(name).items
+    if items.count != expected:
+        raise SpecError(
+            f"stage {name} of {planned.job} was planned with {expected} items, and now there would be {items.count}:"
+            " its inputs have changed; start a new job"
+        )
+    return sources.manifest(items)

@@ -14,7 +14,9 @@ from typing import Any, Self
 
 import yaml
 
+from winbatch import stage_spec
 from winbatch.errors import SpecError
+from winbatch.stage_spec import StageSpec
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 
@@ -79,7 +81,10 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
-_NAME = "^[a-z][a-z0-9_-]{0,31}$"
+# The kinds of failure that have a rule of their own; see `Rule`s of the engine.
+KINDS = ("program", "memory", "crash", "result", "host", "image", "start", "unstarted", "worker", "throttled")
+
+_NAME = stage_spec.NAME
 _SPEC_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -89,6 +94,19 @@ _SPEC_SCHEMA: dict[str, Any] = {
         "title": {"type": "string", "minLength": 1},
         "description": {"type": "string"},
         "workload": {"type": "string", "pattern": _NAME},
+        "retry": {
+            "type": "object",
+            "propertyNames": {"enum": list(KINDS)},
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "minProperties": 1,
+                "properties": {
+                    "attempts": {"type": "integer", "minimum": 1, "maximum": 100},
+                    "backoff": {"type": "number", "minimum": 0, "maximum": 86400},
+                },
+            },
+        },
         "parameters": {
             "type": "object",
             "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,63}$"},
@@ -101,54 +119,20 @@ _SPEC_SCHEMA: dict[str, Any] = {
         "stages": {
             "type": "array",
             "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name", "run"],
-                "properties": {
-                    "name": {"type": "string", "pattern": _NAME},
-                    "run": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"},
-                    "items": {"type": ["integer", "string"]},
-                    "over": {"type": "string"},
-                    "params": {"type": "array", "items": {"type": "string"}},
-                    "inputs": {"type": "array", "items": {"type": "string"}},
-                    "prefix": {"type": "string"},
-                    "groups": {"type": "boolean"},
-                },
-            },
+            "items": stage_spec.SCHEMA,
         },
     },
 }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StageSpec:
-    """One stage of a specification.
+class Spec:
+    """A job specification.
 
     Attributes:
-        name: unique in the job.
-        run: `module:function` of the workload's code.
-        items: how many items: a number, or the name of the parameter that holds it.
-        over: name of a list parameter whose values are dealt out over the items in even runs.
-        params: names of the parameters that each item gets.
-        inputs: earlier stages whose results this one reads.
-        prefix: name of the parameter that holds the prefix of its results; None: `results`.
-        groups: its items are grouped by the values of `over`.
+        parameters: a JSON Schema a parameter, the common ones included.
+        retry: what it changes of the rules for failures, by kind: `attempts`, and `backoff` in seconds.
     """
-
-    name: str
-    run: str
-    items: int | str = 1
-    over: str | None = None
-    params: Sequence[str] = ()
-    inputs: Sequence[str] = ()
-    prefix: str | None = None
-    groups: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Spec:
-    """A job specification; `parameters` holds a JSON Schema a parameter, the common ones included."""
 
     dag: str
     title: str
@@ -156,6 +140,12 @@ class Spec:
     workload: str
     parameters: Mapping[str, Mapping[str, Any]]
     stages: Sequence[StageSpec]
+    retry: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def lists(self) -> bool:
+        """Whether planning a job has to read the data bucket."""
+        return any(stage.lists for stage in self.stages)
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -220,7 +210,8 @@ class Spec:
             description=data.get("description", "").strip(),
             workload=data["workload"],
             parameters={**data["parameters"], **COMMON_PARAMETERS},
-            stages=tuple(StageSpec(**stage) for stage in data["stages"]),
+            stages=tuple(StageSpec.from_data(stage) for stage in data["stages"]),
+            retry=data.get("retry", {}),
         )
 
 
@@ -313,38 +304,7 @@ def _problems(data: Any) -> Sequence[tuple[Sequence[str | int], str]]:
             ((*path, "default"), f"the default does not fit: {error.message}")
             for error in jsonschema.Draft202012Validator(schema).iter_errors(schema["default"])
         ]
-    return problems + _stage_problems(data["stages"], data["parameters"])
-
-
-def _stage_problems(
-    stages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[Sequence[str | int], str]]:
-    problems: list[tuple[Sequence[str | int], str]] = []
-    earlier: list[str] = []
-    for index, stage in enumerate(stages):
-        path = ("stages", index)
-        if stage["name"] in earlier:
-            problems.append(((*path, "name"), f"a second stage {stage['name']!r}"))
-        problems += [
-            ((*path, "inputs"), f"{name!r} is no earlier stage")
-            for name in stage.get("inputs", ())
-            if name not in earlier
-        ]
-        earlier.append(stage["name"])
-        references = [("params", name) for name in stage.get("params", ())]
-        references += [(key, stage[key]) for key in ("items", "over", "prefix") if isinstance(stage.get(key), str)]
-        problems += [
-            ((*path, key), f"{name!r} is no parameter of this job")
-            for key, name in references
-            if name not in parameters
-        ]
-        for key, kind in (("items", "integer"), ("over", "array"), ("prefix", "string")):
-            name = stage.get(key)
-            if isinstance(name, str) and name in parameters and parameters[name]["type"] != kind:
-                problems.append(((*path, key), f"parameter {name!r} is of type {parameters[name]['type']}, not {kind}"))
-        if isinstance(stage.get("items"), int) and stage["items"] < 1:
-            problems.append(((*path, "items"), "a stage has at least one item"))
-    return problems
+    return problems + stage_spec.problems(data["stages"], data["parameters"])
 
 
 def _line(node: Any, path: Sequence[str | int]) -> int:

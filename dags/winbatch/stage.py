@@ -55,7 +55,7 @@ class Stage:
         job: job id.
         stage: the stage's name, unique in its job.
         workload: whose task definition runs it.
-        run: `module:function` of the workload's code.
+        run: `module:function` of the workload's code; empty where the stage has a command.
         manifest: key of the manifest, one line an item.
         claims: prefix of the claims.
         partials: prefix of what unfinished shards have come to so far.
@@ -66,6 +66,11 @@ class Stage:
         inputs: name of an earlier stage to the key of its stage.json.
         groups: of its items, in order and without gaps; none when there is nothing to group by.
         item_seconds: what an item is thought to take; None when nobody knows.
+        command: the program that an item runs, and its arguments: templates.
+        timeout: seconds that the program may take; None for any time.
+        fetch: objects of the data bucket that an item needs: path in its inputs folder to template of the key.
+        source: the earlier stage whose items' files this stage's items of the same numbers work on; empty for none.
+        item_folders: each item's files lie below its own number, and not beside those of the others.
     """
 
     dag: str
@@ -83,6 +88,11 @@ class Stage:
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     groups: Sequence[Group] = ()
     item_seconds: float | None = None
+    command: Sequence[str] = ()
+    timeout: float | None = None
+    fetch: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    source: str = ""
+    item_folders: bool = False
 
     @property
     def shards(self) -> int:
@@ -135,6 +145,10 @@ class Stage:
         """Where the engine asks an ECS task to leave after the shard at hand: others have a right to its place."""
         return f"{self.claims.removesuffix('claims/')}retired/{task_arn.rpartition('/')[2]}"
 
+    def outputs_of(self, item: int) -> str:
+        """Prefix of the files that an item leaves."""
+        return f"{self.outputs}{item:06d}/" if self.item_folders else self.outputs
+
     def to_json(self) -> str:
         return json.dumps(
             {"schema": SCHEMA, **dataclasses.asdict(self), "shards": self.shards}, indent=2, sort_keys=True
@@ -155,7 +169,9 @@ class Stage:
         known = {field.name for field in dataclasses.fields(cls)}
         try:
             groups = tuple(Group(**group) for group in data.pop("groups", ()))
-            return cls(**{name: value for name, value in data.items() if name in known}, groups=groups)
+            command = tuple(data.pop("command", ()))
+            values = {name: value for name, value in data.items() if name in known}
+            return cls(**values, groups=groups, command=command)
         except TypeError as error:
             raise JobError(f"{where}: not a stage.json of this release ({error}); plan the job again") from error
 

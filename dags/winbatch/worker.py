@@ -24,8 +24,10 @@ from winbatch.errors import WinbatchError, WorkerError
 from winbatch.stage import Stage
 from winbatch.working import inputs, logs, stopping
 from winbatch.working.claims import Claims
+from winbatch.working.command import Command
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
+from winbatch.working.programs import Programs
 from winbatch.working.shards import ShardRunner, load_run
 from winbatch.working.store import Store
 
@@ -103,13 +105,14 @@ class Worker:
         stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
         self._stage = stage
         self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}-{secrets.token_hex(4)}"
+        self._programs = Programs()
         self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
         self._runner = ShardRunner(
             store=store,
             stage=stage,
             manifest=Manifest(store, stage),
             claims=self._claims,
-            run=load_run(stage.run),
+            run=Command(stage, self._programs) if stage.command else load_run(stage.run),
             folder=self._folder,
         )
 
@@ -119,7 +122,8 @@ class Worker:
 
     def work(self) -> int:
         """Work until nothing is left, or until told to stop. Returns the exit code; threads may still be computing."""
-        _log.info("%s: %d shards, %d slots", self._stage.run, self._stage.shards, self._slots)
+        what = self._stage.run or " ".join(self._stage.command)
+        _log.info("%s: %d shards, %d slots", what, self._stage.shards, self._slots)
         for slot in range(self._slots):
             threading.Thread(target=self._slot, name=f"slot-{slot}", daemon=True).start()
         try:
@@ -158,6 +162,10 @@ class Worker:
 
     def _give_up(self, reason: str, code: int) -> int:
         """Keep what is finished, and let others have the rest, within the time that this worker is left."""
+        self._claims.close()
+        self._runner.stop()
+        ending = threading.Thread(target=self._programs.stop, daemon=True)
+        ending.start()
         thread = threading.Thread(
             target=self._claims.release_all,
             args=(reason,),
@@ -166,6 +174,7 @@ class Worker:
         )
         thread.start()
         thread.join(_RELEASE_SECONDS)
+        ending.join()
         if thread.is_alive():
             _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
         return code

@@ -34,7 +34,7 @@ class Context:
         Args:
             item: its number.
             job: id of the job.
-            folder: where `outputs` is to be, made when it is first asked for.
+            folder: where the item's folders are to be, each made when it is first asked for.
             read_results: what `results` calls.
             read_failures: what `failures` calls.
         """
@@ -49,10 +49,25 @@ class Context:
         """An empty folder of the item's own.
 
         Its files are uploaded below the stage's outputs prefix, by their path in it, before the result is written. All
-        items of a stage share that prefix: names that differ between items are theirs to choose.
+        items of a stage share that prefix, and names that differ between items are theirs to choose; but if another
+        stage works on what each item left (`from`), each has a prefix of its own.
         """
-        self._folder.mkdir(parents=True)
-        return self._folder
+        return self._made("outputs")
+
+    @functools.cached_property
+    def inputs(self) -> Path:
+        """The folder that holds what the stage fetches for the item (`fetch`, `from`); empty if that is nothing."""
+        return self._made("inputs")
+
+    @functools.cached_property
+    def work(self) -> Path:
+        """An empty folder of the item's own, for what nobody is to keep."""
+        return self._made("work")
+
+    def _made(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        return folder
 
     def results(self, stage: str) -> Iterator[ItemResult]:
         """The item results of an earlier stage, in order, each exactly once, without the items that failed for good.

@@ -174,6 +174,11 @@ class Claims:
         self._store.put_new(self._stage.claim_key(failed), self._mark_body(failures=failures))
         self.done(mark)
 
+    def close(self) -> None:
+        """Claim nothing any more, and let no failure count: from now on programs fail because they are ended."""
+        with self._changed:
+            self._closed = True
+
     def release_all(self, reason: str, *, patience: float, save: Callable[[ClaimMark], None]) -> None:
         """Claim nothing any more, and let others have the shards that are held.
 

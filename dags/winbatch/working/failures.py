@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from winbatch.working.programs import ProgramError
+
 _ERROR_LENGTH = 1000
 _TRACEBACK_LINES = 20
 
@@ -33,17 +35,16 @@ class ItemError(Exception):
         super().__init__(text)
         code = exit_code(error)
         self.memory = isinstance(error, MemoryError) or (code is not None and says_no_memory(code))
-        self.failure: Mapping[str, Any] = {
-            "item": item,
-            "error": text,
-            "exit_code": code,
-            "log": [*log, *_trace(error)],
-        }
+        # Where in our code a program was started says nothing about why it failed.
+        lines = log if isinstance(error, ProgramError) else [*log, *_trace(error)]
+        self.failure: Mapping[str, Any] = {"item": item, "error": text, "exit_code": code, "log": list(lines)}
 
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of the program that failed; None where it was no program."""
     match error:
+        case ProgramError(exit_code=code):
+            return code
         case subprocess.CalledProcessError(returncode=code):
             return code
         case SystemExit(code=int(code)):

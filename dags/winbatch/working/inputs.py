@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Self
 
 from winbatch import results
@@ -50,6 +51,29 @@ def read_failures(store: Store, stage: Stage, name: str) -> tuple[ItemFailure, .
     shards = sorted({failure.shard for failure in source.failures.values()})
     there = {item.item for shard in shards for item in source.find(shard)[0]}
     return tuple(failure for item, failure in sorted(source.failures.items()) if item not in there)
+
+
+def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
+    """Fetch the files that the item of the same number has left in the stage's source.
+
+    Raises:
+        JobError: that item has no result, since it has failed.
+        StorageError: S3 refuses.
+    """
+    source = _Source.open(store, stage, stage.source)
+    items, problem = source.find(item // source.stage.shard_items)
+    if item not in {result.item for result in items}:
+        failure = source.failures.get(item)
+        raise JobError(
+            f"item {item} of stage {stage.source} has no result, so there is nothing to work on:"
+            f" {failure.reason if failure else problem or 'run that stage again'}"
+        )
+    prefix = source.stage.outputs_of(item)
+    for key in store.keys(prefix):
+        parts = key.removeprefix(prefix).split("/")
+        if not all(parts) or ".." in parts:
+            raise JobError(f"{store.where(key)} is no file that an item can have left; remove it")
+        store.download(key, folder.joinpath(*parts))
 
 
 @dataclasses.dataclass(frozen=True)

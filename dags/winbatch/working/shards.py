@@ -11,16 +11,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from winbatch import results
+from winbatch import results, template
 from winbatch.errors import JobError, StorageError, WorkerError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark, Stage
 from winbatch.working import failures, logs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import ItemError
-from winbatch.working.inputs import read_failures, read_results
+from winbatch.working.inputs import fetch_outputs, read_failures, read_results
 from winbatch.working.manifest import Item, Manifest
 from winbatch.working.partials import Progress
+from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 from winbatch.workload import Context
 
@@ -74,6 +75,7 @@ class ShardRunner:
         self._content_types = mimetypes.MimeTypes()
         self._lock = threading.Lock()
         self._open: dict[ClaimMark, Progress] = {}
+        self._stopped = False
 
     def work(self, mark: ClaimMark) -> None:
         """Work off a claimed shard: its result is in S3 afterwards, or its failures and what is finished of it.
@@ -89,12 +91,16 @@ class ShardRunner:
             self._open[mark] = progress
         failed: list[ItemError] = []
         for item in items:
+            if self._stopped:
+                return
             if item.item in progress.finished:
                 continue
             with logs.item(item=item.item, shard=mark.shard, attempt=mark.attempt) as log:
                 started = time.monotonic()
                 try:
                     values = self._run_item(item, self._folder / f"{item.item}-{mark.attempt}", log)
+                except Stopped:
+                    return
                 except ItemError as error:
                     logs.say(**log.fields, seconds=_since(started), error=str(error))
                     failed.append(error)
@@ -110,6 +116,10 @@ class ShardRunner:
             self._claims.done(mark)
         with self._lock:
             del self._open[mark]
+
+    def stop(self) -> None:
+        """Begin no item any more."""
+        self._stopped = True
 
     def save(self, mark: ClaimMark) -> None:
         """Keep what is finished of a shard that is being worked on.
@@ -149,22 +159,36 @@ class ShardRunner:
             read_failures=lambda name: read_failures(self._store, self._stage, name),
         )
         try:
+            self._fetch(item, context)
             # As whoever reads them will see them, so that a retry that begins with them writes the same bytes.
             values: dict[str, Any] = json.loads(json.dumps(dict(self._run(item.params, context)), allow_nan=False))
-        except StorageError:
+        except (StorageError, Stopped):
             raise  # S3 is the worker's affair, whoever asked it
         except (Exception, SystemExit) as error:
             raise ItemError(item.item, error, log.last_lines()) from error
         else:
-            self._upload(folder)
+            self._upload(folder / "outputs", self._stage.outputs_of(item.item))
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # it may never have been made
         return values
 
-    def _upload(self, folder: Path) -> None:
+    def _fetch(self, item: Item, context: Context) -> None:
+        """Fetch what the item needs into its inputs folder.
+
+        Raises:
+            JobError: an object is not there, or the item of the earlier stage has failed.
+            StorageError: S3 refuses.
+        """
+        if self._stage.source:
+            fetch_outputs(self._store, self._stage, item.item, context.inputs)
+        for name, key in self._stage.fetch.items():
+            values = {**item.params, "item": item.item, "job": self._stage.job}
+            self._store.download(template.fill(key, values), context.inputs / name)
+
+    def _upload(self, folder: Path, prefix: str) -> None:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             content_type = self._content_types.guess_type(path.name)[0] or "application/octet-stream"
-            key = self._stage.outputs + path.relative_to(folder).as_posix()
+            key = prefix + path.relative_to(folder).as_posix()
             self._store.upload(path, key, content_type=content_type)
 
 

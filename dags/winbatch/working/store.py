@@ -165,6 +165,32 @@ class Store:
         with _told(self.where(key)):
             self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": content_type})
 
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a file, and make the folders above it.
+
+        Raises:
+            JobError: there is none.
+            StorageError: S3 refuses.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _told(self.where(key)):
+            try:
+                self._client.download_file(self.bucket, key, str(path))
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _NO_OBJECT:
+                    raise JobError(f"{self.where(key)} does not exist") from error
+                raise
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Key and size in bytes of each object below a prefix, in order.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(prefix)):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", ()))
+
     def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
         """The keys below a prefix, in order; no more pages are asked for than that takes.
 

@@ -54,9 +54,9 @@ def test_the_files(tmp_path):
         "kernels": {"waveform/numba/1": 4, "waveform/numpy/1": 1},
         "files": ["results.json", "results.csv", "results.png"],
     }
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(values["files"])
+    assert sorted(path.name for path in (tmp_path / "out/outputs").iterdir()) == sorted(values["files"])
 
-    data = json.loads((tmp_path / "out/results.json").read_text())
+    data = json.loads((tmp_path / "out/outputs/results.json").read_text())
     assert {name: value for name, value in data.items() if name != "points"} == {
         "schema": 1,
         "job": "ber-1",
@@ -85,15 +85,15 @@ def test_items_that_failed_are_named_and_the_points_rest_on_the_others(tmp_path)
     failures = [ItemFailure(1, 0, "memory", "MemoryError", ("line",)), ItemFailure(3, 1, "crash", "gone")]
     values = run({"simulate": [RESULTS[n] for n in (0, 2, 4)]}, tmp_path / "out", failures)
     assert (values["items"], values["failed_items"], values["points"]) == (3, 2, 2)
-    data = json.loads((tmp_path / "out/results.json").read_text())
+    data = json.loads((tmp_path / "out/outputs/results.json").read_text())
     assert data["failed_items"] == [{"item": 1, "reason": "MemoryError"}, {"item": 3, "reason": "gone"}]
     assert [(point["ebn0_db"], point["bits"]) for point in data["points"]] == [(0.0, 2 * 10**9), (12.0, 3 * 10**9)]
 
 
 def test_the_table_has_the_same_digits(tmp_path):
     run({"simulate": RESULTS}, tmp_path / "out")
-    points = json.loads((tmp_path / "out/results.json").read_text())["points"]
-    lines = list(csv.DictReader(io.StringIO((tmp_path / "out/results.csv").read_text())))
+    points = json.loads((tmp_path / "out/outputs/results.json").read_text())["points"]
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "out/outputs/results.csv").read_text())))
     assert len(lines) == len(points)
     for line, point in zip(lines, points, strict=True):
         assert [float(line["ci95_low"]), float(line["ci95_high"])] == point["ci95"]
@@ -106,13 +106,13 @@ def test_running_again_writes_the_same_bytes(tmp_path):
     written = []
     for name in ("first", "second"):
         run({"simulate": RESULTS}, tmp_path / name)
-        written.append([(tmp_path / name / file).read_bytes() for file in aggregate.FILES])
+        written.append([(tmp_path / name / "outputs" / file).read_bytes() for file in aggregate.FILES])
     assert written[0] == written[1]
 
 
 def test_the_plot_is_a_picture(tmp_path):
     run({"simulate": RESULTS}, tmp_path / "out")
-    pixels = imread(tmp_path / "out/results.png")
+    pixels = imread(tmp_path / "out/outputs/results.png")
     assert pixels.shape[:2] == (960, 1280)
     assert 0.02 < (pixels[..., :3].min(axis=2) < 0.9).mean() < 0.3  # something is drawn, and it is no blot
 

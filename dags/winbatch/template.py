@@ -1,0 +1,47 @@
+"""Templates of job specifications: texts with placeholders such as `{strike}`; `{{` and `}}` stand for braces."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[a-z][a-z0-9_]*)\}|(?P<stray>[{}])")
+
+
+def names(text: str) -> list[str]:
+    """The placeholders of a template, in order.
+
+    Raises:
+        ValueError: a brace that belongs to none; the line says what to write instead.
+    """
+    found = []
+    for token in _TOKEN.finditer(text):
+        if token["stray"]:
+            raise ValueError(
+                f"{text!r} has a {token['stray']!r} that belongs to no placeholder; a placeholder is a name in braces,"
+                f" a brace is written twice ({token['stray'] * 2})"
+            )
+        if token["name"]:
+            found.append(token["name"])
+    return found
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """The template with its placeholders replaced, once: what a value holds is left as it is.
+
+    Raises:
+        KeyError: a placeholder has no value.
+    """
+    return _TOKEN.sub(
+        lambda token: as_text(values[token["name"]]) if token["name"] else token[0][0],
+        text,
+    )
+
+
+def as_text(value: Any) -> str:
+    """A parameter as text: lists with commas, as the command line takes them; anything else but text as in JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ",".join(map(as_text, value))
+    return json.dumps(value)

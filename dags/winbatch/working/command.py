@@ -1,0 +1,83 @@
+"""Items that run a program: a stage's `command`, filled in for each item."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from winbatch import template
+from winbatch.errors import JobError
+from winbatch.stage import Stage
+from winbatch.working.programs import Programs
+from winbatch.workload import Context
+
+VALUES = "values.json"
+"""The file in its outputs folder by which a program returns values."""
+
+_LONGEST_VALUES = 1 << 20
+
+_log = logging.getLogger("program")
+
+
+class Command:
+    """A stage's command as a workload's function."""
+
+    def __init__(self, stage: Stage, programs: Programs) -> None:
+        self._stage = stage
+        self._programs = programs
+        # The program runs in a folder of its own, but finds the Python packages of the image.
+        paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def __call__(self, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Run an item's program.
+
+        Returns:
+            `exit_code`, which is 0; `outputs`, name and size of each file that it left; and what `values.json` holds.
+
+        Raises:
+            ProgramError: it failed.
+            JobError: its values.json does not hold values.
+        """
+        values = {
+            **params,
+            "item": context.item,
+            "job": context.job,
+            "inputs": str(context.inputs),
+            "outputs": str(context.outputs),
+        }
+        self._programs.run(
+            [template.fill(word, values) for word in self._stage.command],
+            folder=context.work,
+            environment=self._environment,
+            timeout=self._stage.timeout,
+            say=lambda line: _log.info("%s", line),
+        )
+        outputs = [
+            {"name": path.relative_to(context.outputs).as_posix(), "size": path.stat().st_size}
+            for path in sorted(context.outputs.rglob("*"))
+            if path.is_file()
+        ]
+        return {**_values(context), "exit_code": 0, "outputs": outputs}
+
+
+def _values(context: Context) -> dict[str, Any]:
+    path = context.outputs / VALUES
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > _LONGEST_VALUES:
+        raise JobError(
+            f"{VALUES} of item {context.item} is larger than 1 MiB; leave such results in a file of their own"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise JobError(f"{VALUES} of item {context.item} is not JSON: {error}") from error
+    if not isinstance(values, dict) or {"exit_code", "outputs"} & values.keys():
+        raise JobError(
+            f"{VALUES} of item {context.item}: a JSON object is expected, without `exit_code` and `outputs`,"
+            " which every command has"
+        )
+    return values
