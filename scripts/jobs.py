@@ -18,6 +18,7 @@ from winbatch import deployment, driver, job, spec
 from winbatch.job import Job
 from winbatch.ledger import Failure, Ledger
 from winbatch.stage import Stage
+from winbatch.working.store import Store
 
 # Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
 LEDGER_SECONDS = 1.0
@@ -246,7 +247,8 @@ def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str,
     for _ in range(5):
         run_id = new_run_id(dag, datetime.now(UTC))
         # What the DAG would find out in minutes is found out here.
-        job.plan(spec.load(dag), params, run_id, target)
+        reader = Store(workspace.aws.client("s3"), outputs.data_bucket)
+        job.plan(spec.load(dag), params, run_id, target, reader)
         try:
             airflow.trigger(dag, run_id, params)
         except AirflowError as error:

@@ -19,6 +19,8 @@ MAX_ITEMS = 1_000_000
 MAX_GROUPS = 64
 """More groups than this show nobody anything: then there are none."""
 
+_EXPECTED = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
+
 type Params = dict[str, Any]
 
 
@@ -195,7 +197,7 @@ def _value(text: str, kind: str, where: str) -> Any:
             return float(value)
         if value == math.floor(value):
             return int(value)
-    raise SpecError(f"{where} is {text!r}; {'true or false' if kind == 'boolean' else f'a {kind}'} is expected")
+    raise SpecError(f"{where} is {text!r}; {_EXPECTED[kind]} is expected")
 
 
 def _emptiness(stage: StageSpec, params: Mapping[str, Any]) -> str:

@@ -132,12 +132,13 @@ def problems(stages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Mappi
     found: list[Problem] = []
     names: dict[str, list[str]] = {}
     for index, stage in enumerate(stages):
-        own = _own_names(stage)
-        names[stage["name"]] = names.get(stage.get("from", ""), []) + own
-        for path, text in _stage_problems(stage, parameters, names):
-            found.append((("stages", index, *path), text))
-        if any(stage["name"] == other["name"] for other in stages[:index]):
+        if stage["name"] in names:
             found.append((("stages", index, "name"), f"a second stage {stage['name']!r}"))
+            continue
+        own = names.get(stage.get("from", ""), []) + _own_names(stage)
+        for path, text in _stage_problems(stage, parameters, list(names), own):
+            found.append((("stages", index, *path), text))
+        names[stage["name"]] = own
         if stage.get("groups") and any(other.get("groups") for other in stages[:index]):
             found.append((("stages", index, "groups"), "a second stage with groups; a job can show one by groups"))
     return found
@@ -154,16 +155,17 @@ def _own_names(stage: Mapping[str, Any]) -> list[str]:
 
 
 def _stage_problems(
-    stage: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], names: Mapping[str, Sequence[str]]
+    stage: Mapping[str, Any],
+    parameters: Mapping[str, Mapping[str, Any]],
+    earlier: Sequence[str],
+    own: Sequence[str],
 ) -> Iterator[Problem]:
-    earlier = [name for name in names if name != stage["name"]]
     yield from _program_problems(stage)
     yield from _source_problems(stage, earlier)
     yield from _reference_problems(stage, parameters)
     for name in stage.get("inputs", ()):
         if name not in earlier:
             yield ("inputs",), f"{name!r} is no earlier stage"
-    own = names[stage["name"]]
     for name, count in collections.Counter(own).items():
         if name in (*_OF_THE_ITEM, *_OF_THE_WORKER):
             yield (), f"an item's parameter cannot be called {name!r}, which every item has; rename it"

@@ -18,6 +18,7 @@ class Context:
     Attributes:
         item: its number.
         job: id of the job.
+        earlier: the stages whose results may be read.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Context:
         *,
         item: int,
         job: str,
+        earlier: Sequence[str] = (),
         folder: Path,
         read_results: Callable[[str], Iterator[ItemResult]],
         read_failures: Callable[[str], Sequence[ItemFailure]],
@@ -34,12 +36,14 @@ class Context:
         Args:
             item: its number.
             job: id of the job.
+            earlier: the stages whose results may be read.
             folder: where the item's folders are to be, each made when it is first asked for.
             read_results: what `results` calls.
             read_failures: what `failures` calls.
         """
         self.item = item
         self.job = job
+        self.earlier = tuple(earlier)
         self._folder = folder
         self._read_results = read_results
         self._read_failures = read_failures

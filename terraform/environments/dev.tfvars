@@ -34,5 +34,6 @@ cluster = {
 }
 
 workloads = {
-  ber = { cpu = 4096, memory = 6144 }
+  ber   = { cpu = 4096, memory = 6144 }
+  tools = { cpu = 4096, memory = 6144 }
 }

@@ -5,6 +5,7 @@ worker is killed. Elsewhere they are a process group, and a small process (`winb
 when the worker goes away without having done so.
 """
 
+import atexit
 import codecs
 import contextlib
 import contextvars
@@ -199,8 +200,13 @@ else:
                         stdin=subprocess.PIPE,
                         start_new_session=True,
                     )
+                    atexit.register(self._end, self._process)
                 assert self._process.stdin is not None
                 self._process.stdin.write(line.encode() + b"\n")
                 self._process.stdin.flush()
+
+        @staticmethod
+        def _end(process: subprocess.Popen[bytes]) -> None:
+            process.communicate()
 
     _guard = _Guard()

@@ -154,6 +154,7 @@ class ShardRunner:
         context = Context(
             item=item.item,
             job=self._stage.job,
+            earlier=tuple(self._stage.inputs),
             folder=folder,
             read_results=lambda name: read_results(self._store, self._stage, name),
             read_failures=lambda name: read_failures(self._store, self._stage, name),

@@ -42,8 +42,9 @@ def planned(run_id="ber-1", **params):
 
 
 def points(count, values):
-    (simulate, _) = BER.stages
-    return [item["ebn0_db"] for item in job.items(simulate, BER.validate({"ebn0_db": values}), count)]
+    plan = planned(ebn0_db=values, num_items=count)
+    lines = job.manifest(BER, plan, "simulate").splitlines()
+    return [json.loads(line)["params"]["ebn0_db"] for line in lines]
 
 
 def test_the_seeds_job_is_dealt_out_as_the_seed_does_it():
@@ -77,14 +78,12 @@ def test_the_seeds_job_gives_every_slot_a_few_shards():
 
 def test_planning_again_gives_the_same_bytes():
     assert planned().to_json() == planned().to_json()
-    simulate = BER.stages[0]
-    params = BER.validate({})
-    assert job.manifest(simulate, params, 200) == job.manifest(simulate, params, 200)
+    assert job.manifest(BER, planned(), "simulate") == job.manifest(BER, planned(), "simulate")
 
 
 def test_a_manifest_has_one_line_an_item():
-    params = BER.validate({"ebn0_db": "3,4", "seed": "9"})
-    lines = job.manifest(BER.stages[0], params, 3).decode().splitlines()
+    plan = planned(ebn0_db="3,4", seed="9", num_items=3)
+    lines = job.manifest(BER, plan, "simulate").decode().splitlines()
     items = [json.loads(line) for line in lines]
     assert [item["item"] for item in items] == [0, 1, 2]
     assert items[2]["params"] == {
@@ -98,6 +97,114 @@ def test_a_manifest_has_one_line_an_item():
 
 def test_a_job_reads_what_it_wrote():
     assert job.Job.from_json(planned().to_json(), where="x") == planned()
+    for spec_, plan in (chain(), files({"sim/inputs/a": b"1"})):
+        assert job.Job.from_json(plan.to_json(), where="x") == plan, spec_.dag
+
+
+class Bucket:
+    """A data bucket in memory."""
+
+    def __init__(self, objects):
+        self.objects = dict(objects)
+
+    def find(self, key):
+        return self.objects.get(key)
+
+    def sizes(self, prefix):
+        return [(key, len(body)) for key, body in sorted(self.objects.items()) if key.startswith(prefix)]
+
+    def where(self, key):
+        return f"s3://data/{key}"
+
+
+TOOLS = dataclasses.replace(DEPLOYMENT, workloads={"tools": WORKLOAD})
+
+
+def chain(**params):
+    loaded = spec.load("chain")
+    return loaded, job.plan(loaded, loaded.validate(params), "chain-1", TOOLS)
+
+
+def files(objects, **params):
+    loaded = spec.load("files")
+    return loaded, job.plan(loaded, loaded.validate(params), "files-1", TOOLS, Bucket(objects))
+
+
+def test_the_points_of_the_curve_are_its_groups():
+    groups = planned(ebn0_db="0,2.5,8", num_items=7).stage("simulate").groups
+    assert [(group.name, group.first, group.items) for group in groups] == [
+        ("ebn0_db=0", 0, 3),
+        ("ebn0_db=2.5", 3, 2),
+        ("ebn0_db=8", 5, 2),
+    ]
+    assert planned().stage("aggregate").groups == ()
+    assert planned(ebn0_db=list(range(-50, 15)), num_items=65).stage("simulate").groups == ()
+
+
+def test_a_listing_is_planned_once():
+    objects = {"sim/inputs/a.txt": b"1", "sim/inputs/": b"", "sim/inputs/deep/b.txt": b"22", "sim/inputs2/c": b""}
+    loaded, plan = files(objects)
+    digest, table = plan.stages
+    assert (digest.items, digest.command[-1], digest.fetch) == (2, "{outputs}/values.json", {"data": "{key}"})
+    assert (digest.item_folders, table.item_folders) == (True, False)
+    body = job.manifest(loaded, plan, "digest", Bucket(objects))
+    assert [json.loads(line)["params"] for line in body.splitlines()] == [
+        {"key": "sim/inputs/a.txt", "name": "a.txt", "size": 1},
+        {"key": "sim/inputs/deep/b.txt", "name": "b.txt", "size": 2},
+    ]
+    # Somebody uploads another file while the job is planned, or after: what was planned stands, or it is told.
+    more = {**objects, "sim/inputs/z": b""}
+    with pytest.raises(SpecError, match="planned with 2 items, and now there would be 3"):
+        job.manifest(loaded, plan, "digest", Bucket(more))
+    later = Bucket({**more, digest.manifest: body})
+    assert job.manifest(loaded, plan, "digest", later) == body
+    assert job.plan(loaded, loaded.validate({}), "files-1", TOOLS, later) == plan
+
+
+def test_an_empty_listing_is_one_clear_line():
+    with pytest.raises(SpecError, match=r"stage digest has no items: no object lies below 'sim/none' .* upload"):
+        files({"sim/inputs/a": b""}, input_prefix="sim/none")
+
+
+def test_a_listing_where_the_roles_may_not_read_is_refused():
+    with pytest.raises(SpecError, match="prefix 'other/' is not below one of test's data_prefixes"):
+        files({}, input_prefix="other")
+
+
+def test_a_manifest_that_does_not_parse_is_named():
+    loaded = spec.load("files")
+    bucket = Bucket({"jobs/files/files-1/digest/manifest.jsonl": b"{"})
+    with pytest.raises(SpecError, match=r"s3://data/jobs/files/files-1/digest/manifest.jsonl: not a manifest"):
+        job.plan(loaded, loaded.validate({}), "files-1", TOOLS, bucket)
+
+
+def test_a_stage_after_a_stage_has_its_items():
+    _loaded, plan = chain(volatility="0.1,0.5", repetitions=3, strike=90)
+    paths, price, table = plan.stages
+    assert [(group.name, group.first, group.items) for group in paths.groups] == [
+        ("volatility=0.1", 0, 3),
+        ("volatility=0.5", 3, 3),
+    ]
+    assert (paths.items, price.items, table.items) == (6, 6, 1)
+    assert (price.source, set(price.inputs), paths.outputs_of(5)) == ("paths", {"paths"}, f"{paths.outputs}000005/")
+    lines = job.manifest(spec.load("chain"), plan, "price").splitlines()
+    last = json.loads(lines[5])["params"]
+    assert (last["volatility"], last["repetition"], last["strike"], last["seed"]) == (0.5, 2, 90.0, 20261122)
+
+
+def test_what_a_job_says_of_failures_and_run_times_reaches_the_engine():
+    text = (spec.JOBS / "ber.yaml").read_text()
+    text = text.replace(
+        "workload: ber", "workload: ber\nretry: {memory: {attempts: 1}, image: {attempts: 5, backoff: 2.5}}"
+    )
+    text = text.replace("    over: ebn0_db", "    over: ebn0_db\n    item_seconds: num_frames")
+    loaded = spec.Spec.parse(text, where="ber.yaml")
+    plan = job.plan(loaded, loaded.validate({"num_frames": 3}), "r", DEPLOYMENT)
+    assert job.Job.from_json(plan.to_json(), where="x").retry == {
+        "memory": {"attempts": 1},
+        "image": {"attempts": 5, "backoff": 2.5},
+    }
+    assert (plan.stage("simulate").item_seconds, plan.stage("aggregate").item_seconds) == (3.0, None)
 
 
 def test_more_instances_than_the_cluster_has_are_refused():

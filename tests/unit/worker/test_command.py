@@ -1,0 +1,314 @@
+"""Items that run programs, in real workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from winbatch.stage import ClaimMark
+from winbatch.working import programs as programs_module
+from winbatch.working.programs import ProgramError, Programs, Stopped
+
+PYTHON = [sys.executable, "-c"]
+
+
+def failures(job, shard=0, kind="failed"):
+    return json.loads(job.get(job.stage.claim_key(ClaimMark(shard, 0, kind))))["failures"]
+
+
+def values(job):
+    return [item["values"] for _shard, result in sorted(job.results().items()) for item in result["items"]]
+
+
+def test_a_program_gets_its_words_and_leaves_files_and_values(job):
+    code = (
+        "import json, pathlib, sys; inputs, out, *rest = sys.argv[1:]; out = pathlib.Path(out);"
+        "(out / 'deep').mkdir(); (out / 'deep' / 'a.txt').write_text('x' * len(rest[0]));"
+        "(out / 'values.json').write_text(json.dumps({'rest': rest, 'here': len(list(pathlib.Path.cwd().iterdir()))}));"
+        "pathlib.Path('scratch').touch()"
+    )
+    job.plan(
+        [{"text": 'a b; $(x) "%PATH%" {item}', "n": 0.5}, {"text": "", "n": 2}],
+        run="",
+        command=[*PYTHON, code, "{inputs}", "{outputs}", "{text}", "--n={n}", "{{{item}}}", "{job}"],
+        item_folders=True,
+    )
+    (ended,) = job.work()
+    assert ended.code == 0
+    sizes = [len(job.get(f"{job.stage.outputs}00000{item}/values.json")) for item in range(2)]
+    text = 'a b; $(x) "%PATH%" {item}'
+    assert values(job) == [
+        {
+            "exit_code": 0,
+            "here": 0,
+            "outputs": [{"name": "deep/a.txt", "size": len(given)}, {"name": "values.json", "size": size}],
+            "rest": [given, f"--n={n}", f"{{{item}}}", "job-1"],
+        }
+        for item, (given, n, size) in enumerate([(text, 0.5, sizes[0]), ("", 2, sizes[1])])
+    ]
+    keys = job.all_keys(job.stage.outputs)
+    assert [key.removeprefix(job.stage.outputs) for key in keys] == [
+        "000000/deep/a.txt",
+        "000000/values.json",
+        "000001/deep/a.txt",
+        "000001/values.json",
+    ]
+
+
+def test_a_programs_lines_are_the_items_log(job):
+    code = (
+        "import sys; print('out', sys.argv[1]); print('err', sys.argv[1], file=sys.stderr, flush=True);"
+        "sys.stdout.buffer.write(b'\\xff\\r\\n' + b'y' * 20000 + b'\\nlast'); sys.exit(int(sys.argv[2]))"
+    )
+    job.plan(
+        [{"code": 0}, {"code": 7}, {"code": 0}], run="", command=[*PYTHON, code, "{item}", "{code}"], shard_items=3
+    )
+    (ended,) = job.work()
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    for item in range(3):
+        said = [line["message"] for line in lines if line.get("item") == item and line["logger"] == "program"]
+        assert sorted(said) == sorted([f"out {item}", f"err {item}", "\ufffd", "y" * 8000, "last"])
+    (failure,) = failures(job)
+    assert (failure["item"], failure["exit_code"]) == (1, 7)
+    assert failure["error"] == f"ProgramError: {sys.executable} ended with exit code 7"
+    assert failure["log"][-1].endswith("last")
+    assert not any("Traceback" in line for line in failure["log"])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "exit_code", "words"),
+    [
+        ("import sys; sys.exit(3)", "failed", 3, "ended with exit code 3"),
+        ("import os; os.kill(os.getpid(), 9)", "memory", -9, "was ended by SIGKILL"),
+        ("import os; os.kill(os.getpid(), 11)", "failed", -11, "was ended by SIGSEGV"),
+        ("import os; os._exit(137)", "memory", 137, "ended with exit code 137"),
+        ("import time; time.sleep(60)", "failed", None, "did not end within 0.5 s and was ended"),
+        ("print('{')", "failed", None, "values.json of item 0 is not JSON"),
+        ("print('[1]')", "failed", None, "values.json of item 0: a JSON object is expected"),
+        ("print('{\"exit_code\": 1}')", "failed", None, "without `exit_code` and `outputs`"),
+        ("print('{\"x\": NaN}')", "failed", None, "not JSON compliant"),
+        ("print('{\"x\": \"' + 'y' * (1 << 20) + '\"}')", "failed", None, "larger than 1 MiB"),
+    ],
+)
+def test_how_a_program_fails(job, code, kind, exit_code, words):
+    outer = f"import contextlib, sys\nwith contextlib.redirect_stdout(open(sys.argv[1], 'w')):\n    {code}"
+    job.plan([{}], run="", command=[*PYTHON, outer, "{outputs}/values.json"], timeout=0.5 if "sleep" in code else 60.0)
+    (ended,) = job.work()
+    assert ended.code == 0
+    (failure,) = failures(job, kind=kind)
+    assert words in failure["error"]
+    assert failure["exit_code"] == exit_code
+
+
+def test_a_program_that_is_not_there(job):
+    job.plan([{}], run="", command=["no-such-program", "x"])
+    job.work()
+    assert failures(job)[0]["error"].startswith("ProgramError: no-such-program cannot be started: ")
+
+
+def test_what_an_item_needs_is_fetched(job):
+    job.put("in/a.dat", b"first")
+    job.put("in/b.dat", b"second")
+    job.put("in/common", b"!")
+    code = (
+        "import json, pathlib, sys; folder = pathlib.Path(sys.argv[1]);"
+        "print(json.dumps({'text': (folder / 'data').read_text() + (folder / 'deep/extra').read_text()}),"
+        "file=open(sys.argv[2], 'w'))"
+    )
+    job.plan(
+        [{"key": "in/a.dat"}, {"key": "in/b.dat"}, {"key": "in/c.dat"}],
+        run="",
+        command=[*PYTHON, code, "{inputs}", "{outputs}/values.json"],
+        fetch={"data": "{key}", "deep/extra": "in/common"},
+    )
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert [found["text"] for found in values(job)] == ["first!", "second!"]
+    assert f"s3://{job.bucket}/in/c.dat does not exist" in failures(job, 2)[0]["error"]
+
+
+def later(job, **changes):
+    """Turn to a stage that works on what each item of the one at hand left."""
+    first = job.stage_key
+    base = "jobs/test/job-1/second/"
+    job.plan(
+        [{}] * job.stage.items,
+        **{
+            "stage": "second",
+            "run": "",
+            "inputs": {"main": first},
+            "source": "main",
+            "manifest": base + "manifest.jsonl",
+            "claims": base + "claims/",
+            "partials": base + "partials/",
+            "results": "out/job-1/second/",
+            "outputs": "out/job-1/second/files/",
+        }
+        | changes,
+    )
+
+
+def test_an_item_works_on_what_the_same_item_left_before(job):
+    write = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); (p / 'd').mkdir(); (p / 'd/n').write_text(sys.argv[2])"
+    job.plan([{}] * 5, run="", command=[*PYTHON, write, "{outputs}", "{item}"], item_folders=True, shard_items=2)
+    job.work()
+    read = "import sys, pathlib; n = pathlib.Path(sys.argv[1]).read_text();"
+    read += "pathlib.Path(sys.argv[2]).write_text('{\"n\": ' + n + '}')"
+    later(job, command=[*PYTHON, read, "{inputs}/d/n", "{outputs}/values.json"], shard_items=3)
+    job.work()
+    assert [found["n"] for found in values(job)] == [0, 1, 2, 3, 4]
+
+
+def test_an_item_after_one_that_failed_says_so(job):
+    fail = "import sys; sys.exit(sys.argv[1] == '1')"
+    job.plan([{}] * 3, run="", command=[*PYTHON, fail, "{item}"], item_folders=True, shard_items=3)
+    job.work()
+    ledger = {"schema": 1, "failures": [{"item": 1, "shard": 0, "kind": "program", "reason": "exit 1", "log": []}]}
+    job.put("jobs/test/job-1/main/ledger.json", json.dumps(ledger))
+    later(job, command=[*PYTHON, "pass"], shard_items=1)
+    job.work()
+    assert sorted(job.results()) == [0, 2]
+    assert failures(job, 1)[0]["error"].endswith(
+        "item 1 of stage main has no result, so there is nothing to work on: exit 1"
+    )
+
+
+def test_a_file_that_no_item_can_have_left_is_refused(job):
+    job.plan([{}], run="", command=[*PYTHON, "pass"], item_folders=True)
+    job.work()
+    job.put(f"{job.stage.outputs}000000/../../evil", b"x")
+    later(job, command=[*PYTHON, "pass"])
+    job.work()
+    assert "is no file that an item can have left" in failures(job)[0]["error"]
+
+
+TREE = """
+import subprocess, sys, time
+if len(sys.argv) > 2:
+    child = subprocess.Popen([sys.executable, sys.argv[0], sys.argv[1]])
+open(sys.argv[1], "a").write("x")
+time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def tree(job, tmp_path):
+    """A stage whose program starts another, which both run for ever; `tree()` gives those that are alive."""
+    script, flag = tmp_path / "tree.py", tmp_path / "flag"
+    script.write_text(TREE)
+    job.plan([{}] * 3, run="", command=[sys.executable, str(script), str(flag), "parent"], shard_items=3)
+
+    def alive():
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "status"])
+            if str(script) in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+    alive.begun = lambda: flag.exists() and len(flag.read_text()) >= 2
+    yield alive
+    for process in alive():
+        process.kill()
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_worker_that_is_told_to_stop_ends_its_programs_and_counts_no_failure(job, tree):
+    process = job.start(slots=1)
+    wait_for(tree.begun)
+    assert len(tree()) == 2
+    process.send_signal(signal.SIGTERM)
+    out, _err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert tree() == []
+    assert out == ""
+    assert {mark.kind for mark in job.marks()} == {"claim", "released"}
+    assert job.all_keys(job.stage.partials) == []
+
+
+def test_a_worker_that_is_killed_leaves_no_program(job, tree):
+    process = job.start(slots=1)
+    wait_for(tree.begun)
+    process.kill()
+    process.communicate(timeout=30)
+    wait_for(lambda: tree() == [])
+    assert {mark.kind for mark in job.marks()} == {"claim"}
+
+
+def test_a_program_that_does_not_end_in_time_takes_its_children_with_it(job, tree):
+    job.plan([{}], command=job.stage.command, timeout=5.0)
+    (ended,) = job.work(slots=1)
+    assert ended.code == 0
+    assert "did not end within 5 s" in failures(job)[0]["error"]
+    assert tree() == []
+
+
+def run(programs, code, tmp_path, **kwargs):
+    lines = []
+    options = {"folder": tmp_path, "environment": dict(os.environ), "timeout": 30, "say": lines.append, **kwargs}
+    programs.run([*PYTHON, code], **options)
+    return lines
+
+
+def test_a_background_process_does_not_hold_an_item_up(tmp_path):
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)']);"
+    code += "print('end')"
+    assert run(Programs(), code, tmp_path) == ["end"]
+
+
+def test_a_program_that_ignores_being_asked_is_forced(tmp_path):
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(3600)"
+    )
+    with pytest.raises(ProgramError, match=r"did not end within 1 s"):
+        run(Programs(), code, tmp_path, timeout=1)
+
+
+def test_after_a_stop_nothing_is_started(tmp_path):
+    programs = Programs()
+    programs.stop()
+    with pytest.raises(Stopped):
+        run(programs, "open('begun', 'w')", tmp_path)
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_line_without_an_end_does_not_fill_memory(tmp_path):
+    lines = run(Programs(), "for _ in range(300): print('x' * 100000, end='')", tmp_path)
+    assert [len(line) for line in lines] == [8000]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, "ended with exit code 1"),
+        (255, "ended with exit code 255"),
+        (0xC0000017, "ended with exit code 3221225495 (0xC0000017)"),
+        (-9, "was ended by SIGKILL"),
+        (-250, "ended with exit code -250"),
+    ],
+)
+def test_exit_codes_are_told_in_the_form_in_which_they_are_known(code, words):
+    assert programs_module._words(code) == words
+
+
+def test_the_guard_is_a_script_that_imports_nothing_of_ours():
+    guard = Path(sys.modules["winbatch.working.programs"].__file__).with_name("guard.py")
+    victim = subprocess.Popen([*PYTHON, "import time; time.sleep(3600)"], start_new_session=True)
+    spared = subprocess.Popen([*PYTHON, "import time; time.sleep(3600)"], start_new_session=True)
+    lines = f"+{victim.pid}\n+{spared.pid}\n-{spared.pid}\n"
+    subprocess.run([sys.executable, "-S", "-E", guard], input=lines, text=True, check=True, timeout=30)
+    assert victim.wait(10) == -signal.SIGKILL
+    assert spared.poll() is None
+    spared.kill()
+    spared.wait()

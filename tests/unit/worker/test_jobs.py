@@ -1,0 +1,89 @@
+"""The jobs that the project brings along, planned from their specifications and worked off by real workers."""
+
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from winbatch import job as jobs
+from winbatch import spec
+from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
+from winbatch.errors import SpecError
+
+WORKLOAD = Workload(
+    task_definition="td:1", container="c", cpu=1024, memory=1024, image="i", log_group="g", log_stream_prefix="p"
+)
+
+
+@pytest.fixture
+def run(job):
+    """Plan a job of the project and work off all of its stages; returns the last one's files by name."""
+    deployment = Deployment(
+        environment="test",
+        region="eu-central-1",
+        account_id="123456789012",
+        data_bucket=job.bucket,
+        data_prefixes=("jobs", "sim"),
+        cluster=Cluster(
+            name="c",
+            capacity_provider="cp",
+            auto_scaling_group="asg",
+            max_instances=8,
+            subnets=("s",),
+            security_groups=("g",),
+            instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
+        ),
+        workloads={"tools": WORKLOAD},
+    )
+
+    def run(dag, **params):
+        loaded = spec.load(dag)
+        planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-1", deployment, job.store)
+        for stage in planned.stages:
+            job.put(stage.manifest, jobs.manifest(loaded, planned, stage.stage, job.store))
+            job.stage = stage
+            key = f"jobs/{dag}/{dag}-1/{stage.stage}/stage.json"
+            job.put(key, stage.to_json())
+            # As in an image, where `python` is the workload's.
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            (ended,) = job.work(WINBATCH_STAGE=f"s3://{job.bucket}/{key}", PATH=path)
+            assert ended.code == 0
+            assert len(job.results()) == stage.shards, ended.lines
+        return {name: job.get(stage.outputs + name).decode() for name in ("results.json", "results.csv")}
+
+    return run
+
+
+def rows(files):
+    return list(csv.DictReader(io.StringIO(files["results.csv"])))
+
+
+def test_files_runs_a_program_over_a_listing(job, run):
+    for name, body in {"a.txt": b"one\ntwo\n", "deep/b.bin": bytes(256), "deep/": b""}.items():
+        job.put(f"sim/inputs/{name}", body)
+    files = run("files")
+    found = [(row["key"], row["bytes"], row["lines"], row["entropy"]) for row in rows(files)]
+    assert found == [("sim/inputs/a.txt", "8", "2", "2.5"), ("sim/inputs/deep/b.bin", "256", "0", "0.0")]
+    assert json.loads(files["results.json"])["items"] == 2
+
+
+def test_files_without_files_says_so(run):
+    with pytest.raises(SpecError, match="no object lies below 'sim/inputs'"):
+        run("files")
+
+
+def test_chain_prices_what_its_first_stage_simulated(run):
+    table = rows(run("chain", volatility="0.1,0.4", repetitions=2, count=500))
+    assert [(row["volatility"], row["repetition"], row["paths"]) for row in table] == [
+        ("0.1", "0", "500"),
+        ("0.1", "1", "500"),
+        ("0.4", "0", "500"),
+        ("0.4", "1", "500"),
+    ]
+    prices = [float(row["price"]) for row in table]
+    assert len(set(prices)) == 4
+    assert max(prices[:2]) < min(prices[2:]), "an option is dearer the less the price stands still"
