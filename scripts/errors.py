@@ -12,7 +12,8 @@
     ├── ImageError            an image cannot be built or pushed
     ├── AirflowError          Airflow refused a call, or does not serve what was released
     ├── JobFailed             the job ended, and not well
-    └── CheckFailed           a check of `make test` found something
+    ├── CheckFailed           a check of `make test` found something
+    └── BenchError            a figure of `make bench` cannot be measured, or is out of its bound
 """
 
 import errno
@@ -71,6 +72,10 @@ class JobFailed(OperatorError):  # noqa: N818 - it names an outcome
 
 class CheckFailed(OperatorError):  # noqa: N818 - it names an outcome
     """A check found something; its own output says what."""
+
+
+class BenchError(OperatorError):
+    """A figure cannot be measured, or is out of its bound."""
 
 
 class TerraformError(OperatorError):

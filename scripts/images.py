@@ -11,7 +11,7 @@ import io
 import json
 import platform
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 # ECR takes parts of 5 MiB and more, but for the last.
 PART = 8 << 20
+# What the image of a workload starts.
+WORKER = ("python", "-m", "winbatch.worker")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ def build(settings: Settings, workload: str) -> Image:
     source = settings.root / "images" / workload
     if workload not in settings.workloads:
         raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
-    files = dict(_files(settings.root / "dags" / "winbatch", "app/winbatch"))
+    files = dict(files_below(settings.root / "dags" / "winbatch", "app/winbatch"))
     for package in sorted(source.iterdir()):
         if (package / "__init__.py").is_file():
-            files.update(_files(package, f"app/{package.name}"))
+            files.update(files_below(package, f"app/{package.name}"))
     home = interpreter_folder(settings, workload)
     environment = {
         "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
@@ -74,7 +76,9 @@ def build(settings: Settings, workload: str) -> Image:
     return assemble(files, environment)
 
 
-def assemble(files: Mapping[str, bytes], environment: Mapping[str, str]) -> Image:
+def assemble(
+    files: Mapping[str, bytes], environment: Mapping[str, str], entrypoint: Sequence[str] = WORKER
+) -> Image:
     """An image of files (path in the image to content) and an environment, the same bytes for the same input."""
     layer = pack(files)
     config = _json(
@@ -82,7 +86,7 @@ def assemble(files: Mapping[str, bytes], environment: Mapping[str, str]) -> Imag
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {
-                "Entrypoint": ["python", "-m", "winbatch.worker"],
+                "Entrypoint": list(entrypoint),
                 "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
                 "WorkingDir": "/app",
             },
@@ -182,7 +186,8 @@ def _ignored(code: str) -> Iterator[None]:
             raise
 
 
-def _files(folder: Path, target: str) -> Iterator[tuple[str, bytes]]:
+def files_below(folder: Path, target: str) -> Iterator[tuple[str, bytes]]:
+    """A folder's files as `assemble` takes them, below `target`; caches and hidden files are left out."""
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and "__pycache__" not in relative.parts and not path.name.startswith("."):

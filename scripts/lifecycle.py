@@ -304,7 +304,7 @@ def _release(workspace: Workspace, outputs: Outputs, steps: Steps) -> int:
 def _release_plan(workspace: Workspace, outputs: Outputs, steps: Steps) -> release.ReleasePlan:
     with steps.step("Release the DAGs") as step:
         prefix = str(outputs.deployment["dags_prefix"])
-        folder = workspace.settings.root / "dags"
+        folder = workspace.settings.dags
         done = release.release(workspace.aws.client("s3"), outputs.dags_bucket, prefix, folder, step.update)
         step.detail = done.sentence
     return done

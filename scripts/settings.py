@@ -67,6 +67,11 @@ class Settings:
         return self.root / "terraform"
 
     @property
+    def dags(self) -> Path:
+        """The folder that is released."""
+        return self.root / "dags"
+
+    @property
     def var_file(self) -> Path:
         return self.terraform_root / "environments" / f"{self.environment}.tfvars"
 

@@ -1,0 +1,1 @@
+"""`make bench`: what is promised in numbers, measured (docs/bench.md)."""

@@ -1,0 +1,103 @@
+"""One DAG run, started, waited for and taken apart: where its time went and what it asked of AWS."""
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.bench.environment import Environment
+from scripts.errors import BenchError
+from winbatch import engine, job
+from winbatch.job import Job
+
+LOOK_SECONDS = 1.0
+TIMEOUT_SECONDS = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A DAG run that succeeded.
+
+    Attributes:
+        wall: from the call that triggers it to its end as Airflow notes it, s.
+        calls: to AWS meanwhile, by `<service>.<action>`.
+        phases: moments of it, s from the call that triggers it.
+    """
+
+    run_id: str
+    wall: float
+    calls: Mapping[str, int]
+    phases: Mapping[str, float]
+
+
+def run(made: Environment, dag: str, params: Mapping[str, Any], progress: Callable[[str], None]) -> Run:
+    """Run a DAG and wait for it.
+
+    Raises:
+        BenchError: it did not succeed.
+    """
+    run_id = f"r-{dt.datetime.now(dt.UTC):%H%M%S}"
+    before = made.requests()
+    began = time.time()
+    made.airflow.trigger(dag, run_id, params)
+    found = _wait(made, dag, run_id, progress)
+    calls = {name: count - before.get(name, 0) for name, count in made.requests().items()}
+    phases = _phases(made, dag, run_id) | {"ended": _moment(found["end_date"])}
+    return Run(
+        run_id,
+        _moment(found["end_date"]) - began,
+        {name: count for name, count in sorted(calls.items()) if count},
+        {name: round(at - began, 2) for name, at in sorted(phases.items(), key=lambda entry: entry[1])},
+    )
+
+
+def _wait(made: Environment, dag: str, run_id: str, progress: Callable[[str], None]) -> Mapping[str, Any]:
+    began = time.monotonic()
+    while time.monotonic() - began < TIMEOUT_SECONDS:
+        time.sleep(LOOK_SECONDS)
+        found = made.airflow.run(dag, run_id) or {}
+        if found.get("state") == "success":
+            return found
+        if found.get("state") == "failed":
+            raise BenchError(f"run {run_id} failed: {', '.join(sorted(set(made.airflow.failed_tasks(dag, run_id))))}")
+        progress(f"{time.monotonic() - began:.0f} s")
+    raise BenchError(f"run {run_id} has not ended after {TIMEOUT_SECONDS:.0f} s")
+
+
+def _phases(made: Environment, dag: str, run_id: str) -> dict[str, float]:
+    """Start and end of each Airflow task that is not mapped, and of the ECS tasks and results of our engine."""
+    moments: dict[str, float] = {}
+    instances = made.airflow.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances", query={"limit": 1000})
+    for instance in instances.get("task_instances", []):
+        if instance.get("map_index", -1) == -1:
+            for what in ("start", "end"):
+                if instance.get(f"{what}_date"):
+                    moments[f"{instance['task_id']} {what}"] = _moment(instance[f"{what}_date"])
+    s3, ecs = made.client("s3"), made.client("ecs")
+    bucket = made.outputs.data_bucket
+    key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
+    if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount", 0) == 0:
+        return moments
+    planned = Job.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), where=key)
+    for stage in planned.stages:
+        arns = ecs.list_tasks(
+            cluster=made.cluster["name"], startedBy=engine.started_by(stage), desiredStatus="STOPPED"
+        )["taskArns"]
+        tasks = ecs.describe_tasks(cluster=made.cluster["name"], tasks=arns)["tasks"] if arns else []
+        for what in ("createdAt", "startedAt", "stoppedAt"):
+            times = [task[what].timestamp() for task in tasks if what in task]
+            if times:
+                moments |= {f"first ECS task {what}": min(times), f"last ECS task {what}": max(times)}
+        written = [
+            entry["LastModified"].timestamp()
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=stage.results)
+            for entry in page.get("Contents", ())
+        ]
+        if written:
+            moments |= {"first result": min(written), "last result": max(written)}
+    return moments
+
+
+def _moment(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
