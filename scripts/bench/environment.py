@@ -24,7 +24,7 @@ from scripts.workspace import Outputs, Workspace
 
 FILES = Path(__file__).parent / "files"
 DAG = "bench"
-MAPPED = {"synchronous": "mapped_sync", "deferrable": "mapped_deferrable"}
+MAPPED = ("synchronous", "deferrable")
 POOL = "bench"
 REGISTRATION_SECONDS = 60.0
 
@@ -179,7 +179,7 @@ def _complete(made: Environment, built: Mapping[str, images.Image], comparison: 
         body = {"name": POOL, "slots": comparison.slots, "include_deferred": True}
         made.airflow.call("POST", "/pools", body=body)
         airflow.wait_for_dags(
-            made.airflow, [DAG, *MAPPED.values()], released_at=None, progress=step.update, settle=lifecycle.SYNC_SECONDS
+            made.airflow, [DAG, *MAPPED], released_at=None, progress=step.update, settle=lifecycle.SYNC_SECONDS
         )
     console.print("The bench's environment is up.")
 

@@ -52,5 +52,5 @@ def mapped(dag_id: str, *, deferrable: bool) -> DAG:
     return dag
 
 
-mapped_sync = mapped("mapped_sync", deferrable=False)
-mapped_deferrable = mapped("mapped_deferrable", deferrable=True)
+synchronous = mapped("synchronous", deferrable=False)
+deferrable = mapped("deferrable", deferrable=True)
