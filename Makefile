@@ -7,7 +7,7 @@ export WINBATCH_ENV := $(ENV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap setup demo test up plan status run cancel resume results down lint format clean
+.PHONY: help bootstrap setup demo test bench up plan status run cancel resume results down lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: bootstrap ## Set up, build the local environment, run the main job, show i
 
 test: bootstrap ## Everything that must hold: lint, types, Terraform, policies, all tests
 	@$(INVOKE) setup --tests check
+
+bench: bootstrap ## Measure what is promised in numbers (ONLY=engine: a part); writes build/bench.json
+	@$(INVOKE) setup bench $(if $(ONLY),--only $(ONLY))
 
 up: bootstrap ## Bring an environment up (ENV=local, dev, prod); call it again to continue
 	@$(INVOKE) setup up

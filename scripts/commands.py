@@ -30,6 +30,7 @@ from scripts import (
     setup,
     status,
 )
+from scripts.bench import main as bench
 from scripts.console import Steps, console, emit
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
@@ -408,6 +409,25 @@ def check(_: Context, only: str = "") -> None:
     checks.run(Settings.load("local"), only)
 
 
+@command(
+    name="bench",
+    help={
+        "only": "parts with commas, or how their names begin, such as engine or engine.sim; default: all",
+        "runs": "runs of each figure",
+        "mapped-runs": "runs of each mapped operator that orchestration is compared with",
+        "json": JSON,
+    },
+)
+def bench_(
+    _: Context, only: str = "", runs: int = bench.RUNS, mapped_runs: int = bench.MAPPED_RUNS, json: bool = False
+) -> None:
+    """Measure what is promised in numbers: build/bench.json and a table. It starts what it needs and takes it down.
+
+    Example: invoke bench --only engine.sim
+    """
+    bench.run(Settings.load("local"), only, bench.Options(runs, mapped_runs), as_json=json)
+
+
 @command(name="format")
 def format_(_: Context) -> None:
     """Format Python and Terraform."""
@@ -423,6 +443,7 @@ def clean(_: Context) -> None:
 def collection() -> Collection:
     """All verbs."""
     return Collection(
+        bench_,
         cancel,
         check,
         clean,

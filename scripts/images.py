@@ -76,9 +76,7 @@ def build(settings: Settings, workload: str) -> Image:
     return assemble(files, environment)
 
 
-def assemble(
-    files: Mapping[str, bytes], environment: Mapping[str, str], entrypoint: Sequence[str] = WORKER
-) -> Image:
+def assemble(files: Mapping[str, bytes], environment: Mapping[str, str], entrypoint: Sequence[str] = WORKER) -> Image:
     """An image of files (path in the image to content) and an environment, the same bytes for the same input."""
     layer = pack(files)
     config = _json(

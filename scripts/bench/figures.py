@@ -70,7 +70,7 @@ def table(figures: Iterable[Figure]) -> Table:
         made.add_row(
             figure.name,
             f"{_short(figure.median)} {figure.unit}".strip(),
-            f"{_short(low)}-{_short(high)}" if len(figure.values) > 1 else "one run",  # noqa: PLR2004
+            f"{_short(low)}-{_short(high)}" if len(figure.values) > 1 else "one run",
             bound,
             figure.compared_with,
             style=None if figure.holds else "red",

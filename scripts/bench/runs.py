@@ -12,7 +12,9 @@ from winbatch import engine, job
 from winbatch.job import Job
 
 LOOK_SECONDS = 1.0
+SAMPLE_SECONDS = 0.4
 TIMEOUT_SECONDS = 900.0
+ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,41 @@ def run(made: Environment, dag: str, params: Mapping[str, Any], progress: Callab
         {name: count for name, count in sorted(calls.items()) if count},
         {name: round(at - began, 2) for name, at in sorted(phases.items(), key=lambda entry: entry[1])},
     )
+
+
+def slot_shares(
+    made: Environment, dag: str, params: Mapping[str, Any], jobs: int, progress: Callable[[str], None]
+) -> list[float]:
+    """Run jobs side by side and look at their Airflow tasks; the share of each job's time at which one was running.
+
+    Airflow keeps no record of a sensor's single pokes, so the states are sampled: what is `running` holds a slot of a
+    worker, and what waits to be looked at again does not. Two Airflow tasks at work at once count twice.
+
+    Raises:
+        BenchError: a job did not succeed.
+    """
+    run_ids = [f"r-{dt.datetime.now(dt.UTC):%H%M%S}-{number}" for number in range(jobs)]
+    for run_id in run_ids:
+        made.airflow.trigger(dag, run_id, params)
+    began = time.monotonic()
+    looks = dict.fromkeys(run_ids, 0)
+    working = dict.fromkeys(run_ids, 0)
+    live = list(run_ids)
+    while live:
+        time.sleep(SAMPLE_SECONDS)
+        if time.monotonic() - began > TIMEOUT_SECONDS:
+            raise BenchError(f"runs {', '.join(live)} have not ended after {TIMEOUT_SECONDS:.0f} s")
+        for run_id in list(live):
+            found = made.airflow.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances")
+            states = [instance.get("state") for instance in found.get("task_instances", [])]
+            looks[run_id] += 1
+            working[run_id] += states.count("running")
+            if states and all(state in ENDED for state in states):
+                live.remove(run_id)
+                if set(states) != {"success"}:
+                    raise BenchError(f"run {run_id} failed: {states}")
+        progress(f"{time.monotonic() - began:.0f} s")
+    return [working[run_id] / looks[run_id] for run_id in run_ids]
 
 
 def _wait(made: Environment, dag: str, run_id: str, progress: Callable[[str], None]) -> Mapping[str, Any]:

@@ -9,13 +9,17 @@ A worker's requests to S3 take `Costs.shard` seconds a shard altogether. What Ai
 `Costs.before`, `Costs.requeue` and `Costs.after`.
 """
 
+import bisect
 import dataclasses
 import datetime as dt
 import heapq
 import itertools
+import json
 import random
-from collections import Counter, deque
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from winbatch import driver, engine, results, rules
@@ -25,7 +29,6 @@ from winbatch.ecs_tasks import Worker
 from winbatch.ledger import Ledger
 from winbatch.results import ItemResult
 from winbatch.stage import BLOCK, ClaimMark, Stage
-from winbatch.working.claims import Claims
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 CPU = 1024
@@ -105,6 +108,7 @@ class Outcome:
     Attributes:
         wall: from the trigger to the run's end, s.
         ticks: of the engine.
+        tick_seconds: processor time of the ticks, S3's and ECS's answers included.
         executions: attempts at shards that were begun.
         completions: shards' results that were written.
         tasks: ECS tasks that were started.
@@ -116,6 +120,7 @@ class Outcome:
     ledger: Ledger
     wall: float
     ticks: int
+    tick_seconds: float
     executions: int
     completions: int
     tasks: int
@@ -150,46 +155,94 @@ class Bucket:
 
 
 class Objects:
-    """S3: objects by key, and sorted listings of the keys below a stage's prefixes, a block of shards at a time."""
+    """S3: objects by key, and sorted listings of what lies below a stage's prefixes, a block of shards at a time."""
 
     def __init__(self, families: Iterable[str]) -> None:
-        self._objects: dict[str, tuple[bytes, int, float]] = {}
-        self._families: dict[str, dict[int, tuple[list[str], list[str]]]] = {prefix: {} for prefix in families}
+        self._objects: dict[str, tuple[bytes, int]] = {}
+        self._families: dict[str, dict[int, _Block]] = {prefix: defaultdict(_Block) for prefix in families}
         self._version = 0
 
-    def get(self, key: str) -> tuple[bytes, int, float] | None:
+    def get(self, key: str) -> tuple[bytes, int] | None:
+        """Body and version."""
         return self._objects.get(key)
 
     def put(self, key: str, body: bytes, now: float) -> int:
+        """Write; the object's version."""
         self._version += 1
         if key not in self._objects:
             for prefix, blocks in self._families.items():
                 if key.startswith(prefix):
-                    blocks.setdefault(self._block(prefix, key), ([], []))[1].append(key)
-        self._objects[key] = (body, self._version, now)
+                    entry = driver.Entry(key, START + dt.timedelta(seconds=now))
+                    blocks[self._block(prefix, key)].new.append((key, entry))
+        self._objects[key] = (body, self._version)
         return self._version
 
-    def keys(self, prefix: str, first: str, last: str) -> Iterator[str]:
-        """Keys below a prefix from `prefix + first` on, without those from `prefix + last` on if given."""
+    def listing(self, prefix: str, first: str, last: str) -> Iterator[driver.Entry]:
+        """What lies below a prefix from `prefix + first` on, without that from `prefix + last` on if given."""
         family = next(name for name in self._families if prefix.startswith(name))
         blocks = self._families[family]
-        low = self._block(family, prefix + first) if len(prefix + first) >= len(family) + 6 else 0
-        high = self._block(family, prefix + last) if len(prefix + last) >= len(family) + 6 else max(blocks, default=0)
-        for block in range(low, high + 1):
-            if block not in blocks:
-                continue
-            keys, new = blocks[block]
-            if new:
-                keys.extend(new)
-                new.clear()
-                keys.sort()
-            for key in keys:
-                if key.startswith(prefix) and key >= prefix + first and not (last and key >= prefix + last):
-                    yield key
+        begin, end = prefix + first, prefix + last if last else prefix + "~"
+        for block in sorted(blocks):
+            entries = blocks[block].sorted()
+            low = bisect.bisect_left(entries, begin, key=itemgetter(0))
+            high = bisect.bisect_left(entries, end, key=itemgetter(0))
+            yield from (entry for _, entry in entries[low:high])
 
     @staticmethod
     def _block(prefix: str, key: str) -> int:
         return int(key[len(prefix) : len(prefix) + 6]) // BLOCK
+
+
+@dataclasses.dataclass
+class _Block:
+    """The keys of a block of shards below a prefix; what was written since the last listing is sorted in by the next."""
+
+    entries: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
+    new: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
+
+    def sorted(self) -> list[tuple[str, driver.Entry]]:
+        if self.new:
+            self.entries.extend(self.new)
+            self.entries.sort(key=itemgetter(0))
+            self.new.clear()
+        return self.entries
+
+
+class Free:
+    """The claims that may be written, as `winbatch.working.claims.claimable` says, kept up to date and by block.
+
+    Workers walk over the blocks as the real ones do, each from a block of its own on. That two of them reach for the same
+    claim and one comes too late is left out: it costs a request, which `Costs.shard` has room for.
+    """
+
+    def __init__(self, shards: int, order: random.Random) -> None:
+        self._free: list[dict[int, int]] = []
+        for first in range(0, shards, BLOCK):
+            # Within a block workers begin at different places.
+            block = list(range(first, min(first + BLOCK, shards)))
+            order.shuffle(block)
+            self._free.append(dict.fromkeys(block, 0))
+
+    @property
+    def blocks(self) -> int:
+        return len(self._free)
+
+    def marks(self) -> list[ClaimMark]:
+        """All of them, by shard."""
+        return sorted(ClaimMark(shard, attempt, "claim") for block in self._free for shard, attempt in block.items())
+
+    def take(self, block: int) -> tuple[int, ClaimMark | None]:
+        """A claim of this block or of the next one that has any, and which block that is; None when no block has."""
+        for step in range(self.blocks):
+            at = (block + step) % self.blocks
+            if self._free[at]:
+                shard = next(iter(self._free[at]))
+                return at, ClaimMark(shard, self._free[at].pop(shard), "claim")
+        return block, None
+
+    def give_back(self, mark: ClaimMark) -> None:
+        """An attempt was released: the next may be claimed."""
+        self._free[mark.shard // BLOCK][mark.shard] = mark.attempt + 1
 
 
 @dataclasses.dataclass(eq=False)
@@ -206,7 +259,7 @@ class _Task:
     arn: str
     host: _Host
     created: float
-    claims: Claims
+    block: int
     status: str = "pending"
     stopped: float = 0.0
     idle_slots: int = 0
@@ -227,10 +280,12 @@ class World:
         self.executions = 0
         self.completions = 0
         self.ticks = 0
+        self.tick_seconds = 0.0
         self.peak_pending = 0
         self._random = random.Random(case.seed)  # noqa: S311 - a simulation
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self.free = Free(self.stage.shards, self._random)
         self._objects = Objects((self.stage.claims, self.stage.results, self.stage.partials))
         self._goal = 0
         self._hosts: dict[int, _Host] = {}
@@ -272,6 +327,7 @@ class World:
             ledger=ledger,
             wall=ended + case.costs.after,
             ticks=self.ticks,
+            tick_seconds=self.tick_seconds,
             executions=self.executions,
             completions=self.completions,
             tasks=len(self._tasks),
@@ -286,7 +342,9 @@ class World:
 
     def _tick(self) -> None:
         self.ticks += 1
-        ledger, wait = driver.tick(self, self.stage, WORKLOAD(self.case), _limits(self.case))
+        began = time.process_time()
+        ledger, wait = driver.tick(self, self.stage, _workload(self.case), _limits(self.case))
+        self.tick_seconds += time.process_time() - began
         if ledger.finished:
             self._ended = (ledger, self.clock)
             return
@@ -311,15 +369,16 @@ class World:
         found = self._objects.get(key)
         if (new and found) or (etag is not None and (not found or str(found[1]) != etag)):
             raise driver.Conflict(key)
-        return str(self._objects.put(key, body, self.clock))
+        version = self._objects.put(key, body, self.clock)
+        mark = self.stage.parse_claim_key(key) if key.startswith(self.stage.claims) else None
+        if mark is not None and mark.kind == "released":
+            self.free.give_back(mark)
+        return str(version)
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[driver.Entry]:
-        number = -1
-        for number, key in enumerate(self._objects.keys(prefix, first, last)):
-            found = self._objects.get(key)
-            assert found is not None
-            yield driver.Entry(key, START + dt.timedelta(seconds=found[2]))
-        self.calls["s3.ListObjectsV2"] += 1 + max(0, number) // PAGE_KEYS
+        found = list(self._objects.listing(prefix, first, last))
+        self.calls["s3.ListObjectsV2"] += _pages(len(found), PAGE_KEYS)
+        return iter(found)
 
     def task_arns(self, started_by: str) -> list[str]:
         assert started_by == engine.started_by(self.stage)
@@ -395,21 +454,16 @@ class World:
         del self._hosts[int(ec2_id)]
         self._goal -= 1
 
-    # -- what a worker needs of S3
-
-    def keys(self, prefix: str, *, after: str = "", before: str = "") -> list[str]:
-        found = list(self._objects.keys(prefix, after, before))
-        self.calls["s3.ListObjectsV2"] += _pages(len(found), PAGE_KEYS)
-        return found
-
-    def put_new(self, key: str, body: bytes) -> bool:
-        self.calls["s3.PutObject"] += 1
-        if self._objects.get(key) is not None:
-            return False
-        self._objects.put(key, body, self.clock)
-        return True
-
     # -- what happens by itself
+
+    def _mark(self, mark: ClaimMark, body: dict[str, Any]) -> None:
+        key = self.stage.claim_key(mark)
+        assert self._objects.get(key) is None, f"{key} is there already"
+        self._write(key, json.dumps(body).encode())
+
+    def _write(self, key: str, body: bytes) -> None:
+        self.calls["s3.PutObject"] += 1
+        self._objects.put(key, body, self.clock)
 
     def _asked(self, name: str, calls: int) -> None:
         if calls == 0:
@@ -444,7 +498,7 @@ class World:
         number, host = next(iter(self._free.items()))
         del self._free[number]
         arn = f"cluster/{len(self._tasks):032x}"
-        task = host.task = _Task(arn, host, self.clock, Claims(self, self.stage, arn, self.now))
+        task = host.task = _Task(arn, host, self.clock, self._random.randrange(self.free.blocks))
         self._tasks[arn] = self._live[arn] = task
         self._pending += 1
         self.peak_pending = max(self.peak_pending, self._pending)
@@ -462,13 +516,14 @@ class World:
             self._claim(task)
 
     def _claim(self, task: _Task) -> None:
-        mark = task.claims.take()
+        task.block, mark = self.free.take(task.block)
         if mark is None:
             task.idle_slots += 1
             if task.idle_slots == self.case.slots:
                 self._end(task, "EssentialContainerExited", 0, "Essential container in task exited")
             return
         self.executions += 1
+        self._mark(mark, {"task": task.arn})
         lines = self.stage.shard_lines(mark.shard)
         seconds = sum(self.case.seconds[lines.start : lines.stop]) + self.case.costs.shard
         self.at(self.clock + seconds, lambda: self._finish(task, mark))
@@ -479,12 +534,12 @@ class World:
         lines = self.stage.shard_lines(mark.shard)
         if self.case.failing and self._random.random() < self.case.failing:
             failure: dict[str, Any] = {"item": lines[0], "error": "boom", "exit_code": 1, "log": ["last words"]}
-            task.claims.fail(mark, "failed", [failure])
+            self._mark(dataclasses.replace(mark, kind="failed"), {"task": task.arn, "failures": [failure]})
         else:
             key = self.stage.result_key(mark.shard)
             body = results.encode(self.stage, mark.shard, [ItemResult(item, {}, {"n": item}) for item in lines])
-            assert self.put_new(key, body), f"finished work was done again: shard {mark.shard}"
-            task.claims.done(mark)
+            assert self._objects.get(key) is None, f"finished work was done again: shard {mark.shard}"
+            self._write(key, body)
             self.completions += 1
         self._claim(task)
 
@@ -538,7 +593,7 @@ def _pages(number: int, page: int = PAGE_ARNS) -> int:
     return max(1, -(-number // page))
 
 
-def WORKLOAD(case: Case) -> Workload:  # noqa: N802
+def _workload(case: Case) -> Workload:
     return Workload(
         task_definition="td",
         container="c",
