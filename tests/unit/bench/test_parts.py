@@ -1,0 +1,44 @@
+import pytest
+
+from scripts.bench import main, orchestration
+from scripts.bench.orchestration import Measured
+from scripts.bench.runs import Run
+from scripts.errors import BenchError, SettingsError
+
+
+def test_a_beginning_means_all_parts_that_begin_so():
+    assert main.chosen("") == list(main.PARTS)
+    assert main.chosen("engine") == [part for part in main.PARTS if part.startswith("engine.")]
+    assert main.chosen("engine.dag") == ["engine.dag"]
+    assert main.chosen("engine.orchestration, engine.dag") == ["engine.dag", "engine.orchestration"]
+
+
+def test_an_unknown_part_is_refused_with_those_there_are():
+    with pytest.raises(SettingsError, match=r"--only engin: there are engine\.dag"):
+        main.chosen("engin")
+
+
+def run(wall, **calls):
+    return Run("r", wall, {f"ecs.{name}": count for name, count in calls.items()}, {})
+
+
+def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
+    measured = Measured(
+        ours=[run(60.0), run(70.0), run(62.5)],
+        mapped={"synchronous": [run(110.0)], "deferrable": [run(150.0), run(160.0), run(140.0)]},
+        many=[run(70.0, RunTask=6, DescribeTasks=20)],
+        shares=[0.1, 0.2, 0.12],
+    )
+    found = {figure.name: figure for figure in orchestration.figures(measured)}
+    assert found["orchestration.wall_over_ideal_200"].median == 62.5 / 50
+    assert found["orchestration.excess_vs_mapped_200"].median == 60 / 12.5
+    assert found["orchestration.mapped_deferrable_wall_200"].median == 150.0
+    assert found["orchestration.run_calls_per_shard_1000"].median == 0.006
+    assert found["orchestration.describe_calls_per_shard_1000"].median == 0.02
+    assert found["orchestration.worker_slot_share"].median == 0.12
+    assert all(figure.holds for figure in found.values())
+
+
+def test_without_any_mapped_run_there_is_nothing_to_compare_with():
+    with pytest.raises(BenchError, match="neither mapped operator"):
+        orchestration.figures(Measured([run(60.0)], {"synchronous": [], "deferrable": []}, [run(1.0)], [0.1]))
