@@ -97,7 +97,9 @@ def _both(case: Case) -> dict[str, float]:
     }
 
 
-def hundred_thousand(settings: Settings, runs: int, progress: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+def hundred_thousand(
+    settings: Settings, runs: int, progress: Callable[[str], None]
+) -> tuple[list[Figure], dict[str, Any]]:
     """The large simulation in processes of its own, for its time and memory.
 
     Raises:
@@ -127,7 +129,11 @@ def hundred_thousand(settings: Settings, runs: int, progress: Callable[[str], No
     what = f"{SHARDS:,} shards, {INSTANCES} instances, 2 % failed attempts, {LOST_HOSTS} lost hosts"
     return [
         Figure(
-            name="engine.sim_100k_seconds", values=values("seconds"), unit="s", bound=MAX_SECONDS, compared_with=f"CPU; {what}"
+            name="engine.sim_100k_seconds",
+            values=values("seconds"),
+            unit="s",
+            bound=MAX_SECONDS,
+            compared_with=f"CPU; {what}",
         ),
         Figure(
             name="engine.sim_100k_tick_seconds",
@@ -150,9 +156,7 @@ def hundred_thousand(settings: Settings, runs: int, progress: Callable[[str], No
             bound=100,
             compared_with="Describe and List: a bucket of 100, 20/s",
         ),
-        Figure(
-            name="engine.sim_100k_provisioning_peak", values=values("provisioning"), unit="ECS tasks", bound=500
-        ),
+        Figure(name="engine.sim_100k_provisioning_peak", values=values("provisioning"), unit="ECS tasks", bound=500),
         Figure(name="engine.sim_100k_limits_exceeded", values=values("exceeded"), bound=0),
         Figure(name="engine.sim_100k_shards_lost_or_twice", values=values("wrong"), bound=0),
         Figure(name="engine.sim_100k_wall_over_ideal", values=values("wall_over_ideal")),

@@ -1,9 +1,9 @@
 """A cluster of Windows instances on AWS, simulated by events, under the real engine and the real rule of claiming.
 
 The world has a clock of its own and jumps from event to event: an instance is ready, a container has started, a shard
-is done, a tick is due. The engine's tick, the workers' claims, marks and results are the product's own code and objects;
-simulated are S3's store, ECS, Auto Scaling, and time. AWS's limits are kept count of: who exceeds one is noted, and
-RunTask answers as ECS would.
+is done, a tick is due. The engine's ticks and the objects in S3 are the product's own; simulated are S3, ECS, Auto
+Scaling, the workers' computing, and time. AWS's limits are kept count of: who exceeds one is noted, and RunTask answers
+as ECS would.
 
 A worker's requests to S3 take `Costs.shard` seconds a shard altogether. What Airflow adds is what was measured of it:
 `Costs.before`, `Costs.requeue` and `Costs.after`.
@@ -195,7 +195,7 @@ class Objects:
 
 @dataclasses.dataclass
 class _Block:
-    """The keys of a block of shards below a prefix; what was written since the last listing is sorted in by the next."""
+    """The keys of a block of shards below a prefix; a listing sorts in what was written since the last one."""
 
     entries: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
     new: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
@@ -211,8 +211,8 @@ class _Block:
 class Free:
     """The claims that may be written, as `winbatch.working.claims.claimable` says, kept up to date and by block.
 
-    Workers walk over the blocks as the real ones do, each from a block of its own on. That two of them reach for the same
-    claim and one comes too late is left out: it costs a request, which `Costs.shard` has room for.
+    Workers walk over the blocks as the real ones do, each from a block of its own on. That two of them reach for the
+    same claim and one comes too late is left out: it costs a request, which `Costs.shard` has room for.
     """
 
     def __init__(self, shards: int, order: random.Random) -> None:

@@ -18,7 +18,13 @@ def test_the_median_counts_and_the_spread_is_kept():
 
 @pytest.mark.parametrize(
     ("bound", "sense", "holds"),
-    [(2.0, "at most", True), (1.9, "at most", False), (2.0, "at least", True), (2.1, "at least", False), (None, "at most", True)],
+    [
+        (2.0, "at most", True),
+        (1.9, "at most", False),
+        (2.0, "at least", True),
+        (2.1, "at least", False),
+        (None, "at most", True),
+    ],
 )
 def test_a_bound_is_the_most_or_the_least(bound, sense, holds):
     assert figure(bound=bound, sense=sense).holds is holds
@@ -47,7 +53,9 @@ def test_half_of_the_runs_hold_when_the_figure_does(values, bound):
 def test_the_table_says_what_each_figure_is_compared_with():
     console = Console(width=200, record=True, file=None)
     with console.capture() as shown:
-        console.print(table([figure(unit="s", bound=2.0, compared_with="mapped"), figure(name="one", values=[12345.0])]))
+        console.print(
+            table([figure(unit="s", bound=2.0, compared_with="mapped"), figure(name="one", values=[12345.0])])
+        )
     text = shown.get()
     assert "part.figure" in text
     assert "1-3" in text
