@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from winbatch.job import Job
 LOOK_SECONDS = 1.0
 SAMPLE_SECONDS = 0.4
 TIMEOUT_SECONDS = 900.0
+# Airflow tasks of a run that are asked for at once.
+MOST_TASKS = 1000
 ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
 
@@ -97,15 +100,24 @@ def _wait(made: Environment, dag: str, run_id: str, progress: Callable[[str], No
         if found.get("state") == "success":
             return found
         if found.get("state") == "failed":
-            raise BenchError(f"run {run_id} failed: {', '.join(sorted(set(made.airflow.failed_tasks(dag, run_id))))}")
+            raise BenchError(
+                f"run {run_id} failed after {time.monotonic() - began:.0f} s: {_states(made, dag, run_id)}"
+            )
         progress(f"{time.monotonic() - began:.0f} s")
     raise BenchError(f"run {run_id} has not ended after {TIMEOUT_SECONDS:.0f} s")
+
+
+def _states(made: Environment, dag: str, run_id: str) -> str:
+    """How many of a run's Airflow tasks ended how."""
+    found = made.airflow.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances", query={"limit": MOST_TASKS})
+    counts = Counter(str(instance.get("state")) for instance in found.get("task_instances", []))
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common())
 
 
 def _phases(made: Environment, dag: str, run_id: str) -> dict[str, float]:
     """Start and end of each Airflow task that is not mapped, and of the ECS tasks and results of our engine."""
     moments: dict[str, float] = {}
-    instances = made.airflow.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances", query={"limit": 1000})
+    instances = made.airflow.call("GET", f"/dags/{dag}/dagRuns/{run_id}/taskInstances", query={"limit": MOST_TASKS})
     for instance in instances.get("task_instances", []):
         if instance.get("map_index", -1) == -1:
             for what in ("start", "end"):

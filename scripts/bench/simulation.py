@@ -534,7 +534,7 @@ class World:
         lines = self.stage.shard_lines(mark.shard)
         if self.case.failing and self._random.random() < self.case.failing:
             failure: dict[str, Any] = {"item": lines[0], "error": "boom", "exit_code": 1, "log": ["last words"]}
-            self._mark(dataclasses.replace(mark, kind="failed"), {"task": task.arn, "failures": [failure]})
+            self._mark(mark._replace(kind="failed"), {"task": task.arn, "failures": [failure]})
         else:
             key = self.stage.result_key(mark.shard)
             body = results.encode(self.stage, mark.shard, [ItemResult(item, {}, {"n": item}) for item in lines])

@@ -6,6 +6,7 @@ send, an Airflow slot for each ECS task that the cluster has room for, and a poo
 numbers.
 """
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def mapped(dag_id: str, *, deferrable: bool) -> DAG:
         catchup=False,
         max_active_tasks=numbers["shards"],
         is_paused_upon_creation=False,
-        default_args={"retries": 0},
+        # An Airflow task whose trigger fires early may be taken for lost (apache/airflow#66374): it may try again.
+        default_args={"retries": 3, "retry_delay": dt.timedelta(seconds=5)},
     ) as dag:
         EcsRunTaskOperator.partial(
             task_id="shard",
