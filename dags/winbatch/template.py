@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from winbatch.errors import JobError
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[a-z][a-z0-9_]*)\}|(?P<stray>[{}])")
 
 
@@ -30,12 +32,21 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
     """The template with its placeholders replaced, once: what a value holds is left as it is.
 
     Raises:
-        KeyError: a placeholder has no value.
+        JobError: a placeholder has no value.
     """
-    return _TOKEN.sub(
-        lambda token: as_text(values[token["name"]]) if token["name"] else token[0][0],
-        text,
-    )
+
+    def replaced(token: re.Match[str]) -> str:
+        name = token["name"]
+        if name is None:
+            return token[0][0]
+        if name not in values:
+            raise JobError(
+                f"{text!r} needs {name!r}, which the item does not have (it has {', '.join(values)});"
+                " its manifest is another specification's, plan the job again"
+            )
+        return as_text(values[name])
+
+    return _TOKEN.sub(replaced, text)
 
 
 def as_text(value: Any) -> str:

@@ -27,7 +27,7 @@ from winbatch.working.claims import Claims
 from winbatch.working.command import Command
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
-from winbatch.working.programs import Programs
+from winbatch.working.programs import GRACE, Programs
 from winbatch.working.shards import ShardRunner, load_run
 from winbatch.working.store import Store
 
@@ -174,7 +174,7 @@ class Worker:
         )
         thread.start()
         thread.join(_RELEASE_SECONDS)
-        ending.join()
+        ending.join(2 * GRACE)
         if thread.is_alive():
             _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
         return code

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 _KEPT = 40
 _NOISY = ("botocore", "boto3", "s3transfer", "urllib3", "numba", "matplotlib", "PIL")
+_KEPT_LENGTH = 1000
 _PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 # Longer lines are cut: a program that writes no newlines must not fill memory.
@@ -35,7 +36,7 @@ class ItemLog:
         self._kept: collections.deque[str] = collections.deque(maxlen=_KEPT)
 
     def keep(self, line: str) -> None:
-        self._kept.append(line)
+        self._kept.append(line[:_KEPT_LENGTH])
 
     def last_lines(self) -> list[str]:
         return list(self._kept)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winbatch import template
+from winbatch.errors import JobError
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 texts = st.text(max_size=12)
@@ -66,6 +67,6 @@ def test_numbers_keep_all_their_digits(value):
     assert json.loads(template.as_text(value)) == value
 
 
-def test_a_missing_value_is_an_error_of_the_caller():
-    with pytest.raises(KeyError):
-        template.fill("{x}", {})
+def test_a_missing_value_is_named_with_what_there_is():
+    with pytest.raises(JobError, match=r"'--x=\{x\}' needs 'x', which the item does not have \(it has y, item\)"):
+        template.fill("--x={x}", {"y": 1, "item": 3})

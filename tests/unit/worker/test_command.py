@@ -112,6 +112,14 @@ def test_a_program_that_is_not_there(job):
     assert failures(job)[0]["error"].startswith("ProgramError: no-such-program cannot be started: ")
 
 
+def test_an_item_without_its_parameter_fails_alone(job):
+    job.plan([{"x": 1}, {"y": 2}], run="", command=[*PYTHON, "pass", "{x}"])
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert sorted(job.results()) == [0]
+    assert "JobError: '{x}' needs 'x', which the item does not have (it has y, item, " in failures(job, 1)[0]["error"]
+
+
 def test_what_an_item_needs_is_fetched(job):
     job.put("in/a.dat", b"first")
     job.put("in/b.dat", b"second")
