@@ -16,6 +16,7 @@ import yaml
 
 from winbatch import stage_spec
 from winbatch.errors import SpecError
+from winbatch.rules import RULES
 from winbatch.stage_spec import StageSpec
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
@@ -81,9 +82,6 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
-# The kinds of failure that have a rule of their own; see `Rule`s of the engine.
-KINDS = ("program", "memory", "crash", "result", "host", "image", "start", "unstarted", "worker", "throttled")
-
 _NAME = stage_spec.NAME
 _SPEC_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -96,7 +94,7 @@ _SPEC_SCHEMA: dict[str, Any] = {
         "workload": {"type": "string", "pattern": _NAME},
         "retry": {
             "type": "object",
-            "propertyNames": {"enum": list(KINDS)},
+            "propertyNames": {"enum": list(RULES)},
             "additionalProperties": {
                 "type": "object",
                 "additionalProperties": False,
