@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 # can happen later, too, so there are many tries; a try that is lost in this way costs nothing else.
 STAY_SECONDS = 10.0
 STAGE_RETRIES = 50
-# A sensor that follows looks at least so often, in seconds.
+# A sensor that follows looks at least so often, and so long after whoever leads, in seconds.
 FOLLOW_SECONDS = 60.0
+AFTER_LEADER_SECONDS = 3.0
 # The one group of a stage that has too many of them, or too few items.
 ALL = "all"
 TIMEOUT = dt.timedelta(days=7)
@@ -258,7 +259,8 @@ def _drive(
         if ledger.finished or _over(ledger, index):
             return ledger
         if not _leads(ledger, index):
-            wait = max(wait, min(FOLLOW_SECONDS, (ledger.remaining_seconds or FOLLOW_SECONDS) / 2))
+            # At the end, if it is known when that is, or soon after the leader has looked again.
+            wait = min(FOLLOW_SECONDS, max(STAY_SECONDS, ledger.remaining_seconds or wait) + AFTER_LEADER_SECONDS)
         if wait > STAY_SECONDS:
             raise AirflowRescheduleException(ports.now() + dt.timedelta(seconds=wait))
         time.sleep(wait)

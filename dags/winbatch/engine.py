@@ -676,8 +676,9 @@ def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: 
     elif ledger.remaining_seconds is not None:
         usual = ledger.remaining_seconds / 2
     else:
-        # Nothing is finished yet, so nobody knows how long a shard takes.
-        usual = 2 * (seen.now - ledger.progress_at).total_seconds()
+        # Nothing is finished yet, so nobody knows how long a shard takes: what is quick is to be seen soon, and what
+        # takes long costs few looks.
+        usual = 1.25 * (seen.now - ledger.progress_at).total_seconds()
     return min(POLL_LATEST, max(POLL_SOON, min([usual, *timers])))
 
 
