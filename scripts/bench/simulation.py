@@ -211,11 +211,12 @@ class _Block:
 class Free:
     """The claims that may be written, as `winbatch.working.claims.claimable` says, kept up to date and by block.
 
-    Workers walk over the blocks as the real ones do, each from a block of its own on. That two of them reach for the
-    same claim and one comes too late is left out: it costs a request, which `Costs.shard` has room for.
+    Workers walk over the blocks as the real ones do. That two of them reach for the same claim and one comes too late
+    is left out: it costs a request, which `Costs.shard` has room for.
     """
 
     def __init__(self, shards: int, order: random.Random) -> None:
+        self._order = order
         self._free: list[dict[int, int]] = []
         for first in range(0, shards, BLOCK):
             # Within a block workers begin at different places.
@@ -223,22 +224,32 @@ class Free:
             order.shuffle(block)
             self._free.append(dict.fromkeys(block, 0))
 
-    @property
-    def blocks(self) -> int:
-        return len(self._free)
-
     def marks(self) -> list[ClaimMark]:
         """All of them, by shard."""
         return sorted(ClaimMark(shard, attempt, "claim") for block in self._free for shard, attempt in block.items())
 
-    def take(self, block: int) -> tuple[int, ClaimMark | None]:
-        """A claim of this block or of the next one that has any, and which block that is; None when no block has."""
-        for step in range(self.blocks):
-            at = (block + step) % self.blocks
-            if self._free[at]:
-                shard = next(iter(self._free[at]))
-                return at, ClaimMark(shard, self._free[at].pop(shard), "claim")
-        return block, None
+    def take(self, block: int | None, pointed: Callable[[], list[int]]) -> tuple[int | None, ClaimMark | None]:
+        """A claim for a worker.
+
+        Args:
+            block: where it worked last; it stays there while there is something to claim.
+            pointed: reads the blocks that the engine points to; all others come after them.
+
+        Returns:
+            The block, and the claim; None when no block has any.
+        """
+        if block is None or not self._free[block]:
+            block = next((block for block in self._walk(pointed()) if self._free[block]), None)
+        if block is None:
+            return None, None
+        shard = next(iter(self._free[block]))
+        return block, ClaimMark(shard, self._free[block].pop(shard), "claim")
+
+    def _walk(self, pointed: list[int]) -> Iterator[int]:
+        self._order.shuffle(pointed)
+        yield from pointed
+        start = max(pointed) + 1 if pointed else self._order.randrange(len(self._free))
+        yield from ((start + step) % len(self._free) for step in range(len(self._free)))
 
     def give_back(self, mark: ClaimMark) -> None:
         """An attempt was released: the next may be claimed."""
@@ -259,7 +270,7 @@ class _Task:
     arn: str
     host: _Host
     created: float
-    block: int
+    block: int | None = None
     status: str = "pending"
     stopped: float = 0.0
     idle_slots: int = 0
@@ -456,6 +467,10 @@ class World:
 
     # -- what happens by itself
 
+    def _pointed(self) -> list[int]:
+        found = self.get(self.stage.blocks_key)
+        return [int(block) for block in json.loads(found.body)["blocks"]] if found else []
+
     def _mark(self, mark: ClaimMark, body: dict[str, Any]) -> None:
         key = self.stage.claim_key(mark)
         assert self._objects.get(key) is None, f"{key} is there already"
@@ -498,7 +513,7 @@ class World:
         number, host = next(iter(self._free.items()))
         del self._free[number]
         arn = f"cluster/{len(self._tasks):032x}"
-        task = host.task = _Task(arn, host, self.clock, self._random.randrange(self.free.blocks))
+        task = host.task = _Task(arn, host, self.clock)
         self._tasks[arn] = self._live[arn] = task
         self._pending += 1
         self.peak_pending = max(self.peak_pending, self._pending)
@@ -516,7 +531,7 @@ class World:
             self._claim(task)
 
     def _claim(self, task: _Task) -> None:
-        task.block, mark = self.free.take(task.block)
+        task.block, mark = self.free.take(task.block, self._pointed)
         if mark is None:
             task.idle_slots += 1
             if task.idle_slots == self.case.slots:
