@@ -63,7 +63,9 @@ def table(figures: Iterable[Figure]) -> Table:
     """Figures for people."""
     made = Table(box=None, pad_edge=False)
     for title in ("figure", "median", "spread", "bound", "compared with"):
-        made.add_column(title, justify="right" if title in {"median", "spread", "bound"} else "left")
+        number = title in {"median", "spread", "bound"}
+        # Where the line is short, the words give way and the figures stay whole.
+        made.add_column(title, justify="right" if number else "left", no_wrap=title != "compared with")
     for figure in figures:
         bound = "" if figure.bound is None else f"{'≤' if figure.sense == 'at most' else '≥'} {_short(figure.bound)}"
         low, high = min(figure.values), max(figure.values)

@@ -18,6 +18,8 @@ RUNS = 3
 # Each mapped run takes two to three minutes: one of each is what twenty minutes have room for.
 MAPPED_RUNS = 1
 PARSES = 5
+# Columns of the table where there is no terminal to ask.
+WIDTH = 160
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
     file = settings.root / "build" / "bench.json"
     _write(file, report)
     console.rule("Figures")
-    console.print(figures.table(found))
+    console.print(figures.table(found), width=None if console.is_terminal else WIDTH)
     console.print(f"{file}, after {report['seconds']:.0f} s on {facts['cores']} cores", markup=False, soft_wrap=True)
     if as_json:
         emit(report)
