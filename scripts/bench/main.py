@@ -10,7 +10,7 @@ from typing import Any
 from scripts.bench import dags, figures, machine, orchestration, simulated
 from scripts.bench.figures import Figure
 from scripts.console import Steps, console, emit
-from scripts.errors import BenchError, SettingsError
+from scripts.errors import BenchError, OperatorError, SettingsError
 from scripts.settings import Settings
 
 SCHEMA = 1
@@ -44,7 +44,7 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
 
     Raises:
         SettingsError: there is no such part.
-        BenchError: a figure is out of its bound; the file is written all the same.
+        BenchError: a figure is out of its bound, or a part failed; the file is written all the same.
     """
     parts = chosen(only)
     if min(options.runs, options.mapped_runs) < 1:
@@ -53,13 +53,21 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
     began = time.monotonic()
     found: list[Figure] = []
     details: dict[str, Any] = {}
+    failed: dict[str, str] = {}
     for part in parts:
         console.rule(part)
-        measured, details[part] = PARTS[part](settings, options)
-        found += measured
+        try:
+            measured, details[part] = PARTS[part](settings, options)
+        except OperatorError as error:
+            # What the other parts measure is worth having all the same.
+            failed[part] = str(error)
+            console.print(f"{part} has no figures: {error}", style="red", markup=False, soft_wrap=True)
+        else:
+            found += measured
     report = {
         "schema": SCHEMA,
         "parts": parts,
+        "failed": failed,
         "machine": facts,
         "seconds": round(time.monotonic() - began, 1),
         "figures": {figure.name: figure.as_json() for figure in found},
@@ -72,9 +80,9 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
     console.print(f"{file}, after {report['seconds']:.0f} s on {facts['cores']} cores", markup=False, soft_wrap=True)
     if as_json:
         emit(report)
-    bad = figures.broken(found)
-    if bad:
-        raise BenchError(f"{len(bad)} of {len(found)} figures out of bound: {'; '.join(bad)}")
+    problems = [f"{part} failed: {reason}" for part, reason in failed.items()] + figures.broken(found)
+    if problems:
+        raise BenchError("; ".join(problems))
 
 
 def chosen(only: str) -> list[str]:

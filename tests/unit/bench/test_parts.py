@@ -1,9 +1,14 @@
+import dataclasses
+import json
+
 import pytest
 
 from scripts.bench import main, orchestration
+from scripts.bench.figures import Figure
 from scripts.bench.orchestration import Measured
 from scripts.bench.runs import Run
 from scripts.errors import BenchError, SettingsError
+from scripts.settings import Settings
 
 
 def test_a_beginning_means_all_parts_that_begin_so():
@@ -42,3 +47,32 @@ def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
 def test_without_any_mapped_run_there_is_nothing_to_compare_with():
     with pytest.raises(BenchError, match="neither mapped operator"):
         orchestration.figures(Measured([run(60.0)], {"synchronous": [], "deferrable": []}, [run(1.0)], [0.1]))
+
+
+def fails(settings, options):
+    raise BenchError("the environment did not come up")
+
+
+def slow(settings, options):
+    return [Figure(name="b.slow", values=[3.0], unit="s", bound=2.0)], {"why": "a snail"}
+
+
+def fast(settings, options):
+    return [Figure(name="b.fast", values=[1.0], unit="s", bound=2.0)], {}
+
+
+def test_the_file_is_written_whatever_fails_and_the_error_names_it_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "PARTS", {"a.fails": fails, "b.slow": slow, "b.fast": fast})
+    settings = dataclasses.replace(Settings.load("local"), root=tmp_path)
+    monkeypatch.setattr(main.machine, "facts", lambda settings: {"cores": 2})
+    with pytest.raises(BenchError) as raised:
+        main.run(settings, "", main.Options(), as_json=False)
+    assert str(raised.value) == (
+        "a.fails failed: the environment did not come up; b.slow is 3 s, the bound is at most 2"
+    )
+    report = json.loads((tmp_path / "build" / "bench.json").read_text())
+    assert report["failed"] == {"a.fails": "the environment did not come up"}
+    assert {name: figure["holds"] for name, figure in report["figures"].items()} == {"b.slow": False, "b.fast": True}
+    assert report["details"]["b.slow"] == {"why": "a snail"}
+    main.run(settings, "b.fast", main.Options(), as_json=False)
+    assert list(json.loads((tmp_path / "build" / "bench.json").read_text())["figures"]) == ["b.fast"]
