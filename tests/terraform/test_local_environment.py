@@ -143,9 +143,9 @@ def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
     assert by_id["PassRolesToWorkers"]["Condition"] == {
         "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
     }
-    assert listed(by_id["RunWorkers"]["Resource"]) == [
-        f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-ber:*"
-    ]
+    assert set(listed(by_id["RunWorkers"]["Resource"])) == {
+        f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-{workload}:*" for workload in ("ber", "tools")
+    }
     # Instances go one by one, of this group and cluster only.
     (scaling,) = listed(by_id["ScaleCluster"]["Resource"])
     assert scaling == f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/winbatch-local"
