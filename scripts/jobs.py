@@ -25,6 +25,9 @@ LEDGER_SECONDS = 1.0
 RUN_SECONDS = 3.0
 # Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
 ONE_LISTING = 1000
+# How long following a job bears an Airflow that does not answer, s, and the HTTP status from which on that is so.
+AIRFLOW_PATIENCE = 300.0
+SERVER_ERROR = 500
 ENDED = frozenset({"success", "failed"})
 # Failed items whose logs are shown when a job ends badly.
 SHOWN = 5
@@ -368,13 +371,21 @@ def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: 
 
 def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Iterator[Snapshot]:
     snapshot = look(workspace, outputs, dag, run_id)
+    answered = time.monotonic()
     while True:
         yield snapshot
         asked = time.monotonic()
         while time.monotonic() - asked < RUN_SECONDS:
             time.sleep(LEDGER_SECONDS)
             yield Snapshot(run_id, snapshot.run, stages(workspace, outputs, dag, run_id))
-        snapshot = look(workspace, outputs, dag, run_id)
+        try:
+            snapshot = look(workspace, outputs, dag, run_id)
+            answered = time.monotonic()
+        except AirflowError as error:
+            # Airflow may be starting again; the ledgers in S3 tell of the job meanwhile.
+            refused = error.status is not None and error.status < SERVER_ERROR
+            if refused or time.monotonic() - answered > AIRFLOW_PATIENCE:
+                raise
 
 
 def results_prefix(snapshot: Snapshot) -> str:

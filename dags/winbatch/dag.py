@@ -8,38 +8,18 @@ the sensor of the first group that is not finished ticks it, the others follow i
 """
 
 import datetime as dt
-import logging
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Param, task
 
-try:
-    from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-except ImportError:  # Airflow 3.0
-    from airflow.exceptions import AirflowFailException, AirflowRescheduleException
-
-from winbatch import capacity, deployment, driver, engine, job, rules
-from winbatch.errors import WinbatchError
-from winbatch.ledger import Ledger
 from winbatch.spec import COMMON_PARAMETERS, Spec
-from winbatch.stage import Stage
-from winbatch.working.store import Store
 
-if TYPE_CHECKING:
-    from winbatch.aws import AwsPorts
-
-log = logging.getLogger(__name__)
-
-# A sensor that is to look again sooner than this stays and sleeps: being rescheduled costs a process start, and one
-# that comes back within seconds may meet the end of its last process, which costs it a try (apache/airflow#71172). That
-# can happen later, too, so there are many tries; a try that is lost in this way costs nothing else.
-STAY_SECONDS = 10.0
+# Tries that are lost without a fault of the work must not end it (winbatch.steps says how that happens).
 STAGE_RETRIES = 50
-# A sensor that follows looks at least so often, and so long after whoever leads, in seconds.
+# A sensor that follows looks at least so often, in seconds.
 FOLLOW_SECONDS = 60.0
-AFTER_LEADER_SECONDS = 3.0
 # The one group of a stage that has too many of them, or too few items.
 ALL = "all"
 TIMEOUT = dt.timedelta(days=7)
@@ -82,22 +62,17 @@ def batch_dag(spec: Spec) -> DAG:
 
         @task
         def scale_out() -> None:
-            params, run_id = _context()
-            _ask(spec, _planned(spec, params, run_id))
+            _steps().scale_out(spec)
 
         @task
         def plan() -> list[str]:
-            params, run_id = _context()
-            planned = _planned(spec, params, run_id)
-            _write(spec, planned)
-            # Airflow maps over a whole return value only, so one stage of a job can have groups.
-            return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
+            groups: list[str] = _steps().plan(spec)
+            return groups
 
         # Whatever hinders it, instances cost money until it is through: it does not give up within hours.
         @task(retries=STAGE_RETRIES, retry_exponential_backoff=True, max_retry_delay=dt.timedelta(minutes=5))
         def scale_in() -> None:
-            params, run_id = _context()
-            _end(spec, params, run_id)
+            _steps().scale_in(spec)
 
         setup = scale_out().as_setup()
         last = groups = plan()
@@ -111,7 +86,7 @@ def batch_dag(spec: Spec) -> DAG:
                 retries=STAGE_RETRIES,
                 retry_delay=dt.timedelta(seconds=5),
                 map_index_template="{{ task.op_kwargs['group'] }}" if stage.groups else None,
-            )(_run)
+            )(_drive)
             sensor = sensor.partial(name=stage.name).expand(group=groups) if stage.groups else sensor(stage.name)
             last >> sensor
             last = sensor
@@ -124,226 +99,13 @@ def _param(name: str, schema: Mapping[str, Any]) -> Param:
     return Param(schema["default"], section="Cluster" if name in COMMON_PARAMETERS else None, **rest)
 
 
-def _context() -> tuple[dict[str, Any], str]:
-    context = get_current_context()
-    return dict(context["params"]), str(context["run_id"])
+def _drive(name: str, group: str = ALL) -> bool:
+    """A poke of a stage's sensor; the map index says which group of items it is for, and `group` how it is called."""
+    return bool(_steps().drive(name, group))
 
 
-def _ports(target: deployment.Deployment) -> "AwsPorts":
-    from winbatch.aws import AwsPorts  # noqa: PLC0415 - brings boto3, which parsing does not need
+def _steps() -> ModuleType:
+    """What the Airflow tasks do, loaded when one of them runs."""
+    from winbatch import steps  # noqa: PLC0415
 
-    return AwsPorts(target)
-
-
-def _planned(spec: Spec, params: Mapping[str, Any], run_id: str) -> job.Job:
-    """The job as its parameters say; bad input does not get better by trying again."""
-    try:
-        target = deployment.load()
-        return job.plan(spec, spec.validate(params), run_id, target, _reader(spec, target))
-    except WinbatchError as error:
-        raise AirflowFailException(str(error)) from error
-
-
-def _reader(spec: Spec, target: deployment.Deployment) -> Store | None:
-    """The data bucket, for a specification whose items are listed there."""
-    return Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
-
-
-def _ask(spec: Spec, planned: job.Job) -> None:
-    target = deployment.load()
-    ports = _ports(target)
-    workload = target.workload(spec.workload)
-    per_instance = capacity.tasks_per_instance(target.cluster, workload)
-    workers = max(
-        capacity.workers_needed(stage.shards, workload.slots, stage.shard_seconds) for stage in planned.stages
-    )
-    needed = capacity.instances_needed(workers, per_instance, planned.params["max_instances"])
-    desired = ports.desired()
-    log.info("%d ECS tasks need %d instances; %d are desired already", workers, needed, desired)
-    if needed > desired:
-        ports.ask(needed)
-
-
-def _write(spec: Spec, planned: job.Job) -> None:
-    """Write the job; one that is there already wins, since its shards may have been claimed."""
-    target = deployment.load()
-    ports = _ports(target)
-    reader = _reader(spec, target)
-    try:
-        ports.put(planned.key, planned.to_json().encode(), new=True)
-    except driver.Conflict:
-        planned = _stored(ports, spec.dag, planned.job)
-    for stage in planned.stages:
-        ports.put(stage.manifest, job.manifest(spec, planned, stage.stage, reader))
-        ports.put(driver.stage_key(stage), stage.to_json().encode())
-        log.info("%s: %d items in %d shards of %d", stage.stage, stage.items, stage.shards, stage.shard_items)
-
-
-def _stored(ports: "AwsPorts", dag: str, job_id: str) -> job.Job:
-    key = job.job_prefix(dag, job_id) + "job.json"
-    stored = ports.get(key)
-    if stored is None:
-        raise AirflowFailException(f"{key} is not in the data bucket; clear the Airflow task `plan` to write it")
-    return job.Job.from_json(stored.body, where=key)
-
-
-def _limits(planned: job.Job, target: deployment.Deployment, stage: Stage) -> engine.Limits:
-    workload = target.workload(stage.workload)
-    return engine.Limits(
-        slots=workload.slots,
-        tasks_per_instance=capacity.tasks_per_instance(target.cluster, workload),
-        max_instances=planned.params["max_instances"],
-        cluster_instances=target.cluster.max_instances,
-        keep_instances=planned.params["idle_instances"],
-        rules=rules.rules(planned.retry, max_attempts=planned.params["max_attempts"]),
-        shard_seconds=stage.shard_seconds,
-        usd_per_hour=target.cluster.usd_per_hour,
-        max_failed_items=planned.params["max_failed_items"],
-        instance_timeout=dt.timedelta(seconds=planned.params["instance_timeout"]),
-        start_timeout=dt.timedelta(seconds=planned.params["start_timeout"]),
-    )
-
-
-def _run(name: str, group: str = ALL) -> bool:
-    """Drive a stage until it, or the group at hand, is finished; the map index says which group that is.
-
-    Raises:
-        AirflowRescheduleException: nothing is due for a while.
-        AirflowFailException: the stage failed.
-    """
-    log.info("stage %s, items: %s", name, group)
-    context = get_current_context()
-    dag, run_id = str(context["dag"].dag_id), str(context["run_id"])
-    # One that is spoilt while a job runs is tried again, as everything that somebody may mend.
-    target = deployment.load()
-    try:
-        ports = _ports(target)
-        planned = _stored(ports, dag, job.job_id(run_id))
-        stage = planned.stage(name)
-        ledger = _drive(ports, planned, stage, target, context)
-    except WinbatchError as error:
-        raise AirflowFailException(str(error)) from error
-    if ledger.finished and (ledger.state != "succeeded" or stage == planned.stages[-1]):
-        # Clearing *only failed* leaves the teardown out, so whoever ends a job scales in, too.
-        _scale_in(ports, planned, int(context["params"]["idle_instances"]))
-    if ledger.finished and ledger.state != "succeeded":
-        raise AirflowFailException(f"{name}: {ledger.reason}")
-    return True
-
-
-def _attempt(context: Mapping[str, Any]) -> int:
-    """How often a person has started this Airflow task: clearing adds to `max_tries`, Airflow's own retries do not."""
-    return max(1, int(context["ti"].max_tries) - int(context["task"].retries) + 1)
-
-
-def _drive(
-    ports: "AwsPorts", planned: job.Job, stage: Stage, target: deployment.Deployment, context: Mapping[str, Any]
-) -> Ledger:
-    """Tick, or follow who ticks, until the stage or this Airflow task's group of it has ended."""
-    limits = _limits(planned, target, stage)
-    workload = target.workload(stage.workload)
-    instance = context["ti"]
-    index = int(instance.map_index)
-    while True:
-        ledger, wait = driver.tick(
-            ports,
-            stage,
-            workload,
-            limits,
-            who=str(index),
-            attempt=_attempt(context),
-            follow=not _leads(driver.find_ledger(ports, stage), index),
-        )
-        log.info("%s", _words(ledger))
-        instance.xcom_push(key="progress", value=_progress(ledger))
-        if ledger.finished or _over(ledger, index):
-            return ledger
-        if not _leads(ledger, index):
-            # At the end, if it is known when that is, or soon after the leader has looked again.
-            wait = min(FOLLOW_SECONDS, max(STAY_SECONDS, ledger.remaining_seconds or wait) + AFTER_LEADER_SECONDS)
-        if wait > STAY_SECONDS:
-            raise AirflowRescheduleException(ports.now() + dt.timedelta(seconds=wait))
-        time.sleep(wait)
-
-
-def _leads(ledger: Ledger | None, index: int) -> bool:
-    """Whether the Airflow task of this map index ticks: that of the first group which has not ended does."""
-    if ledger is None or not ledger.groups:
-        return True
-    open_groups = [number for number, group in enumerate(ledger.groups) if not group.ended]
-    return not open_groups or open_groups[0] == index
-
-
-def _over(ledger: Ledger, index: int) -> bool:
-    """Whether a group has ended well while others go on; what failures mean is decided for the stage as a whole."""
-    if not ledger.groups or all(group.ended for group in ledger.groups):
-        return False
-    return ledger.groups[index].ended and not ledger.groups[index].failed
-
-
-def _words(ledger: Ledger) -> str:
-    left = f", about {ledger.remaining_seconds:.0f} s left" if ledger.remaining_seconds is not None else ""
-    return (
-        f"{ledger.state}: {ledger.items_done} of {ledger.items} items, {ledger.items_failed} failed{left};"
-        f" {ledger.tasks_running} ECS tasks running, {ledger.tasks_pending} pending;"
-        f" {ledger.instances_registered} of {ledger.instances_desired} instances"
-    )
-
-
-def _progress(ledger: Ledger) -> dict[str, Any]:
-    """What the Airflow page shows of a stage while it runs, as an XCom."""
-    return {
-        "state": ledger.state,
-        "items": ledger.items,
-        "done": ledger.items_done,
-        "failed": ledger.items_failed,
-        "in_flight_shards": ledger.shards_claimed,
-        "items_per_second": ledger.rate,
-        "remaining_seconds": ledger.remaining_seconds,
-        "cost_usd": ledger.cost,
-    }
-
-
-def _end(spec: Spec, params: Mapping[str, Any], run_id: str) -> None:
-    """The teardown: stop what still runs of the job, and scale in."""
-    target = deployment.load()
-    ports = _ports(target)
-    key = job.job_prefix(spec.dag, job.job_id(run_id)) + "job.json"
-    stored = ports.get(key)
-    planned = job.Job.from_json(stored.body, where=key) if stored else None
-    if planned:
-        _stop(ports, planned, target)
-    _scale_in(ports, planned, int(params["idle_instances"]))
-
-
-def _scale_in(ports: "AwsPorts", planned: job.Job | None, idle: int) -> None:
-    """Scale in, unless other jobs are at work; the last one does it."""
-    stages = planned.stages if planned else ()
-    mine = {arn for stage in stages for arn in ports.live_task_arns(engine.started_by(stage))}
-    strangers = [arn for arn in ports.live_task_arns() if arn not in mine]
-    others = driver.others(ports, stages)
-    if others or strangers:
-        log.info("other jobs are on this cluster (%s); the last one scales in", ", ".join([*others, *strangers]))
-        return
-    log.info("scaling in to %d instances", idle)
-    ports.ask(idle)
-
-
-def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
-    """End every stage that has begun, until none of its ECS tasks is meant to run.
-
-    An engine that has not been killed yet may be in the middle of a tick, so once is not enough.
-    """
-    for stage in planned.stages:
-        if driver.find_ledger(ports, stage) is None:
-            continue
-        limits = _limits(planned, target, stage)
-        while True:
-            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
-            live = ports.live_task_arns(engine.started_by(stage))
-            if ledger.finished and not live:
-                break
-            log.info("%s is %s; stopping %d ECS tasks", stage.stage, ledger.state, len(live))
-            for arn in live:
-                ports.stop(arn, "winbatch: the job has ended")
-            time.sleep(0.5)
+    return steps

@@ -82,6 +82,9 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
+# libyaml where it is there: it is ten times as fast, and Airflow parses DAGs all the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 _NAME = stage_spec.NAME
 _SPEC_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -194,8 +197,9 @@ class Spec:
             SpecError: with file and line.
         """
         try:
-            node = yaml.compose(text, yaml.SafeLoader)
-            data = yaml.safe_load(text)
+            loader = _LOADER(text)
+            node = loader.get_single_node()
+            data: Any = loader.construct_document(node) if node else None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
