@@ -1,0 +1,159 @@
+"""What dies in the middle of a job, what is wrong before it begins, and how it goes on: every item once, nothing left.
+
+Processes are killed by their ids with SIGKILL. What counts is what is there afterwards.
+"""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from .world import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def deployment(world):
+    """deployment.json in S3, to be spoilt; afterwards it is what it was."""
+    s3, bucket, key = world.client("s3"), world.status["dags_bucket"], "dags/deployment.json"
+    good = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def write(body):
+        """Have Airflow see this file, or none."""
+        if body is None:
+            s3.delete_object(Bucket=bucket, Key=key)
+        else:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+        file = world.deployment_file
+        wait_for(lambda: (file.read_bytes() if file.exists() else None) == body, 30)
+
+    write.good = good
+    yield write
+    write(good)
+
+
+def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment):
+    """A worker, a host, deployment.json for a while, the triggerer, and then all of Airflow at once."""
+    run_id = world.start(num_items=96, num_frames=100_000, shard_items=1)
+    wait_for(lambda: len(world.results(run_id)) >= 4)
+
+    world.workers()[0].kill()
+    world.lose_host()
+    os.kill(world.components()["triggerer"], signal.SIGKILL)
+    deployment(deployment.good[:100])
+    time.sleep(5)
+    deployment(deployment.good)
+    assert world.run_state(run_id) == "running"
+    # The database is no part of Airflow: MWAA's is a service of its own.
+    before = {name: process for name, process in world.components().items() if name != "postgres"}
+    for process in before.values():
+        os.kill(process, signal.SIGKILL)
+    wait_for(lambda: not set(before.values()) & set(world.components().values()))
+    wait_for(world.answers)
+
+    followed = world.operator.json("run", "--follow", run_id, timeout=500)
+    assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
+    assert world.run_state(run_id) == "success"
+    assert world.items(run_id) == list(range(96))
+    wait_for(world.at_zero, 30)
+
+
+def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
+    """Airflow 3.0.6 fails an Airflow task whose process was killed, without a retry; later versions try again."""
+    run_id = world.start(num_items=32, num_frames=60_000, shard_items=1)
+    wait_for(lambda: world.results(run_id))
+    world.kill_tick(run_id)
+    if world.ended(run_id) == "failed":
+        wait_for(world.at_zero, 30)
+        before = world.results(run_id)
+        world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+        assert world.ended(run_id) == "success"
+        assert before.items() <= world.results(run_id).items()
+    assert world.items(run_id) == list(range(32))
+    wait_for(world.at_zero, 30)
+
+
+@pytest.fixture(scope="module")
+def poisoned(world):
+    """A job whose item 5 cannot be run, for its line in the manifest lacks a parameter; run until it fails."""
+    # The containers start late, so that the manifest is spoilt before they read it.
+    for _ in range(4):
+        world.fault({"kind": "delay-start", "seconds": 8, "times": 1})
+    run_id = world.start(num_items=8, num_frames=50, shard_items=1, max_attempts=1, max_instances=2)
+    key = f"jobs/ber/{run_id}/simulate/manifest.jsonl"
+    good = wait_for(lambda: world.get(key), 30)
+    lines = [json.loads(line) for line in good.decode().splitlines()]
+    del lines[5]["params"]["ebn0_db"]
+    spoilt = "".join(json.dumps(line) + "\n" for line in lines)
+    world.client("s3").put_object(Bucket=world.bucket, Key=key, Body=spoilt.encode())
+    return {"run_id": run_id, "state": world.ended(run_id), "key": key, "good": good, "results": world.results(run_id)}
+
+
+def test_a_poisoned_item_fails_the_run_and_is_named(world, poisoned):
+    assert poisoned["state"] == "failed"
+    ledger = world.get(f"jobs/ber/{poisoned['run_id']}/simulate/ledger.json").decode()
+    assert "parameter ebn0_db is missing" in ledger
+    status = world.operator.json("status", "--run-id", poisoned["run_id"])
+    assert (status["state"], status["stages"]["simulate"]["items"]["failed"]) == ("failed", 1)
+    assert 5 not in world.items(poisoned["run_id"])
+    wait_for(world.at_zero, 30)
+
+
+@pytest.fixture(scope="module")
+def cleared(world, poisoned):
+    """That job once the manifest is mended and what failed is cleared, as on Airflow's page."""
+    world.client("s3").put_object(Bucket=world.bucket, Key=poisoned["key"], Body=poisoned["good"])
+    run_id = poisoned["run_id"]
+    world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+    return {"state": world.ended(run_id), "results": world.results(run_id)}
+
+
+def test_clearing_only_failed_runs_what_is_missing_and_scales_in(world, poisoned, cleared):
+    """Airflow leaves scale-out and scale-in out: the work finds the cluster at zero, and has to bring it back there."""
+    assert cleared["state"] == "success"
+    assert world.items(poisoned["run_id"]) == list(range(8))
+    assert {key: cleared["results"][key] for key in poisoned["results"]} == poisoned["results"]
+    wait_for(world.at_zero, 30)
+
+
+def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
+    run_id = poisoned["run_id"]
+
+    def last():
+        """The last map index of the simulation, or the simulation itself, and the number of its try."""
+        return max(
+            (instance["map_index"], instance["try_number"])
+            for instance in world.airflow_tasks(run_id)
+            if instance["task_id"] == "simulate"
+        )
+
+    index, tries = last()
+    one = ["simulate", index] if index >= 0 else "simulate"
+    body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True, "task_ids": [one]}
+    assert world.airflow("POST", "/dags/ber/clearTaskInstances", body)["task_instances"]
+    assert world.ended(run_id) == "success"
+    assert last() > (index, tries)
+    assert world.results(run_id) == cleared["results"]
+    wait_for(world.at_zero, 30)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda good: None, id="missing"),
+        pytest.param(lambda good: good[: len(good) // 2], id="half-written"),
+        pytest.param(lambda good: json.dumps(json.loads(good) | {"schema": 0}).encode(), id="older"),
+    ],
+)
+def test_a_run_without_a_sound_deployment_file_fails_early_and_asks_for_nothing(world, deployment, spoil):
+    deployment(spoil(deployment.good))
+    run_id = world.start(num_items=4, num_frames=5)
+    assert world.ended(run_id, 60) == "failed"
+    said = world.airflow_log(run_id, "scale_out")
+    assert "deployment.json" in said
+    assert "invoke up" in said
+    assert world.get(f"jobs/ber/{run_id}/job.json") is None
+    assert world.at_zero()
