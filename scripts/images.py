@@ -57,7 +57,7 @@ def build(settings: Settings, workload: str) -> Image:
     """Assemble a workload's image.
 
     Raises:
-        ImageError: there is no such workload.
+        ImageError: there is no such workload, or its interpreter has not been made.
     """
     source = settings.root / "images" / workload
     if workload not in settings.workloads:
@@ -67,6 +67,8 @@ def build(settings: Settings, workload: str) -> Image:
         if (package / "__init__.py").is_file():
             files.update(files_below(package, f"app/{package.name}"))
     home = interpreter_folder(settings, workload)
+    if not (home / "bin" / "python").exists():
+        raise ImageError(f"there is no interpreter for workload {workload} yet: invoke setup")
     environment = {
         "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         # matplotlib would keep its font list in the user's home.

@@ -50,7 +50,7 @@ RULES: Mapping[Kind, Rule] = {
     # pause.
     "image": Rule(3, 20),
     "start": Rule(3, 20),
-    "unstarted": Rule(5, 10),
+    "unstarted": Rule(4, 10),
     "worker": Rule(3, 5),
     "throttled": Rule(100, 2),
 }

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import sys
 import tarfile
 
 import pytest
@@ -44,6 +45,11 @@ def test_one_byte_more_is_another_image():
 
 
 def test_the_sample_workload_has_its_code_and_the_worker_and_nothing_else(settings):
+    with pytest.raises(ImageError, match="no interpreter for workload ber yet: invoke setup"):
+        build(settings, "ber")
+    python = settings.cache / "workloads" / "ber" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
     with tarfile.open(fileobj=io.BytesIO(build(settings, "ber").layer)) as tar:
         names = tar.getnames()
     assert {"app/ber/simulate.py", "app/ber/aggregate.py", "app/winbatch/worker.py"} <= set(names)

@@ -1,0 +1,72 @@
+"""Jobs that are a file each and no code: a program over files in S3, two programs in a row; both at the same time."""
+
+import csv
+import hashlib
+import math
+
+import pytest
+from scipy.stats import norm
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+FILES = {"a.txt": b"one\ntwo\n", "b/c.bin": bytes(range(256)) * 64, "empty": b""}
+VOLATILITIES = [0.1, 0.3]
+REPETITIONS = 2
+PATHS = 4000
+
+
+@pytest.fixture(scope="module")
+def tables(operator, status, client, tmp_path_factory):
+    """The rows of both jobs' tables, by DAG."""
+    for name, body in FILES.items():
+        client("s3").put_object(Bucket=status["data_bucket"], Key=f"sim/e2e-inputs/{name}", Body=body)
+    parameters = {
+        "files": ["input_prefix=sim/e2e-inputs"],
+        "chain": ["volatility=0.1,0.3", f"repetitions={REPETITIONS}", f"count={PATHS}"],
+    }
+    runs = {}
+    for dag, pairs in parameters.items():
+        words = [word for pair in pairs for word in ("--param", pair)]
+        runs[dag] = operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
+    rows = {}
+    for dag, run_id in runs.items():
+        followed = operator.json("run", "--follow", run_id, timeout=400)
+        assert (followed["state"], followed["failed_items"]) == ("succeeded", 0)
+        out = tmp_path_factory.mktemp(dag)
+        operator.json("results", "--run-id", run_id, "--out", str(out))
+        with (out / "results.csv").open(newline="") as file:
+            rows[dag] = list(csv.DictReader(file))
+    return rows
+
+
+def test_a_program_runs_once_over_each_file(tables):
+    found = {row["key"].removeprefix("sim/e2e-inputs/"): row for row in tables["files"]}
+    assert found.keys() == FILES.keys()
+    assert len(tables["files"]) == len(FILES)
+    for name, body in FILES.items():
+        assert found[name]["sha256"] == hashlib.sha256(body).hexdigest()
+        assert int(found[name]["bytes"]) == len(body)
+
+
+def black_scholes(volatility, *, spot=100.0, strike=105.0, rate=0.02, years=1.0):
+    """Black and Scholes, 1973: the exact price of a European call."""
+    spread = volatility * math.sqrt(years)
+    above = (math.log(spot / strike) + (rate + volatility**2 / 2) * years) / spread
+    return spot * norm.cdf(above) - strike * math.exp(-rate * years) * norm.cdf(above - spread)
+
+
+def test_each_item_of_the_second_stage_works_on_what_the_first_left_of_it(tables):
+    """Within five standard errors of the exact price; the seed is fixed, so it cannot flake."""
+    rows = tables["chain"]
+    assert sorted(float(row["volatility"]) for row in rows) == sorted(VOLATILITIES * REPETITIONS)
+    for row in rows:
+        exact = black_scholes(float(row["volatility"]))
+        assert abs(float(row["price"]) - exact) < 5 * float(row["standard_error"])
+        assert int(row["paths"]) == PATHS
+    assert len({row["price"] for row in rows}) == len(rows)
+
+
+def test_the_cluster_is_at_zero_when_both_have_ended(operator, tables):
+    cluster = operator.json("status")["cluster"]
+    assert tables
+    assert (cluster["instances_desired"], cluster["tasks_running"], cluster["tasks_pending"]) == (0, 0, 0)
