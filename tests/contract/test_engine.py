@@ -36,7 +36,9 @@ def run(params, context):
 class Job:
     """A stage of tiny items, its workload deployed on a cluster."""
 
-    def __init__(self, cluster, client, endpoint, *, items=24, shard_items=2, seconds=0.2, broken=(), code=TINY):
+    def __init__(
+        self, cluster, client, endpoint, *, items=24, shard_items=2, seconds=0.2, slow=None, broken=(), code=TINY
+    ):
         self.endpoint, self.cluster = endpoint, cluster
         self.s3 = client("s3")
         self.bucket = cluster.name
@@ -56,7 +58,7 @@ class Job:
             shard_items=shard_items,
         )
         lines = [
-            json.dumps({"item": item, "params": {"seconds": seconds, "broken": item in broken}})
+            json.dumps({"item": item, "params": {"seconds": (slow or {}).get(item, seconds), "broken": item in broken}})
             for item in range(items)
         ]
         self.put("jobs/m.jsonl", "\n".join(lines) + "\n")
@@ -265,3 +267,37 @@ def test_cancelling_stops_the_workers_and_running_again_finishes(job):
     assert_every_item_once(job)
     after = job.executions()
     assert all(after[item] == before[item] for item in kept)
+
+
+def test_a_worker_that_is_asked_to_leave_goes_after_its_shards_and_another_takes_over(job):
+    job = job(items=60, seconds=0.4)
+    asked = []
+
+    def meanwhile(ledger):
+        if ledger.items_done >= 4 and not asked:
+            asked.append(job.live()[0])
+            job.put(job.stage.retired_key(asked[0]), "")
+
+    ledger = job.drive(meanwhile)
+    assert (ledger.state, ledger.items_done) == ("succeeded", 60)
+    (left,) = AwsPorts(job.deployment).workers(asked)
+    assert (left.status, left.exit_code) == ("stopped", 0)
+    assert_every_item_once(job)
+    world.wait(job.stopped)
+    assert set(job.executions().values()) == {1}
+
+
+def test_an_instance_with_nothing_to_do_is_gone_before_the_stage_ends(job, monkeypatch):
+    monkeypatch.setattr(engine, "IDLE_GRACE", dt.timedelta(seconds=1))
+    job = job(items=24, seconds=0.2, slow={23: 20})
+    instances = []
+
+    def meanwhile(ledger):
+        instances.append(len(job.cluster.instances()))
+
+    ledger = job.drive(meanwhile)
+    assert ledger.state == "succeeded"
+    assert max(instances) == 2
+    assert instances[-1] == 1
+    assert job.cluster.group()["DesiredCapacity"] == 1
+    assert_every_item_once(job)
