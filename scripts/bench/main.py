@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from scripts.bench import dags, figures, machine, orchestration, simulated
 from scripts.bench.figures import Figure
 from scripts.console import Steps, console, emit
@@ -76,7 +78,8 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
     file = settings.root / "build" / "bench.json"
     _write(file, report)
     console.rule("Figures")
-    console.print(figures.table(found), width=None if console.is_terminal else WIDTH)
+    wide = console if console.is_terminal else Console(stderr=True, highlight=False, width=WIDTH)
+    wide.print(figures.table(found))
     console.print(f"{file}, after {report['seconds']:.0f} s on {facts['cores']} cores", markup=False, soft_wrap=True)
     if as_json:
         emit(report)
