@@ -499,7 +499,9 @@ def _rate(ledger: Ledger) -> Ledger:
         samples = (*samples, (now, items))[-SAMPLES:]
     since, before = samples[0]
     passed = (now - since).total_seconds()
-    rate = (items - before) / passed if passed > 0 and items > before else None
+    # The first shards end together, after a whole shard's time: only a round of them makes a rate.
+    round_ = max(1, ledger.shards_claimed * ledger.shard_items)
+    rate = (items - before) / passed if passed > 0 and items - before >= round_ else None
     left = (ledger.items - items - ledger.items_failed) / rate if rate else None
     return dataclasses.replace(ledger, samples=samples, rate=rate, remaining_seconds=left)
 
@@ -678,7 +680,8 @@ def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: 
     else:
         # Nothing is finished yet, so nobody knows how long a shard takes: what is quick is to be seen soon, and what
         # takes long costs few looks.
-        usual = 1.25 * (seen.now - ledger.progress_at).total_seconds()
+        still = (seen.now - ledger.progress_at).total_seconds()
+        usual = max(1.25 * still, 0.1 * (seen.now - ledger.samples[0][0]).total_seconds())
     return min(POLL_LATEST, max(POLL_SOON, min([usual, *timers])))
 
 

@@ -200,11 +200,17 @@ def _drive(
         if ledger.finished or _over(ledger, index):
             return ledger
         if not _leads(ledger, index):
-            # At the end, if it is known when that is, or soon after the leader has looked again.
-            wait = min(FOLLOW_SECONDS, max(STAY_SECONDS, ledger.remaining_seconds or wait) + AFTER_LEADER_SECONDS)
+            wait = _follow(ledger, wait, ports.now())
         if wait > STAY_SECONDS:
             raise AirflowRescheduleException(ports.now() + dt.timedelta(seconds=wait))
         time.sleep(wait)
+
+
+def _follow(ledger: Ledger, wait: float, now: dt.datetime) -> float:
+    """When who follows looks again, in seconds: before the end that the ledger expects, or soon after the leader."""
+    if ledger.remaining_seconds is not None:
+        wait = (ledger.remaining_seconds - (now - ledger.updated_at).total_seconds()) * 0.6
+    return min(FOLLOW_SECONDS, max(STAY_SECONDS, wait) + AFTER_LEADER_SECONDS)
 
 
 def _leads(ledger: Ledger | None, index: int) -> bool:
