@@ -20,6 +20,7 @@ from scripts.workspace import Outputs, Workspace
 from winbatch.deployment import Workload
 from winbatch.errors import JobError
 from winbatch.stage import ClaimMark, Stage
+from winbatch.working.store import Store
 
 Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "lost", "given back"]
 
@@ -103,7 +104,7 @@ class ItemLog:
 
     @property
     def shard(self) -> int:
-        return shard_of(self.stage, self.item)
+        return self.stage.shard_of(self.item)
 
     @property
     def done(self) -> bool:
@@ -139,14 +140,14 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
         SettingsError: there is no such stage or item.
     """
     stage = choose_stage(snapshot, item, stage_name)
-    shard = shard_of(stage, item)
+    shard = stage.shard_of(item)
     s3 = workspace.aws.client("s3")
-    marks = _marks(s3, outputs.data_bucket, stage, shard)
     written = _written(s3, outputs.data_bucket, stage.result_key(shard))
     try:
+        marks = _marks(Store(s3, outputs.data_bucket), stage, shard)
         found = attempts(item, marks, done_at=written)
     except (KeyError, TypeError, ValueError) as error:
-        raise JobError(f"{marks_of(stage, shard)}: a mark that is not of this release ({error!r})") from error
+        raise JobError(f"{stage.claims_of(shard)}: a mark that is not of this release ({error!r})") from error
     if not found:
         raise NotBegun(
             f"item {item} of stage {stage.stage} has not begun: no ECS task has claimed its shard {shard};"
@@ -184,10 +185,6 @@ def choose_stage(snapshot: Snapshot, item: int, name: str) -> Stage:
     if not 0 <= item < stage.items:
         raise SettingsError(f"--item {item}: stage {stage.stage} of {snapshot.run_id} has items 0 to {stage.items - 1}")
     return stage
-
-
-def shard_of(stage: Stage, item: int) -> int:
-    return item // stage.shard_items
 
 
 def attempts(
@@ -313,17 +310,11 @@ def _events(logs: Any, group: str, name: str, begin: datetime, end: datetime | N
         token = answer["nextForwardToken"]
 
 
-def marks_of(stage: Stage, shard: int) -> str:
-    """Prefix of a shard's marks."""
-    return f"{stage.claims}{shard:06d}/"
-
-
-def _marks(s3: Any, bucket: str, stage: Stage, shard: int) -> dict[ClaimMark, Mapping[str, Any]]:
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=marks_of(stage, shard)).get("Contents", ())
+def _marks(data: Store, stage: Stage, shard: int) -> dict[ClaimMark, Mapping[str, Any]]:
     found: dict[ClaimMark, Mapping[str, Any]] = {}
-    for entry in listed:
-        mark = stage.parse_claim_key(entry["Key"])
-        body = jobs.get(s3, bucket, entry["Key"]) if mark is not None else None
+    for key in data.keys(stage.claims_of(shard)):
+        mark = stage.parse_claim_key(key)
+        body = data.find(key) if mark is not None else None
         if mark is not None and body is not None:
             found[mark] = json.loads(body)
     return found

@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from scripts.airflow import CONFLICT, PATH_LENGTH, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
 from winbatch import deployment, driver, job, spec
 from winbatch.job import Job
-from winbatch.ledger import Failure, Ledger
-from winbatch.stage import Stage
+from winbatch.ledger import Ledger
+from winbatch.results import ItemFailure
+from winbatch.stage import Stage, count_done
 from winbatch.working.store import Store
 
 # Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
@@ -120,7 +119,7 @@ class Snapshot:
         return max(0.0, (end - datetime.fromisoformat(str(began))).total_seconds())
 
     @property
-    def failures(self) -> list[tuple[Stage, Failure]]:
+    def failures(self) -> list[tuple[Stage, ItemFailure]]:
         """The items that failed for good, with their stages."""
         return [(stage, failure) for stage, ledger in self.stages if ledger for failure in ledger.failures]
 
@@ -308,14 +307,15 @@ def look(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snaps
 def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> list[tuple[Stage, Ledger | None]]:
     """A job's stages with their ledgers; empty before it is planned."""
     s3 = workspace.aws.client("s3")
+    data = Store(s3, outputs.data_bucket)
     key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
-    text = get(s3, outputs.data_bucket, key)
+    text = data.find(key)
     if text is None:
         return []
     found: list[tuple[Stage, Ledger | None]] = []
     for stage in Job.from_json(text, where=key).stages:
         at = driver.ledger_key(stage)
-        body = get(s3, outputs.data_bucket, at)
+        body = data.find(at)
         ledger = Ledger.from_json(body, where=at) if body else None
         # Workers may have finished a shard while they were being stopped, so that an end is no last word either.
         if ledger and ledger.state != "succeeded" and stage.shards <= ONE_LISTING:
@@ -345,7 +345,7 @@ def refreshed(stage: Stage, ledger: Ledger, results: Sequence[int], now: datetim
     done = ledger.done | sum(1 << shard for shard in new)
     items = ledger.items_done + sum(len(stage.shard_lines(shard)) for shard in new)
     items = min(items, ledger.items - ledger.items_failed)
-    counts = {group.name: sum(done >> shard & 1 for shard in stage.group_shards(group)) for group in stage.groups}
+    counts = {group.name: count_done(done, stage.group_shards(group)) for group in stage.groups}
     return replace(
         ledger,
         done=done,
@@ -430,14 +430,3 @@ def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path)
         target.write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=key)["Body"].read())
         fetched.append(target)
     return fetched
-
-
-def get(s3: Any, bucket: str, key: str) -> bytes | None:
-    """An object of S3; None where there is none."""
-    try:
-        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
-    return body

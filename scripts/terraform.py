@@ -144,6 +144,12 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         on_line: Callable[[str], None] | None = options.pop("on_line", None)
         timeout: float = options.pop("timeout", 300)
         command: list[str] = self.generate_cmd_string(cmd, *args, **options)
+        out: list[str] = []
+        err: list[str] = []
+        late = threading.Event()
+        drain = threading.Thread(target=lambda: _drain(process.stderr, err), daemon=True)
+        timer = threading.Timer(timeout, lambda: _stop(process, late))
+        timer.daemon = True
         process = subprocess.Popen(
             command,
             cwd=self.working_dir,
@@ -159,15 +165,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        out: list[str] = []
-        err: list[str] = []
-        drain = threading.Thread(target=_drain, args=(process.stderr, err), daemon=True)
-        drain.start()
-        late = threading.Event()
-        timer = threading.Timer(timeout, _stop, (process, late))
-        timer.daemon = True
-        timer.start()
+        # Nothing stands before this: an interrupt in between would leave Terraform running.
         try:
+            drain.start()
+            timer.start()
             _read(process.stdout, out, on_line)
             process.wait()
         except BaseException:
@@ -176,7 +177,8 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             raise
         finally:
             timer.cancel()
-            drain.join()
+            if drain.ident is not None:
+                drain.join()
             process.stdout.close()
             process.stderr.close()
             self._note(command, process.returncode, out, err)

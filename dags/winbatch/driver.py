@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from winbatch import capacity, engine, results, shares
@@ -17,7 +17,8 @@ from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.job import stage_prefix
-from winbatch.ledger import Failure, Ledger
+from winbatch.ledger import Ledger
+from winbatch.results import ItemFailure
 from winbatch.rules import ShardKind
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
@@ -124,7 +125,7 @@ def tick(
     *,
     who: str = "",
     attempt: int = 1,
-    follow: bool = False,
+    leads: Callable[[Ledger], bool] = lambda _ledger: True,
     cancel: bool = False,
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
@@ -137,7 +138,8 @@ def tick(
         who: the Airflow task that calls, of those that drive the stage.
         attempt: its attempt. A stage that ended without success, or with failed items, is started again by a later
             attempt only: one that somebody stopped must not be taken up again by a process that is not killed yet.
-        follow: somebody else leads: only look at the ledger, unless the next tick is overdue.
+        leads: whether the caller leads the stage, by its ledger. Who does not only looks at the ledger, unless the next
+            tick is overdue.
         cancel: stop it instead, unless it is finished.
 
     Returns:
@@ -156,11 +158,12 @@ def tick(
         if cancel or whole or attempt <= ledger.attempts.get(who, 1):
             return ledger, 0.0
         ledger = ledger.again(now)
-    elif follow and stored and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
+    elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
         return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
     ledger = dataclasses.replace(ledger, attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))})
 
-    seen = _look(ports, stage, workload, ledger, cancel=cancel)
+    board, board_etag = _board(ports)
+    seen = _look(ports, stage, workload, ledger, board, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
     etag = stored.etag if stored else None
     try:
@@ -173,11 +176,11 @@ def tick(
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON
-    _tell(ports, stage, done.demand)
+    _tell(ports, stage, done.demand, board, board_etag)
     return ledger, done.wait
 
 
-def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, *, cancel: bool) -> engine.Seen:
+def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board: Board, *, cancel: bool) -> engine.Seen:
     # ECS tasks before claims, and claims before results: then every claim of one that has ended is seen, and a shard
     # that is finished in between is seen as done.
     unended = [arn for arn, known in ledger.known.items() if known.status != "ended"]
@@ -186,12 +189,13 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, *, can
     instances = ports.instances()
     marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
-    for shards in engine.unsettled(stage, ledger.done):
+    unsettled = engine.unsettled(stage, ledger.done)
+    for shards in unsettled:
         for entry in ports.listing(stage.claims, *_borders(shards)):
             mark = stage.parse_claim_key(entry.key)
             if mark is not None:
                 marks[mark] = entry.modified
-    for shards in engine.unsettled(stage, ledger.done):
+    for shards in unsettled:
         found = (stage.parse_result_key(entry.key) for entry in ports.listing(stage.results, *_borders(shards)))
         there += [shard for shard in found if shard is not None and not ledger.done >> shard & 1]
     valid, broken = _read_results(ports, stage, there)
@@ -204,7 +208,7 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, *, can
         instances=instances,
         room=capacity.room(instances, workload),
         desired=ports.desired(),
-        others=_board(ports)[0].others(engine.name_of(stage), ports.now()),
+        others=board.others(engine.name_of(stage), ports.now()),
         cancelled=cancel,
     )
 
@@ -310,7 +314,7 @@ def _put(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
         log.debug("%s was there already", stage.claim_key(mark))
 
 
-def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> Iterator[Failure]:
+def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> Iterator[ItemFailure]:
     """Why a shard failed for good: the items that it still lacks, each with its reason."""
     key = stage.claim_key(mark)
     stored = ports.get(key)
@@ -321,7 +325,7 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
         # What a worker wrote names the items; the engine only knows how the worker ended.
         if "failures" in data:
             for failure in data["failures"]:
-                yield Failure(int(failure["item"]), mark.shard, kind, str(failure["error"]), tuple(failure["log"]))
+                yield ItemFailure(int(failure["item"]), mark.shard, kind, str(failure["error"]), tuple(failure["log"]))
             return
         reason = str(data.get("reason", "its ECS tasks went away"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -329,7 +333,7 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
     finished = _finished(ports, stage, mark.shard)
     for item in stage.shard_lines(mark.shard):
         if item not in finished:
-            yield Failure(item, mark.shard, kind, reason)
+            yield ItemFailure(item, mark.shard, kind, reason)
 
 
 def _finished(ports: Ports, stage: Stage, shard: int) -> set[int]:
@@ -353,16 +357,16 @@ def _board(ports: Ports) -> tuple[Board, str | None]:
     return Board.from_json(stored.body, where=shares.KEY), stored.etag
 
 
-def _tell(ports: Ports, stage: Stage, demand: float) -> None:
-    """Say on the board what the stage could use; whoever loses a race says it again at the next tick."""
+def _tell(ports: Ports, stage: Stage, demand: float, board: Board, etag: str | None) -> None:
+    """Say on the board what the stage could use; whoever loses too many races says it again at the next tick."""
     me = engine.name_of(stage)
     for _ in range(_BOARD_TRIES):
-        board, etag = _board(ports)
         if not board.stale(me, demand, ports.now()):
             return
         try:
             told = board.told(me, demand, ports.now()).to_json().encode()
             ports.put(shares.KEY, told, etag=etag, new=etag is None)
         except Conflict:
-            continue
-        return
+            board, etag = _board(ports)
+        else:
+            return

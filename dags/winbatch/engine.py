@@ -23,9 +23,10 @@ from typing import Literal
 from winbatch import capacity, shares
 from winbatch.capacity import Instance
 from winbatch.ecs_tasks import START_TIMEOUT, Worker
-from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Failure, Fault, GroupCount, Known, Ledger, Wave
+from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Fault, GroupCount, Known, Ledger, Wave
+from winbatch.results import ItemFailure
 from winbatch.rules import OF_MARK, Kind, Rule, ShardKind
-from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage
+from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage, count_done
 
 # RunTask takes ten ECS tasks a call; RunTask and StopTask share a bucket of 100 calls that refills at 40 a second
 # (docs.aws.amazon.com, ECS request throttling). The jobs of a cluster take half of it together, and people have room.
@@ -266,13 +267,13 @@ def unsettled(stage: Stage, done: int) -> list[range]:
     """The shards that must still be looked at: those of all blocks that are not done as a whole, joined."""
     ranges: list[range] = []
     for first in range(0, stage.shards, BLOCK):
-        last = min(first + BLOCK, stage.shards)
-        if (done >> first & _ones(last - first)).bit_count() == last - first:
+        block = range(first, min(first + BLOCK, stage.shards))
+        if count_done(done, block) == len(block):
             continue
         if ranges and ranges[-1].stop == first:
-            ranges[-1] = range(ranges[-1].start, last)
+            ranges[-1] = range(ranges[-1].start, block.stop)
         else:
-            ranges.append(range(first, last))
+            ranges.append(block)
     return ranges
 
 
@@ -317,8 +318,7 @@ def answered(ledger: Ledger, wave: Wave, arns: Iterable[str], now: dt.datetime) 
     """Take ECS's answer to a RunTask call into the ledger."""
     waves = tuple(unanswered for unanswered in ledger.waves if unanswered.number != wave.number)
     started = {arn: ledger.known.get(arn, Known("live", now)) for arn in arns}
-    faults = tuple(fault for fault in ledger.faults if fault.kind != "throttled")
-    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started}, faults=faults)
+    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started})
 
 
 def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
@@ -326,7 +326,7 @@ def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
     return dataclasses.replace(ledger, tokens=0.0, faults=(*ledger.faults, Fault("throttled", reason, now)))
 
 
-def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[Failure]) -> Ledger:
+def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[ItemFailure]) -> Ledger:
     """Take into the ledger why shards failed for good: their items that did; the others of them are done."""
     kept = sum(bool(failure.log) for failure in ledger.failures)
     new = [
@@ -474,7 +474,7 @@ def _group_counts(stage: Stage, done: int, failed: set[int]) -> Iterable[GroupCo
         yield GroupCount(
             group.name,
             len(shards),
-            (done >> shards.start & _ones(len(shards))).bit_count(),
+            count_done(done, shards),
             sum(shard in failed for shard in shards),
         )
 
@@ -578,9 +578,9 @@ def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: _Shards) -> tup
     taken = Counter(mark.shard // BLOCK for mark in shards.open)
     taken.update(mark.shard // BLOCK for kind in (shards.retry, shards.broken, shards.failed) for mark, _ in kind)
     with_work = (
-        block
-        for block, first in enumerate(range(0, stage.shards, BLOCK))
-        if (size := min(BLOCK, stage.shards - first)) > (shards.done >> first & _ones(size)).bit_count() + taken[block]
+        number
+        for number, first in enumerate(range(0, stage.shards, BLOCK))
+        if len(block := range(first, min(first + BLOCK, stage.shards))) > count_done(shards.done, block) + taken[number]
     )
     slots = limits.max_workers * limits.slots
     blocks = tuple(islice(with_work, max(BLOCKS_AT_ONCE, -(-slots // SLOTS_A_BLOCK))))
@@ -683,7 +683,3 @@ def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: 
         still = (seen.now - ledger.progress_at).total_seconds()
         usual = max(1.25 * still, 0.1 * (seen.now - ledger.samples[0][0]).total_seconds())
     return min(POLL_LATEST, max(POLL_SOON, min([usual, *timers])))
-
-
-def _ones(bits: int) -> int:
-    return (1 << bits) - 1

@@ -7,7 +7,7 @@ the specification asks for, and of a job that is planned already its manifests i
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from winbatch import capacity, sources
@@ -180,18 +180,19 @@ def _allowed(prefix: str, deployment: Deployment) -> str:
     return prefix
 
 
-def manifest(spec: Spec, planned: Job, name: str, reader: Reader | None = None) -> bytes:
-    """The manifest of a planned job's stage.
+def manifests(spec: Spec, planned: Job, reader: Reader | None = None) -> Iterator[tuple[Stage, bytes]]:
+    """The manifest of each stage of a planned job.
 
     Raises:
         SpecError: a table or listing has changed since the job was planned.
         StorageError: S3 refuses.
     """
-    items = _items(spec, planned.params, planned.job, reader, None)[name]
-    expected = planned.stage(name).items
-    if items.count != expected:
-        raise SpecError(
-            f"stage {name} of {planned.job} was planned with {expected} items, and now there would be {items.count}:"
-            " its inputs have changed; start a new job"
-        )
-    return sources.manifest(items)
+    of_stages = _items(spec, planned.params, planned.job, reader, None)
+    for stage in planned.stages:
+        items = of_stages[stage.stage]
+        if items.count != stage.items:
+            raise SpecError(
+                f"stage {stage.stage} of {planned.job} was planned with {stage.items} items, and now there would be"
+                f" {items.count}: its inputs have changed; start a new job"
+            )
+        yield stage, sources.manifest(items)

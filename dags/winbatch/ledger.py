@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from winbatch.errors import JobError
-from winbatch.rules import ShardKind, TaskKind
+from winbatch.results import ItemFailure
+from winbatch.rules import TaskKind
 from winbatch.stage import SCHEMA, Stage, load_object
 from winbatch.times import format_time, parse_time
 
@@ -19,17 +20,6 @@ State = Literal["running", "succeeded", "failed", "cancelled"]
 # The rate is that of the last minutes; a sample is kept no more often than this.
 SAMPLES = 20
 SAMPLE_EVERY = dt.timedelta(seconds=15)
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """An item that failed for good, why, and the last lines of its log."""
-
-    item: int
-    shard: int
-    kind: ShardKind
-    reason: str
-    log: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +115,7 @@ class Ledger:
     instance_seconds: float = 0.0
     cost: float | None = None
     groups: tuple[GroupCount, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[ItemFailure, ...] = ()
     attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     rounds: int = 1
     done: int = 0
@@ -288,7 +278,7 @@ class Ledger:
             started_at=parse_time(data["started_at"]),
             updated_at=parse_time(data["updated_at"]),
             due_at=parse_time(data["due_at"]),
-            failures=tuple(Failure(**{**failure, "log": tuple(failure["log"])}) for failure in data["failures"]),
+            failures=tuple(ItemFailure(**{**failure, "log": tuple(failure["log"])}) for failure in data["failures"]),
             attempts=engine["attempts"],
             rounds=engine["rounds"],
             done=int(engine["done"], 16),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from winbatch.errors import JobError
+from winbatch.rules import ShardKind
 from winbatch.stage import SCHEMA, Stage, canonical, load_object
 
 
@@ -33,14 +34,14 @@ class ItemFailure:
     Attributes:
         item: its number.
         shard: the shard that holds it.
-        kind: `program`, `memory`, `crash`, `result` or `host`.
+        kind: of its failure.
         reason: one line.
         log: the last lines that it logged.
     """
 
     item: int
     shard: int
-    kind: str
+    kind: ShardKind
     reason: str
     log: tuple[str, ...] = ()
 

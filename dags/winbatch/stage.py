@@ -20,6 +20,11 @@ ClaimKind = Literal["claim", "failed", "memory", "crash", "invalid", "lost", "re
 _KINDS = frozenset(get_args(ClaimKind))
 
 
+def count_done(done: int, shards: range) -> int:
+    """How many of these shards have their bit in `done`."""
+    return (done >> shards.start & ((1 << len(shards)) - 1)).bit_count()
+
+
 class ClaimMark(NamedTuple):
     """One object below a stage's claims prefix.
 
@@ -108,12 +113,20 @@ class Stage:
         """The manifest's lines, from 0, that make this shard."""
         return range(shard * self.shard_items, min((shard + 1) * self.shard_items, self.items))
 
+    def shard_of(self, item: int) -> int:
+        """The shard that holds an item."""
+        return item // self.shard_items
+
     def group_shards(self, group: Group) -> range:
         """The shards that hold a group's items; one at its border may hold another group's, too."""
         return range(group.first // self.shard_items, -(-(group.first + group.items) // self.shard_items))
 
+    def claims_of(self, shard: int) -> str:
+        """Prefix of a shard's marks."""
+        return f"{self.claims}{shard:06d}/"
+
     def claim_key(self, mark: ClaimMark) -> str:
-        return f"{self.claims}{mark.shard:06d}/{mark.attempt:02d}.{mark.kind}"
+        return f"{self.claims_of(mark.shard)}{mark.attempt:02d}.{mark.kind}"
 
     def parse_claim_key(self, key: str) -> ClaimMark | None:
         """The mark that a key below `claims` stands for; None for a key that is none of ours."""

@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
@@ -39,15 +40,14 @@ AFTER_LEADER_SECONDS = 3.0
 
 def scale_out(spec: Spec) -> None:
     """Ask for the instances that the job needs; nobody waits for them."""
-    params, run_id = _context()
-    _ask(spec, _planned(spec, params, run_id))
+    planned, target, _ = _planned(spec)
+    _ask(_ports(target), planned, target)
 
 
 def plan(spec: Spec) -> list[str]:
     """Write the job to S3. Returns the names of the groups of items: what the grouped stage is mapped over."""
-    params, run_id = _context()
-    planned = _planned(spec, params, run_id)
-    _write(spec, planned)
+    planned, target, reader = _planned(spec)
+    _write(spec, _ports(target), planned, reader)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
 
@@ -103,46 +103,41 @@ def _ports(target: deployment.Deployment) -> "AwsPorts":
     return AwsPorts(target)
 
 
-def _planned(spec: Spec, params: Mapping[str, Any], run_id: str) -> job.Job:
-    """The job as its parameters say; bad input does not get better by trying again."""
+def _planned(spec: Spec) -> tuple[job.Job, deployment.Deployment, Store | None]:
+    """The job as its parameters say, where it is to run, and the data bucket if its items are listed there.
+
+    Bad input does not get better by trying again.
+    """
+    params, run_id = _context()
     try:
         target = deployment.load()
-        return job.plan(spec, spec.validate(params), run_id, target, _reader(spec, target))
+        reader = Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
+        return job.plan(spec, spec.validate(params), run_id, target, reader), target, reader
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
 
 
-def _reader(spec: Spec, target: deployment.Deployment) -> Store | None:
-    """The data bucket, for a specification whose items are listed there."""
-    return Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
-
-
-def _ask(spec: Spec, planned: job.Job) -> None:
-    target = deployment.load()
-    ports = _ports(target)
-    workload = target.workload(spec.workload)
-    per_instance = capacity.tasks_per_instance(target.cluster, workload)
-    workers = max(
-        capacity.workers_needed(stage.shards, workload.slots, stage.shard_seconds) for stage in planned.stages
-    )
-    needed = capacity.instances_needed(workers, per_instance, planned.params["max_instances"])
+def _ask(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
+    needed = max(_instances(stage, _limits(planned, target, stage)) for stage in planned.stages)
     desired = ports.desired()
-    log.info("%d ECS tasks need %d instances; %d are desired already", workers, needed, desired)
+    log.info("the job needs %d instances; %d are desired already", needed, desired)
     if needed > desired:
         ports.ask(needed)
 
 
-def _write(spec: Spec, planned: job.Job) -> None:
+def _instances(stage: Stage, limits: engine.Limits) -> int:
+    workers = capacity.workers_needed(stage.shards, limits.slots, limits.shard_seconds)
+    return capacity.instances_needed(workers, limits.tasks_per_instance, limits.max_instances)
+
+
+def _write(spec: Spec, ports: "AwsPorts", planned: job.Job, reader: Store | None) -> None:
     """Write the job; one that is there already wins, since its shards may have been claimed."""
-    target = deployment.load()
-    ports = _ports(target)
-    reader = _reader(spec, target)
     try:
         ports.put(planned.key, planned.to_json().encode(), new=True)
     except driver.Conflict:
         planned = _stored(ports, spec.dag, planned.job)
-    for stage in planned.stages:
-        ports.put(stage.manifest, job.manifest(spec, planned, stage.stage, reader))
+    for stage, manifest in job.manifests(spec, planned, reader):
+        ports.put(stage.manifest, manifest)
         ports.put(driver.stage_key(stage), stage.to_json().encode())
         log.info("%s: %d items in %d shards of %d", stage.stage, stage.items, stage.shards, stage.shard_items)
 
@@ -193,7 +188,7 @@ def _drive(
             limits,
             who=str(index),
             attempt=_attempt(context),
-            follow=not _leads(driver.find_ledger(ports, stage), index),
+            leads=partial(_leads, index=index),
         )
         log.info("%s", _words(ledger))
         instance.xcom_push(key="progress", value=_progress(ledger))
@@ -213,9 +208,9 @@ def _follow(ledger: Ledger, wait: float, now: dt.datetime) -> float:
     return min(FOLLOW_SECONDS, max(STAY_SECONDS, wait) + AFTER_LEADER_SECONDS)
 
 
-def _leads(ledger: Ledger | None, index: int) -> bool:
+def _leads(ledger: Ledger, index: int) -> bool:
     """Whether the Airflow task of this map index ticks: that of the first group which has not ended does."""
-    if ledger is None or not ledger.groups:
+    if not ledger.groups:
         return True
     open_groups = [number for number, group in enumerate(ledger.groups) if not group.ended]
     return not open_groups or open_groups[0] == index

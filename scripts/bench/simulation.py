@@ -635,17 +635,17 @@ def _limits(case: Case) -> engine.Limits:
 
 
 def _stage(case: Case) -> Stage:
-    base = "jobs/simulated/job/work/"
+    base = "jobs/simulated/job/sleep/"
     return Stage(
         dag="simulated",
         job="job",
-        stage="work",
-        workload="work",
-        run="work:run",
+        stage="sleep",
+        workload="sleep",
+        run="sleep:run",
         manifest=base + "manifest.jsonl",
         claims=base + "claims/",
         partials=base + "partials/",
-        results="jobs/results/job/work/",
+        results="jobs/results/job/sleep/",
         outputs="jobs/results/job/",
         items=len(case.seconds),
         shard_items=case.shard_items,

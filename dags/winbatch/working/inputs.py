@@ -6,12 +6,13 @@ import functools
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from winbatch import results
 from winbatch.errors import JobError
+from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure, ItemResult
-from winbatch.stage import Stage, load_object
+from winbatch.stage import Stage
 from winbatch.working.partials import read_partials
 from winbatch.working.store import Store
 
@@ -61,7 +62,7 @@ def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
         StorageError: S3 refuses.
     """
     source = _Source.open(store, stage, stage.source)
-    items, problem = source.find(item // source.stage.shard_items)
+    items, problem = source.find(source.stage.shard_of(item))
     if item not in {result.item for result in items}:
         failure = source.failures.get(item)
         raise JobError(
@@ -120,9 +121,8 @@ class _Source:
         body = self.store.find(self.ledger)
         if body is None:
             return {}
-        where = self.store.where(self.ledger)
-        entries = load_object(body, where=where).get("failures", [])
-        return {failure.item: failure for failure in (_failure(entry, where) for entry in entries)}
+        ledger = Ledger.from_json(body, where=self.store.where(self.ledger))
+        return {failure.item: failure for failure in ledger.failures}
 
     def _missing(self, shard: int, items: list[int]) -> str:
         whole = len(items) == items[-1] - items[0] + 1
@@ -131,10 +131,3 @@ class _Source:
             f"{self.store.where(self.stage.result_key(shard))} is missing: items {named} of stage {self.stage.stage}"
             " have no result; run that stage again"
         )
-
-
-def _failure(entry: Any, where: str) -> ItemFailure:
-    match entry:
-        case {"item": int(item), "shard": int(shard), "kind": str(kind), "reason": str(reason), "log": list(log)}:
-            return ItemFailure(item, shard, kind, reason, tuple(map(str, log)))
-    raise JobError(f"{where}: not an item that failed: {entry!r}; run that stage again with this release")

@@ -90,7 +90,8 @@ class Programs:
             tree.process.wait(timeout)
         except subprocess.TimeoutExpired:
             late = True
-            tree.end(GRACE)
+            tree.ask()
+            _end(tree, GRACE)
         finally:
             tree.kill()  # what it has left behind, too: that may hold the pipe open
             reader.join()
@@ -113,7 +114,15 @@ class Programs:
             tree.ask()
         deadline = time.monotonic() + GRACE
         for tree in running:
-            tree.end(max(0.0, deadline - time.monotonic()), asked=True)
+            _end(tree, max(0.0, deadline - time.monotonic()))
+
+
+def _end(tree: "_Tree", grace: float) -> None:
+    """Force a program that was asked to end to do so after `grace` seconds."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        tree.process.wait(grace)
+    tree.kill()
+    tree.process.wait()
 
 
 def _read(output: IO[bytes], say: Callable[[str], None]) -> None:
@@ -161,15 +170,6 @@ else:
         def ask(self) -> None:
             """Ask it to end."""
             self._signal(signal.SIGTERM)
-
-        def end(self, grace: float, *, asked: bool = False) -> None:
-            """Ask it to end, unless that was done, and force it to after `grace` seconds."""
-            if not asked:
-                self.ask()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(grace)
-            self.kill()
-            self.process.wait()
 
         def kill(self) -> None:
             """End all that is left of it."""

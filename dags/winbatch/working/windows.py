@@ -86,15 +86,6 @@ if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 self.process.send_signal(signal.CTRL_BREAK_EVENT)
 
-        def end(self, grace: float, *, asked: bool = False) -> None:
-            """Ask it to end, unless that was done, and force it to after `grace` seconds."""
-            if not asked:
-                self.ask()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(grace)
-            self.kill()
-            self.process.wait()
-
         def kill(self) -> None:
             """End all that is left of it."""
             if self._job:

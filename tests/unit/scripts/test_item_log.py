@@ -1,18 +1,21 @@
 import datetime as dt
 import io
 import json
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from scripts import item_log, render
 from scripts.errors import JobFailed, SettingsError
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from winbatch.deployment import Workload
+from winbatch.errors import JobError
 from winbatch.stage import ClaimMark, Stage
 
 T = dt.datetime(2026, 11, 22, 19, 0, tzinfo=dt.UTC)
@@ -200,11 +203,6 @@ def test_items_that_are_not_there_are_refused(found, item, name, error, line):
         item_log.choose_stage(found, item, name)
 
 
-@given(st.integers(0, 9))
-def test_an_item_is_in_its_shard(item):
-    assert item in stage().shard_lines(item_log.shard_of(stage(), item))
-
-
 @pytest.fixture
 def logs():
     client = boto3.client("logs", region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b")
@@ -288,3 +286,15 @@ def test_the_json_of_a_log_says_it_all():
             }
         ],
     }
+
+
+def test_a_mark_that_does_not_parse_is_named():
+    first = stage()
+    outputs = SimpleNamespace(data_bucket="bucket")
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key=first.claim_key(ClaimMark(1, 0, "claim")), Body=b"{")
+        workspace = SimpleNamespace(aws=SimpleNamespace(client=lambda _name: s3))
+        with pytest.raises(JobError, match=r"c/000001/: a mark that is not of this release"):
+            item_log.read(workspace, outputs, snapshot(first), 5)

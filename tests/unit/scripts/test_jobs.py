@@ -9,7 +9,8 @@ from rich.console import Console
 from scripts import render
 from scripts.errors import SettingsError
 from scripts.jobs import Snapshot, new_run_id, parse_params, refreshed
-from winbatch.ledger import Failure, GroupCount, Ledger
+from winbatch.ledger import GroupCount, Ledger
+from winbatch.results import ItemFailure
 from winbatch.stage import Group, Stage
 
 NOW = dt.datetime(2026, 11, 22, 19, 0, tzinfo=dt.UTC)
@@ -60,7 +61,7 @@ def test_the_stage_at_work_is_the_first_that_has_not_succeeded():
 
 
 def failures(*items, reason="exit code 1"):
-    return tuple(Failure(item, item // 2, "program", reason, ("a", "b", "c", "d", "e", "boom")) for item in items)
+    return tuple(ItemFailure(item, item // 2, "program", reason, ("a", "b", "c", "d", "e", "boom")) for item in items)
 
 
 def test_a_failed_job_says_why_with_its_log():

@@ -549,6 +549,15 @@ def test_an_ecs_task_that_hangs_before_its_start_is_stopped_and_three_end_the_st
     assert not world.live()
 
 
+def test_a_registry_that_never_lets_images_be_pulled_ends_the_stage():
+    faults = Faults(start_fails="CannotPullContainerError: 429 Too Many Requests - toomanyrequests")
+    world = World(make_stage(), make_limits(), faults, 1)
+    ledger = drive(world)
+    assert ledger.state == "failed"
+    assert "(throttled)" in ledger.reason
+    assert len(world.tasks) <= rules.RULES["throttled"].attempts + world.limits.max_workers
+
+
 def test_throttled_calls_are_sent_again_more_slowly_and_nothing_is_lost():
     world = World(make_stage(items=200), make_limits(), Faults(throttle=0.7), 3)
     assert drive(world).state == "succeeded"
@@ -700,11 +709,11 @@ def test_who_follows_only_looks_until_the_leader_is_late():
     world = World(make_stage(items=400), make_limits(), Faults(), 1)
     ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who="0")
     before = dict(world.objects)
-    again, wait = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", follow=True)
+    again, wait = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", leads=lambda _: False)
     assert (again, wait) == (ledger, engine.POLL_SOON)
     assert world.objects == before
     world.pass_time(30)
-    later, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", follow=True)
+    later, _ = driver.tick(world, world.stage, WORKLOAD, world.limits, who="1", leads=lambda _: False)
     assert later.updated_at > ledger.updated_at
     assert world.tasks
 

@@ -12,7 +12,7 @@ from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.engine import client_token, started_by
 from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError
 from winbatch.ledger import Wave
-from winbatch.stage import ClaimMark, Stage
+from winbatch.stage import ClaimMark, Stage, count_done
 
 WORKLOAD = Workload(
     task_definition="td:1", container="ber", cpu=4096, memory=6144, image="i", log_group="g", log_stream_prefix="p"
@@ -37,13 +37,17 @@ DEPLOYMENT = Deployment(
 BER = spec.load("ber")
 
 
+def manifest(loaded, plan, name, reader=None):
+    return next(body for stage, body in job.manifests(loaded, plan, reader) if stage.stage == name)
+
+
 def planned(run_id="ber-1", **params):
     return job.plan(BER, BER.validate(params), run_id, DEPLOYMENT)
 
 
 def points(count, values):
     plan = planned(ebn0_db=values, num_items=count)
-    lines = job.manifest(BER, plan, "simulate").splitlines()
+    lines = manifest(BER, plan, "simulate").splitlines()
     return [json.loads(line)["params"]["ebn0_db"] for line in lines]
 
 
@@ -78,12 +82,12 @@ def test_the_seeds_job_gives_every_slot_a_few_shards():
 
 def test_planning_again_gives_the_same_bytes():
     assert planned().to_json() == planned().to_json()
-    assert job.manifest(BER, planned(), "simulate") == job.manifest(BER, planned(), "simulate")
+    assert manifest(BER, planned(), "simulate") == manifest(BER, planned(), "simulate")
 
 
 def test_a_manifest_has_one_line_an_item():
     plan = planned(ebn0_db="3,4", seed="9", num_items=3)
-    lines = job.manifest(BER, plan, "simulate").decode().splitlines()
+    lines = manifest(BER, plan, "simulate").decode().splitlines()
     items = [json.loads(line) for line in lines]
     assert [item["item"] for item in items] == [0, 1, 2]
     assert items[2]["params"] == {
@@ -147,7 +151,7 @@ def test_a_listing_is_planned_once():
     digest, table = plan.stages
     assert (digest.items, digest.command[-1], digest.fetch) == (2, "{outputs}/values.json", {"data": "{key}"})
     assert (digest.item_folders, table.item_folders) == (True, False)
-    body = job.manifest(loaded, plan, "digest", Bucket(objects))
+    body = manifest(loaded, plan, "digest", Bucket(objects))
     assert [json.loads(line)["params"] for line in body.splitlines()] == [
         {"key": "sim/inputs/a.txt", "name": "a.txt", "size": 1},
         {"key": "sim/inputs/deep/b.txt", "name": "b.txt", "size": 2},
@@ -155,9 +159,9 @@ def test_a_listing_is_planned_once():
     # Somebody uploads another file while the job is planned, or after: what was planned stands, or it is told.
     more = {**objects, "sim/inputs/z": b""}
     with pytest.raises(SpecError, match="planned with 2 items, and now there would be 3"):
-        job.manifest(loaded, plan, "digest", Bucket(more))
+        manifest(loaded, plan, "digest", Bucket(more))
     later = Bucket({**more, digest.manifest: body})
-    assert job.manifest(loaded, plan, "digest", later) == body
+    assert manifest(loaded, plan, "digest", later) == body
     assert job.plan(loaded, loaded.validate({}), "files-1", TOOLS, later) == plan
 
 
@@ -187,7 +191,7 @@ def test_a_stage_after_a_stage_has_its_items():
     ]
     assert (paths.items, price.items, table.items) == (6, 6, 1)
     assert (price.source, set(price.inputs), paths.outputs_of(5)) == ("paths", {"paths"}, f"{paths.outputs}000005/")
-    lines = job.manifest(spec.load("chain"), plan, "price").splitlines()
+    lines = manifest(spec.load("chain"), plan, "price").splitlines()
     last = json.loads(lines[5])["params"]
     assert (last["volatility"], last["repetition"], last["strike"], last["seed"]) == (0.5, 2, 90.0, 20261122)
 
@@ -292,3 +296,16 @@ def test_room_is_bounded_by_the_scarcest_resource():
         capacity.Instance(cpu=0, memory=20000, interfaces=-1),
     ]
     assert capacity.room(free, WORKLOAD) == 2
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.data())
+def test_an_item_is_in_its_shard(items, shard_items, data):
+    stage = dataclasses.replace(planned().stage("simulate"), items=items, shard_items=shard_items)
+    item = data.draw(st.integers(0, items - 1))
+    assert item in stage.shard_lines(stage.shard_of(item))
+
+
+@given(st.sets(st.integers(0, 60)), st.integers(0, 60), st.integers(0, 60))
+def test_done_shards_are_counted_in_any_range(done, first, last):
+    bits = sum(1 << shard for shard in done)
+    assert count_done(bits, range(first, max(first, last))) == len([n for n in done if first <= n < last])

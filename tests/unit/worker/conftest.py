@@ -1,6 +1,7 @@
 """A local S3 in this process, and real worker processes that work against it."""
 
 import dataclasses
+import datetime as dt
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark, Stage
 from winbatch.working.store import Store
 
@@ -76,6 +78,12 @@ class Job:
 
     def get(self, key):
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def put_ledger(self, stage, *failures):
+        """The engine's ledger of a stage some of whose items have failed for good."""
+        ledger = Ledger.begin(stage, dt.datetime(2026, 11, 22, tzinfo=dt.UTC))
+        text = dataclasses.replace(ledger, failures=failures).to_json()
+        self.put(f"jobs/{stage.dag}/{stage.job}/{stage.stage}/ledger.json", text)
 
     def all_keys(self, prefix=""):
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
 from winbatch.working import programs as programs_module
 from winbatch.working.programs import ProgramError, Programs, Stopped
@@ -177,8 +178,7 @@ def test_an_item_after_one_that_failed_says_so(job):
     fail = "import sys; sys.exit(sys.argv[1] == '1')"
     job.plan([{}] * 3, run="", command=[*PYTHON, fail, "{item}"], item_folders=True, shard_items=3)
     job.work()
-    ledger = {"schema": 1, "failures": [{"item": 1, "shard": 0, "kind": "program", "reason": "exit 1", "log": []}]}
-    job.put("jobs/test/job-1/main/ledger.json", json.dumps(ledger))
+    job.put_ledger(job.stage, ItemFailure(1, 0, "program", "exit 1"))
     later(job, command=[*PYTHON, "pass"], shard_items=1)
     job.work()
     assert sorted(job.results()) == [0, 2]

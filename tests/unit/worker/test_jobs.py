@@ -43,8 +43,8 @@ def run(job):
     def run(dag, **params):
         loaded = spec.load(dag)
         planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-1", deployment, job.store)
-        for stage in planned.stages:
-            job.put(stage.manifest, jobs.manifest(loaded, planned, stage.stage, job.store))
+        for stage, manifest in jobs.manifests(loaded, planned, job.store):
+            job.put(stage.manifest, manifest)
             job.stage = stage
             key = f"jobs/{dag}/{dag}-1/{stage.stage}/stage.json"
             job.put(key, stage.to_json())
