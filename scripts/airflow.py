@@ -121,16 +121,14 @@ class Airflow:
         """Note something on a DAG run, for the Airflow page."""
         self.call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", body={"note": note})
 
-    def clear(self, dag: str, run_id: str, tasks: Sequence[str] | None = None) -> None:
-        """Run a DAG run's Airflow tasks again: all, or these alone. A run that has ended is queued again.
+    def clear(self, dag: str, run_id: str) -> None:
+        """Run all of a DAG run's Airflow tasks again. A run that has ended is queued again.
 
         The run's own endpoint does the same, but its path is too long for MWAA where a DAG's name has more than 13
         characters. Both would only say what they would do, and this one clear failed Airflow tasks alone, were they
         not told otherwise.
         """
-        body: dict[str, Any] = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
-        if tasks is not None:
-            body["task_ids"] = list(tasks)
+        body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
         self.call("POST", f"/dags/{dag}/clearTaskInstances", body=body)
 
     def task_states(self, dag: str, run_id: str) -> list[tuple[str, str | None]]:
