@@ -18,7 +18,7 @@ from scripts.settings import Settings
 SCHEMA = 1
 RUNS = 3
 # Each mapped run takes two to three minutes: one of each is what twenty minutes have room for.
-MAPPED_RUNS = 1
+RARE_RUNS = 1
 PARSES = 5
 # Columns of the table where there is no terminal to ask.
 WIDTH = 160
@@ -29,7 +29,7 @@ class Options:
     """How often what is measured; docs/bench.md says why not the same for all."""
 
     runs: int = RUNS
-    mapped_runs: int = MAPPED_RUNS
+    rare_runs: int = RARE_RUNS
 
 
 Measured = tuple[list[Figure], dict[str, Any]]
@@ -49,8 +49,8 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
         BenchError: a figure is out of its bound, or a part failed; the file is written all the same.
     """
     parts = chosen(only)
-    if min(options.runs, options.mapped_runs) < 1:
-        raise SettingsError("--runs and --mapped-runs take a whole number from 1 on")
+    if min(options.runs, options.rare_runs) < 1:
+        raise SettingsError("--runs and --rare-runs take a whole number from 1 on")
     facts = machine.facts(settings)
     began = time.monotonic()
     found: list[Figure] = []
@@ -120,7 +120,7 @@ def _simulated(settings: Settings, options: Options) -> Measured:
 
 
 def _orchestration(settings: Settings, options: Options) -> Measured:
-    return orchestration.measure(settings, repeat=options.runs, mapped=options.mapped_runs)
+    return orchestration.measure(settings, repeat=options.runs, rarely=options.rare_runs)
 
 
 def _write(file: Path, report: Mapping[str, Any]) -> None:

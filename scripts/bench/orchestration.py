@@ -55,13 +55,13 @@ class Measured:
     shares: Sequence[float]
 
 
-def measure(settings: Settings, *, repeat: int, mapped: int) -> tuple[list[Figure], dict[str, Any]]:
+def measure(settings: Settings, *, repeat: int, rarely: int) -> tuple[list[Figure], dict[str, Any]]:
     """Run everything in an environment made for it.
 
     Args:
         settings: of the local environment.
         repeat: runs of ours, and of the long shards, which run side by side.
-        mapped: runs of each mapped operator.
+        rarely: runs of each mapped operator and of the 1,000 shards.
 
     Returns:
         The figures, and what they were made of.
@@ -72,7 +72,7 @@ def measure(settings: Settings, *, repeat: int, mapped: int) -> tuple[list[Figur
     comparison = Comparison(shards=SHARDS, seconds=SECONDS, slots=SLOTS, poll_seconds=POLL_SECONDS)
     steps = Steps()
     with environment(settings, comparison) as made:
-        measured = _measure(made, steps, repeat, mapped)
+        measured = _measure(made, steps, repeat, rarely)
     return figures(measured), _details(measured)
 
 
@@ -138,13 +138,13 @@ def figures(measured: Measured) -> list[Figure]:
     return found
 
 
-def _measure(made: Environment, steps: Steps, repeat: int, mapped: int) -> Measured:
+def _measure(made: Environment, steps: Steps, repeat: int, rarely: int) -> Measured:
     with steps.step("A first run, which is not counted") as step:
         runs.run(made, DAG, _job(SLOTS, 1.0), step.update)
     # Ours and the mapped ones by turns, so that a disturbance meets both.
     ours: list[Run] = []
     compared: dict[str, list[Run]] = {name: [] for name in MAPPED}
-    turns = [name for _ in range(mapped) for name in MAPPED]
+    turns = [name for _ in range(rarely) for name in MAPPED]
     for number in range(max(repeat, len(turns))):
         if number < repeat:
             with (
@@ -155,9 +155,14 @@ def _measure(made: Environment, steps: Steps, repeat: int, mapped: int) -> Measu
                 step.detail = f"{ours[-1].wall:.1f} s"
         if number < len(turns):
             compared[turns[number]] += _compare(made, steps, turns[number])
-    with steps.step(f"{MANY} shards of {MANY_SECONDS:.0f} s") as step, _quiet(made, 0):
-        many = [runs.run(made, DAG, _job(MANY, MANY_SECONDS), step.update)]
-        step.detail = f"{many[-1].wall:.1f} s"
+    many: list[Run] = []
+    for number in range(rarely):
+        with (
+            steps.step(f"{MANY} shards of {MANY_SECONDS:.0f} s, run {number + 1} of {rarely}") as step,
+            _quiet(made, 0),
+        ):
+            many.append(runs.run(made, DAG, _job(MANY, MANY_SECONDS), step.update))
+            step.detail = f"{many[-1].wall:.1f} s"
     with steps.step(f"{repeat} jobs of {LONG} shards of {LONG_SECONDS:.0f} s at once") as step, _quiet(made, 0):
         shares = runs.slot_shares(made, DAG, _job(LONG, LONG_SECONDS), repeat, step.update)
         step.detail = ", ".join(f"{share:.3f}" for share in shares)
