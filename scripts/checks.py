@@ -1,5 +1,6 @@
 """Everything that must hold (`make test`), in the order in which it is cheap to find out."""
 
+import datetime as dt
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, providers, setup, toolchain, uv
+from scripts import browser, policy_skips, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -121,6 +122,15 @@ def _terraform(context: Context) -> None:
 
 
 def _policies(context: Context) -> None:
+    with Steps().step("Policies: exceptions") as step:
+        skips = policy_skips.read(context.settings.root)
+        problems = policy_skips.problems(skips, dt.datetime.now(dt.UTC).date())
+        if problems:
+            raise CheckFailed("; ".join(problems))
+        first = policy_skips.soonest(skips)
+        step.detail = (
+            f"{len(skips)}, the next to end is {first.check} on {first.end} ({first.where})" if first else "none"
+        )
     with Steps().step("Policies: checkov") as step:
         command = [context.environ["WINBATCH_CHECKOV"], "--config-file", ".checkov.yaml"]
         _tool(context, step, command, cwd=context.settings.terraform_root)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from checkov.common.models.enums import CheckCategories, CheckResult
+from checkov.common.util.consts import TRUE_AFTER_UNKNOWN
 from checkov.terraform.checks.resource.base_resource_check import BaseResourceCheck
 from reading import blocks, first
 
@@ -50,9 +51,8 @@ def _opens(rule: Mapping[str, Any]) -> bool:
 def _is_own_group(rule: Mapping[str, Any]) -> bool:
     # MWAA asks for all ports among its own components.
     group = first(rule.get("security_group_id"))
-    return first(rule.get("self")) is True or (
-        group is not None and first(rule.get("referenced_security_group_id")) == group
-    )
+    known = group not in (None, TRUE_AFTER_UNKNOWN)
+    return first(rule.get("self")) is True or (known and first(rule.get("referenced_security_group_id")) == group)
 
 
 check = AdminPorts()

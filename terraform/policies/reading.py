@@ -35,16 +35,6 @@ def blocks(configuration: Mapping[str, Any], name: str) -> Iterator[Mapping[str,
             yield from _flat(block.get("content") or block)
 
 
-def allows(statement: Mapping[str, Any]) -> bool:
-    """Whether a policy document's statement allows; so it does when it does not say."""
-    return first(statement.get("effect")) in (None, "Allow")
-
-
-def condition_keys(statement: Mapping[str, Any]) -> set[str]:
-    """The keys that a statement's conditions test, in lower case, as IAM compares them."""
-    return {text.lower() for block in blocks(statement, "condition") for text in strings(block.get("variable"))}
-
-
 def containers(definitions: Any) -> list[Mapping[str, Any]] | None:
     """A task definition's containers; None when they are not known before apply."""
     value = first(definitions)

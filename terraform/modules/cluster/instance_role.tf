@@ -15,8 +15,8 @@ data "aws_iam_policy_document" "instance_trust" {
 }
 
 data "aws_iam_policy_document" "instance" {
-  #checkov:skip=CKV_AWS_111:Session Manager's channels have no ARN to name
-  #checkov:skip=CKV_AWS_356:Session Manager's channels and the agents' endpoint have no ARN to name
+  #checkov:skip=CKV_AWS_111: until 2027-05-31: Session Manager's channels have no ARN to name
+  #checkov:skip=CKV_AWS_356: until 2027-05-31: Session Manager's channels and the agents' endpoint have no ARN to name
 
   statement {
     sid       = "FindAgentEndpoint"

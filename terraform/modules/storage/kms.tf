@@ -49,7 +49,7 @@ data "aws_iam_policy_document" "key" {
 
   statement {
     sid       = "EncryptLogGroups"
-    actions   = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     resources = ["*"]
 
     principals {
@@ -58,9 +58,21 @@ data "aws_iam_policy_document" "key" {
     }
 
     condition {
-      test     = "ArnLike"
+      test     = "StringLike"
       variable = "kms:EncryptionContext:aws:logs:arn"
       values   = [for group in local.log_groups : "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:${group}"]
+    }
+  }
+
+  # Describing brings no encryption context, so the condition above would never hold for it.
+  statement {
+    sid       = "DescribeKeyOfLogGroups"
+    actions   = ["kms:DescribeKey"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${var.region}.${data.aws_partition.current.dns_suffix}"]
     }
   }
 
