@@ -1,5 +1,12 @@
+data "aws_partition" "current" {}
+
 locals {
   name = "winbatch-${var.environment}"
+
+  permissions_boundary_arn = (
+    var.permissions_boundary == null ? null :
+    "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/${var.permissions_boundary}"
+  )
 
   tags = merge(var.tags, {
     environment = var.environment
@@ -24,6 +31,8 @@ module "network" {
   log_retention_days = var.log_retention_days
   vpc_cidr           = var.network.vpc_cidr
   zones              = var.network.zones
+
+  permissions_boundary_arn = local.permissions_boundary_arn
 }
 
 module "storage" {
@@ -73,29 +82,37 @@ module "cluster" {
   vpc_id              = module.network.vpc_id
   windows             = var.cluster.windows
   workloads           = var.workloads
+
+  permissions_boundary_arn = local.permissions_boundary_arn
 }
 
 module "airflow" {
   source = "./modules/airflow"
 
-  name                  = local.name
-  region                = var.region
-  airflow_version       = var.airflow.version
-  auto_scaling_group    = local.name
-  buckets               = module.storage.buckets
-  cluster               = local.name
-  configuration         = var.airflow.configuration
-  data_prefixes         = var.data_prefixes
-  deployment            = jsonencode(local.deployment)
-  environment_class     = var.airflow.environment_class
-  families              = [for workload in keys(var.workloads) : "${local.name}-${workload}"]
-  https_destinations    = module.network.https_destinations
-  kms_key_arn           = module.storage.kms_key_arn
-  log_level             = var.airflow.log_level
-  log_retention_days    = var.log_retention_days
-  private_subnet_ids    = module.network.private_subnet_ids
-  scale                 = var.airflow.scale
-  task_role_arns        = module.cluster.role_arns
-  vpc_id                = module.network.vpc_id
-  webserver_access_mode = var.airflow.webserver_access_mode
+  name                     = local.name
+  region                   = var.region
+  airflow_version          = var.airflow.version
+  buckets                  = module.storage.buckets
+  configuration            = var.airflow.configuration
+  data_prefixes            = var.data_prefixes
+  deployment               = jsonencode(local.deployment)
+  environment_class        = var.airflow.environment_class
+  https_destinations       = module.network.https_destinations
+  kms_key_arn              = module.storage.kms_key_arn
+  log_level                = var.airflow.log_level
+  log_retention_days       = var.log_retention_days
+  permissions_boundary_arn = local.permissions_boundary_arn
+  private_subnet_ids       = module.network.private_subnet_ids
+  scale                    = var.airflow.scale
+  startup_script           = var.airflow.startup_script
+  vpc_id                   = module.network.vpc_id
+  webserver                = var.airflow.webserver
+
+  # Names and not outputs, as far as that goes: Airflow need not wait for the cluster.
+  workers = {
+    auto_scaling_group = local.name
+    cluster            = local.name
+    families           = [for workload in keys(var.workloads) : "${local.name}-${workload}"]
+    role_arns          = module.cluster.role_arns
+  }
 }

@@ -11,8 +11,14 @@ variable "airflow" {
       min_workers    = optional(number)
       schedulers     = optional(number)
     }))
-    version               = optional(string, "3.0.6")
-    webserver_access_mode = optional(string)
+    startup_script = optional(string)
+    version        = optional(string, "3.0.6")
+    webserver = optional(object({
+      access_mode     = optional(string)
+      api_only        = optional(bool)
+      cidrs           = optional(map(string))
+      security_groups = optional(map(string))
+    }))
   })
   default  = {}
   nullable = false
@@ -136,6 +142,17 @@ variable "network" {
   })
   default  = {}
   nullable = false
+}
+
+variable "permissions_boundary" {
+  description = "The policy, by path and name, that bounds what every role made here may ever do; null: none. `invoke bootstrap --github` makes `deployment/winbatch-<environment>-boundary`, without which its apply role can make no role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^[A-Za-z0-9_+=,.@-]+(/[A-Za-z0-9_+=,.@-]+)*$", var.permissions_boundary))
+    error_message = "permissions_boundary is a policy's path and name in this account, without a slash at either end, such as deployment/winbatch-prod-boundary."
+  }
 }
 
 variable "region" {

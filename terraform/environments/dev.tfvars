@@ -20,7 +20,8 @@ network = {
 airflow = {
   version           = "3.0.6"
   environment_class = "mw1.micro"
-  scale             = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
+  # The verbs need no way to the page. Who wants to see it: cidrs = { vpn = "…" }, see modules/airflow/README.md.
+  webserver = { api_only = true }
 }
 
 cluster = {

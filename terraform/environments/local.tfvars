@@ -22,7 +22,8 @@ storage = {
 airflow = {
   version           = "3.0.6"
   environment_class = "mw1.micro"
-  scale             = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
+  # Whoever is on this machine reaches the page; no rule lets anybody else in.
+  webserver = { api_only = true }
 }
 
 cluster = {

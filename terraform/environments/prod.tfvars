@@ -20,6 +20,8 @@ airflow = {
   version           = "3.0.6"
   environment_class = "mw1.small"
   scale             = { max_workers = 5 }
+  # As in dev.
+  webserver = { api_only = true }
 }
 
 cluster = {

@@ -3,23 +3,26 @@ mock_provider "aws" {
 }
 
 variables {
-  name               = "winbatch-test"
-  region             = "cn-north-1"
-  auto_scaling_group = "winbatch-test"
+  name   = "winbatch-test"
+  region = "cn-north-1"
   buckets = {
     dags = { arn = "arn:aws-cn:s3:::dags", name = "dags" }
     data = { arn = "arn:aws-cn:s3:::data", name = "data" }
   }
-  cluster            = "winbatch-test"
   data_prefixes      = ["jobs", "sim"]
   deployment         = "{\"schema\": 1}"
-  families           = ["winbatch-test-ber"]
   https_destinations = { internet = { cidr_ipv4 = "0.0.0.0/0" } }
   kms_key_arn        = "arn:aws-cn:kms:cn-north-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   log_retention_days = 365
   private_subnet_ids = { a = "subnet-a", b = "subnet-b", c = "subnet-c" }
-  task_role_arns     = { execution = "arn:aws-cn:iam::123456789012:role/e", task = "arn:aws-cn:iam::123456789012:role/t" }
   vpc_id             = "vpc-0123456789abcdef0"
+  webserver          = { api_only = true }
+  workers = {
+    auto_scaling_group = "winbatch-test"
+    cluster            = "winbatch-test"
+    families           = ["winbatch-test-ber"]
+    role_arns          = { execution = "arn:aws-cn:iam::123456789012:role/e", task = "arn:aws-cn:iam::123456789012:role/t" }
+  }
 }
 
 run "defaults" {
@@ -40,6 +43,31 @@ run "defaults" {
   assert {
     condition     = aws_mwaa_environment.mwaa.requirements_s3_object_version == aws_s3_object.requirements.version_id
     error_message = "MWAA ignores new requirements unless it is told their object version."
+  }
+
+  assert {
+    condition     = aws_mwaa_environment.mwaa.startup_script_s3_path == null && length(aws_s3_object.startup_script) == 0
+    error_message = "No startup script is uploaded unless there is one."
+  }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.page) == 0
+    error_message = "Nobody is let in to the page who is not named."
+  }
+
+  assert {
+    condition     = [for count in ["max_webservers", "max_workers", "min_webservers", "min_workers", "schedulers"] : aws_mwaa_environment.mwaa[count]] == [2, 2, 2, 1, 2]
+    error_message = "A class above mw1.micro has two of each, and one worker when idle."
+  }
+
+  assert {
+    condition     = aws_iam_role.airflow.permissions_boundary == null
+    error_message = "The role has no boundary unless there is one."
+  }
+
+  assert {
+    condition     = alltrue([for group in aws_cloudwatch_log_group.airflow : group.retention_in_days == 365 && group.kms_key_id == var.kms_key_arn])
+    error_message = "Airflow's logs have a key and an end."
   }
 
   assert {
@@ -67,10 +95,11 @@ run "options" {
   }
 
   variables {
-    configuration         = { "core.dags_are_paused_at_creation" = "True", "core.default_task_retries" = "2" }
-    environment_class     = "mw1.micro"
-    scale                 = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
-    webserver_access_mode = "PUBLIC_ONLY"
+    configuration            = { "core.dags_are_paused_at_creation" = "True", "core.default_task_retries" = "2" }
+    environment_class        = "mw1.micro"
+    permissions_boundary_arn = "arn:aws-cn:iam::123456789012:policy/deployment/winbatch-test-boundary"
+    startup_script           = "#!/bin/sh\nexport A=1\n"
+    webserver                = { access_mode = "PUBLIC_ONLY" }
   }
 
   assert {
@@ -83,11 +112,62 @@ run "options" {
   }
 
   assert {
-    condition     = aws_mwaa_environment.mwaa.webserver_access_mode == "PUBLIC_ONLY" && aws_mwaa_environment.mwaa.schedulers == 1
-    error_message = "Class, scale and access are the environment's choice."
+    condition     = aws_mwaa_environment.mwaa.webserver_access_mode == "PUBLIC_ONLY"
+    error_message = "The page is public by choice."
+  }
+
+  assert {
+    condition     = alltrue([for count in ["max_webservers", "max_workers", "min_webservers", "min_workers", "schedulers"] : aws_mwaa_environment.mwaa[count] == 1])
+    error_message = "MWAA fixes everything at 1 for mw1.micro."
+  }
+
+  assert {
+    condition = (
+      aws_mwaa_environment.mwaa.startup_script_s3_path == "startup.sh" &&
+      aws_mwaa_environment.mwaa.startup_script_s3_object_version == aws_s3_object.startup_script[0].version_id
+    )
+    error_message = "MWAA ignores a new startup script unless it is told its object version."
+  }
+
+  assert {
+    condition     = aws_iam_role.airflow.permissions_boundary == "arn:aws-cn:iam::123456789012:policy/deployment/winbatch-test-boundary"
+    error_message = "The role carries the boundary."
   }
 }
 
+run "a_way_in_to_the_private_page" {
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    scale     = { max_workers = 25, min_workers = 3, max_webservers = 5, schedulers = 5 }
+    webserver = { cidrs = { vpn = "10.8.0.0/16" }, security_groups = { jump = "sg-0123456789abcdef0" } }
+  }
+
+  assert {
+    condition     = aws_mwaa_environment.mwaa.webserver_access_mode == "PRIVATE_ONLY"
+    error_message = "The page stays private."
+  }
+
+  assert {
+    condition = jsonencode({ for name, rule in aws_vpc_security_group_ingress_rule.page :
+      name => [rule.cidr_ipv4, rule.referenced_security_group_id, rule.from_port, rule.to_port]
+      }) == jsonencode({
+      group-jump  = [null, "sg-0123456789abcdef0", 443, 443]
+      network-vpn = ["10.8.0.0/16", null, 443, 443]
+    })
+    error_message = "Who is named is let in to the page's port, and to nothing else."
+  }
+
+  assert {
+    condition     = aws_mwaa_environment.mwaa.min_workers == 3 && aws_mwaa_environment.mwaa.max_workers == 25 && aws_mwaa_environment.mwaa.min_webservers == 2
+    error_message = "What is given is taken, the rest has its default."
+  }
+}
+
+# A run breaks one rule of several variables at once, because each run starts the provider anew. One of the rules on scale looks
+# at the class, so none is asked while that one is refused.
 run "refusals" {
   command = plan
 
@@ -96,11 +176,13 @@ run "refusals" {
   }
 
   variables {
-    airflow_version       = "2.10.5"
-    configuration         = { core = "x" }
-    environment_class     = "mw1.tiny"
-    log_level             = "LOUD"
-    webserver_access_mode = "PUBLIC"
+    airflow_version    = "2.10.5"
+    configuration      = { core = "x" }
+    environment_class  = "mw1.tiny"
+    log_level          = "LOUD"
+    private_subnet_ids = { a = "subnet-a" }
+    startup_script     = "export A=1"
+    webserver          = { access_mode = "PUBLIC" }
   }
 
   expect_failures = [
@@ -108,12 +190,13 @@ run "refusals" {
     var.configuration,
     var.environment_class,
     var.log_level,
-    var.webserver_access_mode,
+    var.private_subnet_ids,
+    var.startup_script,
+    var.webserver,
   ]
 }
 
-# One of the rules on scale looks at the class, so none is asked while that one is refused.
-run "more_workers_at_least_than_at_most" {
+run "more_workers_at_least_than_at_most_and_no_way_in" {
   command = plan
 
   module {
@@ -121,13 +204,14 @@ run "more_workers_at_least_than_at_most" {
   }
 
   variables {
-    scale = { min_workers = 3, max_workers = 2 }
+    scale     = { min_workers = 3, max_workers = 2 }
+    webserver = {}
   }
 
-  expect_failures = [var.scale]
+  expect_failures = [var.scale, var.webserver]
 }
 
-run "six_web_servers" {
+run "six_web_servers_and_a_way_in_that_nobody_needs" {
   command = plan
 
   module {
@@ -135,13 +219,74 @@ run "six_web_servers" {
   }
 
   variables {
-    scale = { max_webservers = 6 }
+    scale     = { max_webservers = 6 }
+    webserver = { api_only = true, cidrs = { vpn = "10.8.0.0/16" } }
   }
 
-  expect_failures = [var.scale]
+  expect_failures = [var.scale, var.webserver]
 }
 
-run "micro_with_two_of_each" {
+run "one_web_server_and_a_way_in_to_a_public_page" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    scale     = { min_webservers = 1 }
+    webserver = { access_mode = "PUBLIC_ONLY", cidrs = { vpn = "10.8.0.0/16" } }
+  }
+
+  expect_failures = [var.scale, var.webserver]
+}
+
+run "one_scheduler_and_a_public_page_for_nobody" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    scale     = { schedulers = 1 }
+    webserver = { access_mode = "PUBLIC_ONLY", api_only = true }
+  }
+
+  expect_failures = [var.scale, var.webserver]
+}
+
+run "twenty_six_workers_and_a_way_in_for_everybody" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    scale     = { max_workers = 26 }
+    webserver = { cidrs = { all = "0.0.0.0/0" } }
+  }
+
+  expect_failures = [var.scale, var.webserver]
+}
+
+run "half_a_worker_and_a_network_that_is_none" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    scale     = { max_workers = 1.5 }
+    webserver = { cidrs = { vpn = "10.8" } }
+  }
+
+  expect_failures = [var.scale, var.webserver]
+}
+
+run "micro_with_two_of_each_and_a_group_by_name" {
   command = plan
 
   module {
@@ -150,7 +295,9 @@ run "micro_with_two_of_each" {
 
   variables {
     environment_class = "mw1.micro"
+    scale             = { max_workers = 2 }
+    webserver         = { security_groups = { jump = "jump-host" } }
   }
 
-  expect_failures = [var.scale]
+  expect_failures = [var.scale, var.webserver]
 }

@@ -7,6 +7,7 @@ mock_provider "aws" {
 variables {
   environment = "test"
   region      = "cn-north-1"
+  airflow     = { webserver = { api_only = true } }
   cluster     = { instance_types = ["c5.xlarge"], max_instances = 3 }
   workloads   = { ber = { cpu = 4096, memory = 6144 } }
 }
@@ -87,5 +88,16 @@ run "three_zones_behind_nat" {
   assert {
     condition     = length(output.deployment.cluster.subnets) == 3
     error_message = "ECS tasks may use all zones."
+  }
+}
+
+run "a_boundary_of_every_role" {
+  variables {
+    permissions_boundary = "deployment/winbatch-test-boundary"
+  }
+
+  assert {
+    condition     = local.permissions_boundary_arn == "arn:aws-cn:iam::123456789012:policy/deployment/winbatch-test-boundary"
+    error_message = "The boundary is a policy of this account, in this partition."
   }
 }

@@ -8,6 +8,7 @@ mock_provider "aws" {
 variables {
   environment = "test"
   region      = "eu-central-1"
+  airflow     = { webserver = { api_only = true } }
   cluster     = { instance_types = ["c5.xlarge"], max_instances = 3 }
   workloads   = { ber = { cpu = 4096, memory = 6144 } }
 }
@@ -16,17 +17,19 @@ run "each_variable" {
   command = plan
 
   variables {
-    data_prefixes      = ["sim"]
-    environment        = "my-env"
-    log_retention_days = 10
-    region             = "eu-central-1a"
-    workloads          = { ber = { cpu = 4096, memory = 0 } }
+    data_prefixes        = ["sim"]
+    environment          = "my-env"
+    log_retention_days   = 10
+    permissions_boundary = "/deployment/x"
+    region               = "eu-central-1a"
+    workloads            = { ber = { cpu = 4096, memory = 0 } }
   }
 
   expect_failures = [
     var.data_prefixes,
     var.environment,
     var.log_retention_days,
+    var.permissions_boundary,
     var.region,
     var.workloads,
   ]

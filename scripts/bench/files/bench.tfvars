@@ -22,7 +22,7 @@ storage = {
 airflow = {
   version           = "3.0.6"
   environment_class = "mw1.micro"
-  scale             = { max_webservers = 1, max_workers = 1, min_webservers = 1, min_workers = 1, schedulers = 1 }
+  webserver         = { api_only = true }
   # A class of 24 slots would bring a second scheduler, which two cores have no room for.
   configuration = { "celery.worker_autoscale" = "24,24" }
 }

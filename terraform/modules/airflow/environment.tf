@@ -3,9 +3,18 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
-  account_id  = data.aws_caller_identity.current.account_id
-  partition   = data.aws_partition.current.partition
-  environment = trimprefix(var.name, "winbatch-")
+  account_id = data.aws_caller_identity.current.account_id
+  partition  = data.aws_partition.current.partition
+
+  # MWAA fixes all of them at 1 for its smallest class.
+  least = var.environment_class == "mw1.micro" ? 1 : 2
+  scale = {
+    max_webservers = coalesce(var.scale.max_webservers, var.scale.min_webservers, local.least)
+    max_workers    = coalesce(var.scale.max_workers, max(coalesce(var.scale.min_workers, 1), local.least))
+    min_webservers = coalesce(var.scale.min_webservers, local.least)
+    min_workers    = coalesce(var.scale.min_workers, 1)
+    schedulers     = coalesce(var.scale.schedulers, local.least)
+  }
 
   configuration = merge(
     {
@@ -33,19 +42,21 @@ resource "aws_mwaa_environment" "mwaa" {
   airflow_configuration_options   = local.configuration
   execution_role_arn              = aws_iam_role.airflow.arn
   kms_key                         = var.kms_key_arn
-  webserver_access_mode           = var.webserver_access_mode
+  webserver_access_mode           = var.webserver.access_mode
   weekly_maintenance_window_start = "SUN:03:00"
 
-  source_bucket_arn              = var.buckets.dags.arn
-  dag_s3_path                    = "${var.dags_prefix}/"
-  requirements_s3_path           = aws_s3_object.requirements.key
-  requirements_s3_object_version = aws_s3_object.requirements.version_id
+  source_bucket_arn                = var.buckets.dags.arn
+  dag_s3_path                      = "dags/"
+  requirements_s3_path             = aws_s3_object.requirements.key
+  requirements_s3_object_version   = aws_s3_object.requirements.version_id
+  startup_script_s3_path           = one(aws_s3_object.startup_script[*].key)
+  startup_script_s3_object_version = one(aws_s3_object.startup_script[*].version_id)
 
-  max_webservers = var.scale.max_webservers
-  max_workers    = var.scale.max_workers
-  min_webservers = var.scale.min_webservers
-  min_workers    = var.scale.min_workers
-  schedulers     = var.scale.schedulers
+  max_webservers = local.scale.max_webservers
+  max_workers    = local.scale.max_workers
+  min_webservers = local.scale.min_webservers
+  min_workers    = local.scale.min_workers
+  schedulers     = local.scale.schedulers
 
   logging_configuration {
     dag_processing_logs {
@@ -85,6 +96,7 @@ resource "aws_mwaa_environment" "mwaa" {
     aws_iam_role_policy.airflow,
     aws_vpc_security_group_egress_rule.https,
     aws_vpc_security_group_egress_rule.self,
+    aws_vpc_security_group_ingress_rule.page,
     aws_vpc_security_group_ingress_rule.self,
   ]
 }

@@ -1,9 +1,9 @@
 locals {
   arn = {
-    cluster     = "arn:${local.partition}:ecs:${var.region}:${local.account_id}:cluster/${var.cluster}"
+    cluster     = "arn:${local.partition}:ecs:${var.region}:${local.account_id}:cluster/${var.workers.cluster}"
     environment = "arn:${local.partition}:airflow:${var.region}:${local.account_id}:environment/${var.name}"
     logs        = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group"
-    group       = "arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.auto_scaling_group}"
+    group       = "arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.workers.auto_scaling_group}"
   }
 }
 
@@ -34,6 +34,8 @@ resource "aws_iam_role" "airflow" {
   name               = "${var.name}-airflow"
   description        = "Airflow's components and the DAGs"
   assume_role_policy = data.aws_iam_policy_document.trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "airflow" {
@@ -48,6 +50,23 @@ data "aws_iam_policy_document" "components" {
     sid       = "PublishHealth"
     actions   = ["airflow:PublishMetrics"]
     resources = [local.arn.environment]
+  }
+
+  # MWAA looks at the bucket's settings before it starts. Its guide asks for all of GetBucket*; these are the ones that concern it.
+  statement {
+    sid = "CheckDagBucket"
+    actions = [
+      "s3:GetBucketAcl",
+      "s3:GetBucketLocation",
+      "s3:GetBucketPolicy",
+      "s3:GetBucketPolicyStatus",
+      "s3:GetBucketPublicAccessBlock",
+      "s3:GetBucketVersioning",
+      "s3:GetEncryptionConfiguration",
+      "s3:ListBucket",
+      "s3:ListBucketVersions",
+    ]
+    resources = [var.buckets.dags.arn]
   }
 
   statement {
@@ -79,6 +98,7 @@ data "aws_iam_policy_document" "components" {
     resources = ["*"]
   }
 
+  # Airflow's log handler makes the group before it writes, although it is there.
   statement {
     sid = "WriteAirflowLogs"
     actions = [
@@ -105,7 +125,7 @@ data "aws_iam_policy_document" "components" {
     resources = ["*"]
   }
 
-  # The queue lies in an account of the service.
+  # The queue lies in an account of the service, whose number nobody knows beforehand.
   statement {
     sid = "UseCeleryQueue"
     actions = [
@@ -137,7 +157,7 @@ data "aws_iam_policy_document" "dags" {
   statement {
     sid       = "RunWorkers"
     actions   = ["ecs:RunTask"]
-    resources = [for family in var.families : "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task-definition/${family}:*"]
+    resources = [for family in var.workers.families : "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task-definition/${family}:*"]
 
     condition {
       test     = "ArnEquals"
@@ -149,7 +169,7 @@ data "aws_iam_policy_document" "dags" {
   statement {
     sid       = "TagWorkers"
     actions   = ["ecs:TagResource"]
-    resources = ["arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.cluster}/*"]
+    resources = ["arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.workers.cluster}/*"]
 
     condition {
       test     = "StringEquals"
@@ -162,8 +182,8 @@ data "aws_iam_policy_document" "dags" {
     sid     = "WatchAndStopWorkers"
     actions = ["ecs:DescribeContainerInstances", "ecs:DescribeTasks", "ecs:StopTask", "ecs:UpdateContainerInstancesState"]
     resources = [
-      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:container-instance/${var.cluster}/*",
-      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.cluster}/*",
+      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:container-instance/${var.workers.cluster}/*",
+      "arn:${local.partition}:ecs:${var.region}:${local.account_id}:task/${var.workers.cluster}/*",
     ]
 
     condition {
@@ -187,15 +207,15 @@ data "aws_iam_policy_document" "dags" {
   }
 
   statement {
-    sid       = "WatchCluster"
-    actions   = ["ecs:DescribeClusters", "ecs:ListContainerInstances"]
+    sid       = "ListInstances"
+    actions   = ["ecs:ListContainerInstances"]
     resources = [local.arn.cluster]
   }
 
   statement {
     sid       = "PassRolesToWorkers"
     actions   = ["iam:PassRole"]
-    resources = [var.task_role_arns.execution, var.task_role_arns.task]
+    resources = [var.workers.role_arns.execution, var.workers.role_arns.task]
 
     condition {
       test     = "StringEquals"
@@ -206,19 +226,15 @@ data "aws_iam_policy_document" "dags" {
 
   # An instance that is named goes, protected from scale-in or not.
   statement {
-    sid = "ScaleCluster"
-    actions = [
-      "autoscaling:SetDesiredCapacity",
-      "autoscaling:SetInstanceProtection",
-      "autoscaling:TerminateInstanceInAutoScalingGroup",
-    ]
+    sid       = "ScaleCluster"
+    actions   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
     resources = [local.arn.group]
   }
 
   # Auto Scaling's describe calls know no resources.
   statement {
     sid       = "WatchScaling"
-    actions   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]
+    actions   = ["autoscaling:DescribeAutoScalingGroups"]
     resources = ["*"]
   }
 
@@ -238,12 +254,6 @@ data "aws_iam_policy_document" "dags" {
     sid       = "ReadAndWriteJobs"
     actions   = ["s3:GetObject", "s3:PutObject"]
     resources = [for prefix in var.data_prefixes : "${var.buckets.data.arn}/${prefix}/*"]
-  }
-
-  statement {
-    sid       = "ReadWorkerLogs"
-    actions   = ["logs:FilterLogEvents", "logs:GetLogEvents"]
-    resources = ["${local.arn.logs}:/winbatch/${local.environment}/*"]
   }
 }
 

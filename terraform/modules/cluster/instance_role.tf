@@ -74,6 +74,8 @@ resource "aws_iam_role" "instance" {
   name               = "${var.name}-instance"
   description        = "Container instances join their cluster and can be reached by Session Manager"
   assume_role_policy = data.aws_iam_policy_document.instance_trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "instance" {

@@ -52,6 +52,8 @@ resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
   description        = "ECS pulls images and writes container logs"
   assume_role_policy = data.aws_iam_policy_document.tasks_trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -96,6 +98,8 @@ resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
   description        = "Workers read manifests and write results"
   assume_role_policy = data.aws_iam_policy_document.tasks_trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "task" {

@@ -105,6 +105,12 @@ variable "name" {
   nullable    = false
 }
 
+variable "permissions_boundary_arn" {
+  description = "The policy that bounds what the roles may ever do; null: none."
+  type        = string
+  default     = null
+}
+
 variable "private_subnet_ids" {
   description = "The subnets of instances and ECS tasks, by zone letter."
   type        = map(string)

@@ -51,6 +51,8 @@ resource "aws_iam_role" "flow" {
   name               = "${var.name}-flow-logs"
   description        = "VPC flow logs write to their log group"
   assume_role_policy = data.aws_iam_policy_document.flow_trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "flow" {

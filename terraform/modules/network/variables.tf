@@ -28,6 +28,12 @@ variable "name" {
   nullable    = false
 }
 
+variable "permissions_boundary_arn" {
+  description = "The policy that bounds what the roles may ever do; null: none."
+  type        = string
+  default     = null
+}
+
 variable "region" {
   description = "The region that the endpoints serve."
   type        = string
