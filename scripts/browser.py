@@ -62,9 +62,14 @@ def _from_playwright(settings: Settings, progress: Callable[[str], None]) -> Non
 
 
 def _from_debian(_: Settings, progress: Callable[[str], None]) -> None:
-    progress("apt-get install chromium (as root, into the system)")
+    apt_install("chromium", progress)
+
+
+def apt_install(package: str, progress: Callable[[str], None]) -> None:
+    """Install one of Debian's packages; whether it worked shows by what is there afterwards."""
+    progress(f"apt-get install {package} (as root, into the system)")
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install_command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"]
+    install_command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package]
     if not _try(install_command, environ):
         _try(["apt-get", "update", "--quiet"], environ)
         _try(install_command, environ)

@@ -83,6 +83,9 @@ def format_all(settings: Settings) -> None:
 def _lint(context: Context) -> None:
     with Steps().step("Lint: ruff") as step:
         _tool(context, step, context.command("ruff", "check", *PYTHON_FOLDERS))
+    with Steps().step("Dockerfiles: hadolint") as step:
+        files = sorted(str(path) for path in (context.settings.root / "images").glob("*/Dockerfile"))
+        _tool(context, step, context.command("hadolint", *files))
     with Steps().step("Format: ruff") as step:
         _tool(context, step, context.command("ruff", "format", "--check", *PYTHON_FOLDERS))
 

@@ -21,7 +21,7 @@ from scripts import (
     checks,
     demo,
     errors,
-    images,
+    image_verbs,
     item_log,
     jobs,
     lifecycle,
@@ -40,6 +40,7 @@ from winbatch import spec
 INTERRUPTED = 130
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
+WORKLOAD = "a folder of images/; default: all"
 DAG = "the job's DAG; default: what its run id begins with"
 MAIN_DAG = "ber"
 
@@ -361,39 +362,28 @@ def dags_release(_: Context, env: str = "") -> None:
     lifecycle.release_dags(Settings.load(env))
 
 
-@command(help={"env": ENV, "json": JSON, "workload": "a folder of images/; default: all"})
+@command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
 def image_build(_: Context, env: str = "", workload: str = "", json: bool = False) -> None:
-    """Build the local images and name their digests. Windows images for AWS are not built here yet.
+    """Build images and name their digests; Windows images need neither Windows nor a container engine.
 
-    Example: invoke image-build --workload ber
+    Example: invoke image-build --workload ber --env dev
     """
     settings = Settings.load(env)
-    built = {name: images.build(settings, name) for name in _workloads(settings, workload)}
+    built = image_verbs.build(settings, workload)
     if json:
-        emit({name: image.digest for name, image in built.items()})
-        return
-    for name, image in built.items():
-        size = len(image.layer) / 1024
-        console.print(f"{name}: {image.digest}, {size:.0f} KiB beside its interpreter", markup=False, soft_wrap=True)
+        emit(built)
 
 
-@command(help={"env": ENV, "workload": "a folder of images/; default: all"})
-def image_push(_: Context, env: str = "", workload: str = "") -> None:
-    """Push the local images; `invoke up` does it too, and lets the task definitions follow.
+@command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
+def image_push(_: Context, env: str = "", workload: str = "", json: bool = False) -> None:
+    """Build images, push those that are not there, and name their digests to Terraform, which `invoke up` applies.
 
-    Example: invoke image-push --workload ber
+    Example: invoke image-push --workload ber --env dev
     """
     settings = Settings.load(env)
-    names = _workloads(settings, workload)
-    workspace = Workspace(settings)
-    repositories = workspace.outputs().ecr_repositories
-    steps = Steps()
-    for name in names:
-        with steps.step(f"Image {name}") as step:
-            image = images.build(settings, name)
-            repository = images.repository_name(repositories[name])
-            pushed = images.push(workspace.aws.client("ecr"), repository, image)
-            step.detail = f"{image.digest} {'pushed' if pushed else 'was there'}"
+    pushed = image_verbs.push(settings, workload)
+    if json:
+        emit(pushed)
 
 
 @command(
@@ -461,15 +451,6 @@ def collection() -> Collection:
         status_,
         up,
     )
-
-
-def _workloads(settings: Settings, workload: str) -> list[str]:
-    if not settings.local:
-        raise errors.ImageError(
-            "only the local images are built here so far: build the Windows image elsewhere and name its digest in"
-            f" image_digests of {settings.var_file.relative_to(settings.root)}"
-        )
-    return [workload] if workload else settings.workloads
 
 
 def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.Snapshot:

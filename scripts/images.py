@@ -1,8 +1,8 @@
 """Local images: a workload's files as an OCI image that runs without a container engine.
 
-The image holds the workload's packages and `winbatch` below `/app`; its interpreter is the workload's environment in
-the cache folder, named by PATH. The same files give the same bytes, so an image is known by its digest. Windows images
-for AWS are built by other means and reach Terraform by their digests (`image_digests`).
+The image holds below `/app` what the workload's Windows image holds in its `app`; its interpreter is the workload's
+environment in the cache folder, named by PATH. The same files give the same bytes, so an image is known by its digest.
+Windows images are made in `scripts.windows`.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from scripts.errors import ImageError
 from scripts.settings import Settings
+from scripts.windows import staging
 from scripts.workloads import interpreter_folder
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -59,13 +60,9 @@ def build(settings: Settings, workload: str) -> Image:
     Raises:
         ImageError: there is no such workload, or its interpreter has not been made.
     """
-    source = settings.root / "images" / workload
     if workload not in settings.workloads:
         raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
-    files = dict(files_below(settings.root / "dags" / "winbatch", "app/winbatch"))
-    for package in sorted(source.iterdir()):
-        if (package / "__init__.py").is_file():
-            files.update(files_below(package, f"app/{package.name}"))
+    files = {f"app/{name}": path.read_bytes() for name, path in staging.app_files(settings.root, workload)}
     home = interpreter_folder(settings, workload)
     if not (home / "bin" / "python").exists():
         raise ImageError(f"there is no interpreter for workload {workload} yet: invoke setup")
@@ -184,14 +181,6 @@ def _ignored(code: str) -> Iterator[None]:
     except ClientError as error:
         if error.response["Error"]["Code"] != code:
             raise
-
-
-def files_below(folder: Path, target: str) -> Iterator[tuple[str, bytes]]:
-    """A folder's files as `assemble` takes them, below `target`; caches and hidden files are left out."""
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and "__pycache__" not in relative.parts and not path.name.startswith("."):
-            yield f"{target}/{relative.as_posix()}", path.read_bytes()
 
 
 def _json(data: Mapping[str, Any]) -> bytes:

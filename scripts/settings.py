@@ -26,6 +26,8 @@ from scripts.errors import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 5566
 RELEASES = "https://releases.hashicorp.com"
+# The default of modules/cluster.
+WINDOWS_VERSION = "2022"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,15 @@ class Settings:
 
     @property
     def workloads(self) -> list[str]:
-        """The workloads that have an image of ours, sorted: the folders of `images/`."""
-        return sorted(folder.name for folder in (self.root / "images").iterdir() if (folder / folder.name).is_dir())
+        """The workloads that have an image of ours, sorted: the folders of `images/` with a `workload.toml`."""
+        return sorted(file.parent.name for file in (self.root / "images").glob("*/workload.toml"))
+
+    @property
+    def windows_version(self) -> str:
+        """The Windows Server that the environment's instances run; modules/cluster says which when it is left out."""
+        text = self.var_file.read_text(encoding="utf-8")
+        chosen = re.search(r'^\s*windows\s*=\s*\{[^}]*\bversion\s*=\s*"(\d+)"', text, re.MULTILINE)
+        return chosen[1] if chosen else WINDOWS_VERSION
 
     def backend(self, name: str) -> str:
         """A value of the environment's backend file.

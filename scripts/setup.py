@@ -1,6 +1,6 @@
 """The set-up after `.venv`: Terraform, its provider, Airflow, the workloads' interpreters; what is there is skipped.
 
-What only `make test` needs comes with `tests`: the other versions of Airflow, checkov, and a browser.
+What only `make test` needs comes with `tests`: the other versions of Airflow, checkov, a browser, a container registry.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import browser, providers, toolchain, uv, workloads
+from scripts import browser, docker_registry, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -48,6 +48,8 @@ def run(settings: Settings, *, tests: bool = False) -> None:
             step.detail = "made" if install_checkov(settings) else "was there"
         with steps.step("Browser") as step:
             step.detail = str(browser.install(settings, step.update))
+        with steps.step("Container registry") as step:
+            step.detail = docker_registry.install(step.update)
 
 
 def install_airflow(settings: Settings, progress: Callable[[str], None], *, version: str = "") -> None:

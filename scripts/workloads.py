@@ -8,17 +8,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts import uv
-from scripts.errors import ToolError
+from scripts.errors import ImageError, ToolError
 from scripts.settings import Settings
+from scripts.windows import staging
 
 
 def interpreter_folder(settings: Settings, workload: str) -> Path:
-    """The environment of a workload's local image."""
-    return settings.cache / "workloads" / workload
+    """The environment of a workload's local image; workloads with the same packages share one."""
+    return settings.cache / "workloads" / packages(settings, workload)
+
+
+def packages(settings: Settings, workload: str) -> str:
+    """The dependency group of pyproject.toml whose packages a workload's image carries.
+
+    Raises:
+        ImageError: there is no such workload, or it does not say so.
+    """
+    try:
+        return staging.read(settings.root, workload).packages
+    except staging.StagingError as error:
+        raise ImageError(str(error)) from error
 
 
 def install(settings: Settings, workload: str, progress: Callable[[str], None]) -> bool:
-    """Make it from the dependency group of the workload's name.
+    """Make it from the workload's dependency group.
 
     Returns:
         False when it was there.
@@ -26,6 +39,7 @@ def install(settings: Settings, workload: str, progress: Callable[[str], None]) 
     Raises:
         ToolError: uv is missing or fails.
     """
+    group = packages(settings, workload)
     folder = interpreter_folder(settings, workload)
     stamp = folder / "winbatch.json"
     key = hashlib.sha256(
@@ -35,7 +49,7 @@ def install(settings: Settings, workload: str, progress: Callable[[str], None]) 
         return False
     folder.mkdir(parents=True, exist_ok=True)
     environ = uv.environment(settings) | {"UV_PROJECT_ENVIRONMENT": str(folder)}
-    command = [uv.find(settings), "sync", "--frozen", "--no-install-project", "--only-group", workload]
+    command = [uv.find(settings), "sync", "--frozen", "--no-install-project", "--only-group", group]
     command += ["--compile-bytecode", "--python", uv.base_python()]
     progress(f"uv installs the packages of {workload}")
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """One environment as the commands see it: its AWS, its Terraform, its outputs."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,20 @@ class Workspace:
 
     @property
     def digests_file(self) -> Path:
-        return self.settings.state / "images.tfvars.json"
+        """What the environment's images are called. The local ones die with it; others are part of the checkout."""
+        if self.settings.local:
+            return self.settings.state / "images.tfvars.json"
+        return self.settings.var_file.with_suffix(".images.tfvars.json")
+
+    def write_digests(self, digests: Mapping[str, str]) -> bool:
+        """Name images to Terraform, beside those that are named already; False when nothing changes."""
+        file = self.digests_file
+        known = json.loads(file.read_text(encoding="utf-8"))["image_digests"] if file.is_file() else {}
+        there = {name: digest for name, digest in known.items() if name in self.settings.workloads} | dict(digests)
+        if there == known:
+            return False
+        file.write_text(json.dumps({"image_digests": there}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        return True
 
     def values(self) -> dict[str, Any]:
         """Terraform's outputs as they are; empty before the first apply."""

@@ -19,6 +19,7 @@ from scripts import airflow, images, lifecycle
 from scripts.console import Steps, console
 from scripts.errors import BenchError
 from scripts.settings import Settings
+from scripts.windows import staging
 from scripts.workloads import interpreter_folder
 from scripts.workspace import Outputs, Workspace
 
@@ -143,7 +144,10 @@ def _settings(settings: Settings) -> BenchSettings:
 def _images(settings: Settings) -> dict[str, images.Image]:
     """The images of both workloads, each of which sleeps."""
     home = interpreter_folder(settings, "ber")
-    ours = dict(images.files_below(settings.root / "dags" / "winbatch", "app/winbatch"))
+    ours = {
+        name: path.read_bytes()
+        for name, path in staging.files_below(settings.root / "dags" / "winbatch", "app/winbatch/")
+    }
     ours["app/sleeper.py"] = (FILES / "sleeper.py").read_bytes()
     path = {"PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
     return {
