@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -185,6 +186,8 @@ def fetch(archive: Archive, cache: Path, progress: Progress) -> Path:
             )
         partial.replace(target)
     except OSError as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise StagingError(
             f"{archive.url} cannot be fetched ({error}); a copy of it may be put to {target} by hand"
         ) from error
