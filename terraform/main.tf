@@ -19,6 +19,18 @@ locals {
     { for workload, size in var.workloads : workload => size.image if size.image != null },
     { for workload, digest in var.image_digests : workload => "${module.registry.repositories[workload].url}@${digest}" },
   )
+
+  # The agents ask FSx for the share's address and one of these for its user.
+  share_endpoints = var.shared_storage == null ? [] : ["fsx", strcontains(var.shared_storage.credentials_arn, ":ssm:") ? "ssm" : "secretsmanager"]
+  share = [
+    for storage in module.shared_storage : {
+      container_path          = var.shared_storage.container_path
+      credentials_arn         = var.shared_storage.credentials_arn
+      credentials_kms_key_arn = var.shared_storage.credentials_kms_key_arn
+      domain                  = storage.domain
+      file_system_id          = storage.file_system_id
+    }
+  ]
 }
 
 module "network" {
@@ -27,6 +39,8 @@ module "network" {
   name               = local.name
   region             = var.region
   egress             = var.network.egress
+  existing           = var.network.existing
+  further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints)
   kms_key_arn        = module.storage.kms_key_arn
   log_retention_days = var.log_retention_days
   vpc_cidr           = var.network.vpc_cidr
@@ -40,11 +54,30 @@ module "storage" {
 
   name               = local.name
   region             = var.region
+  access_log_days    = var.storage.access_log_days
   data_prefixes      = var.data_prefixes
   force_destroy      = var.force_destroy
   job_retention_days = var.storage.job_retention_days
   key_deletion_days  = var.storage.key_deletion_days
   old_version_days   = var.storage.old_version_days
+}
+
+module "shared_storage" {
+  source = "./modules/shared_storage"
+  count  = var.shared_storage == null ? 0 : 1
+
+  name                       = local.name
+  active_directory           = var.shared_storage.active_directory
+  backup_days                = var.shared_storage.backup_days
+  force_destroy              = var.force_destroy
+  forward_dns                = var.shared_storage.forward_dns
+  instance_security_group_id = module.cluster.instance_security_group_id
+  kms_key_arn                = module.storage.kms_key_arn
+  multi_zone                 = var.shared_storage.multi_zone
+  private_subnet_ids         = module.network.private_subnet_ids
+  size_gib                   = var.shared_storage.size_gib
+  throughput_mib             = var.shared_storage.throughput_mib
+  vpc_id                     = module.network.vpc_id
 }
 
 module "registry" {
@@ -78,6 +111,7 @@ module "cluster" {
   repository_arns     = [for repository in module.registry.repositories : repository.arn]
   reserved_memory_mib = var.cluster.reserved_memory_mib
   root_volume         = var.cluster.root_volume
+  shared_storage      = one(local.share)
   usd_per_hour        = var.cluster.usd_per_hour
   vpc_id              = module.network.vpc_id
   windows             = var.cluster.windows

@@ -30,7 +30,7 @@ output "ecr_repositories" {
 
 output "log_groups" {
   description = "The names of all log groups."
-  value       = sort(concat([module.network.log_group], module.cluster.log_groups, module.airflow.log_groups))
+  value       = sort(concat(module.network.log_groups, module.cluster.log_groups, module.airflow.log_groups))
 }
 
 output "mwaa_environment" {

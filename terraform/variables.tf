@@ -136,12 +136,23 @@ variable "log_retention_days" {
 variable "network" {
   description = "The network: what is left out has the default of modules/network."
   type = object({
-    egress   = optional(string)
-    vpc_cidr = optional(string)
-    zones    = optional(list(string))
+    egress = optional(string)
+    existing = optional(object({
+      route_table_ids = optional(list(string))
+      subnet_ids      = map(string)
+      vpc_id          = string
+    }))
+    further_endpoints = optional(set(string), [])
+    vpc_cidr          = optional(string)
+    zones             = optional(list(string))
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.network.existing == null || (var.network.vpc_cidr == null && var.network.zones == null)
+    error_message = "network.vpc_cidr and network.zones are for a VPC of its own; leave them out beside network.existing, whose subnets say both."
+  }
 }
 
 variable "permissions_boundary" {
@@ -166,9 +177,45 @@ variable "region" {
   }
 }
 
+variable "shared_storage" {
+  description = "A Windows share in every container (FSx for Windows File Server); null: none. `credentials_arn` names a secret of Secrets Manager, or a parameter of Systems Manager, with the keys `username` and `password` of the domain's user that containers are on the share. What is left out has the default of modules/shared_storage."
+  type = object({
+    active_directory = object({
+      managed_directory_id = optional(string)
+      self_managed = optional(object({
+        controller_cidrs    = optional(list(string))
+        dns_ips             = list(string)
+        domain              = string
+        join_secret_arn     = string
+        organizational_unit = optional(string)
+      }))
+    })
+    backup_days             = optional(number)
+    container_path          = optional(string, "C:\\shared")
+    credentials_arn         = string
+    credentials_kms_key_arn = optional(string)
+    forward_dns             = optional(bool)
+    multi_zone              = optional(bool)
+    size_gib                = optional(number)
+    throughput_mib          = optional(number)
+  })
+  default = null
+
+  validation {
+    condition     = var.shared_storage == null ? true : can(regex("^arn:[^:]+:(secretsmanager:[^:]+:[0-9]{12}:secret:.+|ssm:[^:]+:[0-9]{12}:parameter/.+)$", var.shared_storage.credentials_arn))
+    error_message = "shared_storage.credentials_arn must be the ARN of a secret of Secrets Manager or of a parameter of Systems Manager; no password is taken here."
+  }
+
+  validation {
+    condition     = var.shared_storage == null ? true : can(regex("^[A-Z]:\\\\[A-Za-z0-9_-]+(\\\\[A-Za-z0-9_-]+)*$", var.shared_storage.container_path))
+    error_message = "shared_storage.container_path must be a folder on a drive, such as C:\\shared."
+  }
+}
+
 variable "storage" {
   description = "The buckets and the key: what is left out has the default of modules/storage."
   type = object({
+    access_log_days    = optional(number)
     job_retention_days = optional(number)
     key_deletion_days  = optional(number)
     old_version_days   = optional(number)

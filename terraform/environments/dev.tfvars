@@ -7,6 +7,7 @@ force_destroy      = true
 log_retention_days = 365
 
 storage = {
+  access_log_days    = 30
   job_retention_days = 30
   key_deletion_days  = 7
   old_version_days   = 7

@@ -14,6 +14,7 @@ aws_provider = {
 force_destroy = true
 
 storage = {
+  access_log_days    = 7
   job_retention_days = 7
   key_deletion_days  = 7
   old_version_days   = 1

@@ -7,6 +7,7 @@ force_destroy      = false
 log_retention_days = 731
 
 storage = {
+  access_log_days   = 365
   key_deletion_days = 30
   old_version_days  = 90
 }

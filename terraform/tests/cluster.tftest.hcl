@@ -121,6 +121,49 @@ run "another_windows_scaled_by_ecs_on_spot" {
   }
 }
 
+run "with_a_share" {
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    shared_storage = {
+      container_path          = "C:\\shared"
+      credentials_arn         = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:share-AbCdEf"
+      credentials_kms_key_arn = "arn:aws-cn:kms:cn-north-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+      domain                  = "corp.example.com"
+      file_system_id          = "fs-0123456789abcdef0"
+    }
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.workload["ber"].container_definitions)[0].mountPoints == [{ sourceVolume = "shared-storage", containerPath = "C:\\shared", readOnly = false }]
+    error_message = "Containers see the share as a folder."
+  }
+
+  assert {
+    condition = [
+      for volume in aws_ecs_task_definition.workload["ber"].volume : [
+        volume.name, volume.fsx_windows_file_server_volume_configuration[0].file_system_id, volume.fsx_windows_file_server_volume_configuration[0].root_directory,
+        volume.fsx_windows_file_server_volume_configuration[0].authorization_config[0].domain, volume.fsx_windows_file_server_volume_configuration[0].authorization_config[0].credentials_parameter,
+      ]
+    ] == [["shared-storage", "fs-0123456789abcdef0", "share", "corp.example.com", "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:share-AbCdEf"]]
+    error_message = "The agent mounts the share as the domain's user of the secret."
+  }
+
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.execution.statement : statement.sid => join(" ", concat(tolist(statement.actions), tolist(statement.resources)))
+      if strcontains(statement.sid, "Share")
+      } == {
+      ReadShareCredentials    = "secretsmanager:GetSecretValue arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:share-AbCdEf"
+      DecryptShareCredentials = "kms:Decrypt arn:aws-cn:kms:cn-north-1:123456789012:key/11111111-1111-1111-1111-111111111111"
+      FindShare               = "fsx:DescribeFileSystems *"
+    }
+    error_message = "The execution role reads that secret and no other."
+  }
+}
+
 run "refusals" {
   command = plan
 

@@ -35,6 +35,11 @@ run "without_an_image" {
   }
 
   assert {
+    condition     = length(module.shared_storage) == 0
+    error_message = "Nobody pays for shared storage unasked."
+  }
+
+  assert {
     condition     = output.airflow_webserver_url == "https://mock.airflow.cn-north-1.amazonaws.com.cn"
     error_message = "The Airflow page's address must be one that a browser takes."
   }
@@ -99,5 +104,46 @@ run "a_boundary_of_every_role" {
   assert {
     condition     = local.permissions_boundary_arn == "arn:aws-cn:iam::123456789012:policy/deployment/winbatch-test-boundary"
     error_message = "The boundary is a policy of this account, in this partition."
+  }
+}
+
+run "in_somebody_elses_network" {
+  variables {
+    network = { egress = "existing", existing = { vpc_id = "vpc-0a", subnet_ids = { a = "subnet-0a", b = "subnet-0b" } } }
+  }
+
+  override_data {
+    target = module.network.data.aws_subnet.existing["a"]
+    values = { availability_zone = "cn-north-1a", id = "subnet-0a", map_public_ip_on_launch = false, vpc_id = "vpc-0a" }
+  }
+
+  override_data {
+    target = module.network.data.aws_subnet.existing["b"]
+    values = { availability_zone = "cn-north-1b", id = "subnet-0b", map_public_ip_on_launch = false, vpc_id = "vpc-0a" }
+  }
+
+  assert {
+    condition     = output.deployment.cluster.subnets == ["subnet-0a", "subnet-0b"]
+    error_message = "ECS tasks run in the subnets that are named."
+  }
+
+  assert {
+    condition     = length(output.log_groups) == 7
+    error_message = "Flow logs are the network's owner's."
+  }
+}
+
+run "with_shared_storage" {
+  variables {
+    image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+    shared_storage = {
+      active_directory = { managed_directory_id = "d-0123456789" }
+      credentials_arn  = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:share-AbCdEf"
+    }
+  }
+
+  assert {
+    condition     = length(module.shared_storage) == 1 && module.shared_storage[0].file_system_id == "fs-0123456789abcdef0"
+    error_message = "Shared storage is there when somebody asks for it."
   }
 }

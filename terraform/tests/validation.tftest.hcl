@@ -99,3 +99,37 @@ run "workload_environment_of_the_contract" {
 
   expect_failures = [var.workloads]
 }
+
+run "zones_beside_an_existing_network" {
+  command = plan
+
+  variables {
+    network = { egress = "existing", existing = { vpc_id = "vpc-0a", subnet_ids = { a = "subnet-0a", b = "subnet-0b" } }, zones = ["a", "b"] }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "share_with_a_password_instead_of_its_secret" {
+  command = plan
+
+  variables {
+    shared_storage = { active_directory = { managed_directory_id = "d-0123456789" }, credentials_arn = "hunter2" }
+  }
+
+  expect_failures = [var.shared_storage]
+}
+
+run "share_at_a_path_of_unix" {
+  command = plan
+
+  variables {
+    shared_storage = {
+      active_directory = { managed_directory_id = "d-0123456789" }
+      container_path   = "/mnt/shared"
+      credentials_arn  = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:share-AbCdEf"
+    }
+  }
+
+  expect_failures = [var.shared_storage]
+}

@@ -82,12 +82,23 @@ def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
     s3 = emulator.client("s3")
     body = s3.get_object(Bucket=outputs["dags_bucket"], Key="dags/deployment.json")["Body"].read()
     assert json.loads(body) == outputs["deployment"]
-    for bucket in (outputs["dags_bucket"], outputs["data_bucket"]):
+    logs = f"winbatch-local-{ACCOUNT}-{REGION}-logs"
+    for bucket in (outputs["dags_bucket"], outputs["data_bucket"], logs):
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
         (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-        assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-        (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
-        assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+        algorithm = "AES256" if bucket == logs else "aws:kms"
+        assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == algorithm
+        found = {one["Sid"]: one for one in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]}
+        assert set(found) == {"OnlyTls", "OnlyThisAccount"} | ({"TakeAccessLogs"} if bucket == logs else set())
+        assert found["OnlyTls"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert found["OnlyThisAccount"]["Condition"] == {
+            "StringNotEquals": {"aws:PrincipalAccount": ACCOUNT},
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+        }
+        logging = s3.get_bucket_logging(Bucket=bucket).get("LoggingEnabled")
+        assert logging == (
+            None if bucket == logs else {"TargetBucket": logs, "TargetPrefix": f"{bucket.rpartition('-')[2]}/"}
+        )
 
 
 def check_task_definition(emulator: Emulator, deployment: dict[str, Any]) -> None:

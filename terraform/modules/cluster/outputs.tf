@@ -10,6 +10,11 @@ output "capacity_provider" {
   depends_on = [aws_ecs_cluster_capacity_providers.windows]
 }
 
+output "instance_security_group_id" {
+  description = "The security group of the container instances."
+  value       = aws_security_group.instances.id
+}
+
 output "instance_types" {
   description = "The instance types with what they offer and cost: `type`, `vcpus`, `memory_mib`, `network_interfaces`, `usd_per_hour` (null without a price)."
   value = [

@@ -46,6 +46,44 @@ data "aws_iam_policy_document" "execution" {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/winbatch/${local.environment}/*"]
   }
+
+  # The agent asks with this role for who it is to be on the share, and for the share's name.
+  dynamic "statement" {
+    for_each = var.shared_storage[*]
+
+    content {
+      sid       = "ReadShareCredentials"
+      actions   = [strcontains(statement.value.credentials_arn, ":ssm:") ? "ssm:GetParameters" : "secretsmanager:GetSecretValue"]
+      resources = [statement.value.credentials_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = compact(var.shared_storage[*].credentials_kms_key_arn)
+
+    content {
+      sid       = "DecryptShareCredentials"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [for service in ["secretsmanager", "ssm"] : "${service}.${var.region}.${data.aws_partition.current.dns_suffix}"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.shared_storage[*]
+
+    content {
+      # The action knows no resources.
+      sid       = "FindShare"
+      actions   = ["fsx:DescribeFileSystems"]
+      resources = ["*"]
+    }
+  }
 }
 
 resource "aws_iam_role" "execution" {

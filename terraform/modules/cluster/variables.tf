@@ -183,6 +183,18 @@ variable "root_volume" {
   }
 }
 
+variable "shared_storage" {
+  description = "The Windows share in every container, and as whom it is mounted: `credentials_arn` names a secret of Secrets Manager, or a parameter of Systems Manager, with the keys `username` and `password`, `credentials_kms_key_arn` its key if that is a customer's. null: none."
+  type = object({
+    container_path          = string
+    credentials_arn         = string
+    credentials_kms_key_arn = optional(string)
+    domain                  = string
+    file_system_id          = string
+  })
+  default = null
+}
+
 variable "tags" {
   description = "The tags of instances and volumes, which the provider's default tags do not reach."
   type        = map(string)

@@ -7,6 +7,9 @@ locals {
     cpu    = min([for type in data.aws_ec2_instance_type.type : type.default_vcpus * 1024]...)
     memory = min([for type in data.aws_ec2_instance_type.type : floor(type.memory_size * 0.95) - var.reserved_memory_mib]...)
   }
+
+  share       = "shared-storage"
+  share_mount = { for shared in var.shared_storage[*] : "mountPoints" => [{ sourceVolume = local.share, containerPath = shared.container_path, readOnly = false }] }
 }
 
 resource "aws_cloudwatch_log_group" "workload" {
@@ -36,7 +39,7 @@ resource "aws_ecs_task_definition" "workload" {
   # Windows on EC2 ignores the size of an ECS task: the container has it. It ignores `user` and `readonlyRootFilesystem` too:
   # the image says who runs.
   container_definitions = jsonencode([
-    {
+    merge(local.share_mount, {
       name      = each.key
       image     = var.images[each.key]
       cpu       = each.value.cpu
@@ -56,8 +59,27 @@ resource "aws_ecs_task_definition" "workload" {
           awslogs-stream-prefix = each.key
         }
       }
-    },
+    }),
   ])
+
+  # The agent mounts the share on the instance, as a user of its domain; containers see a folder.
+  dynamic "volume" {
+    for_each = var.shared_storage[*]
+
+    content {
+      name = local.share
+
+      fsx_windows_file_server_volume_configuration {
+        file_system_id = volume.value.file_system_id
+        root_directory = "share"
+
+        authorization_config {
+          credentials_parameter = volume.value.credentials_arn
+          domain                = volume.value.domain
+        }
+      }
+    }
+  }
 
   lifecycle {
     precondition {

@@ -1,17 +1,23 @@
+# Of a VPC of its own; an existing one's owner has them already, or wants none.
+
 data "aws_caller_identity" "current" {}
 
 resource "aws_cloudwatch_log_group" "flow" {
+  count = local.own ? 1 : 0
+
   name              = "/winbatch/${trimprefix(var.name, "winbatch-")}/flow-logs"
   kms_key_id        = var.kms_key_arn
   retention_in_days = var.log_retention_days
 }
 
 resource "aws_flow_log" "vpc" {
-  vpc_id               = aws_vpc.vpc.id
+  count = local.own ? 1 : 0
+
+  vpc_id               = local.vpc_id
   traffic_type         = "ALL"
   log_destination_type = "cloud-watch-logs"
-  log_destination      = aws_cloudwatch_log_group.flow.arn
-  iam_role_arn         = aws_iam_role.flow.arn
+  log_destination      = aws_cloudwatch_log_group.flow[0].arn
+  iam_role_arn         = aws_iam_role.flow[0].arn
 
   tags = { Name = var.name }
 }
@@ -40,14 +46,18 @@ data "aws_iam_policy_document" "flow_trust" {
 }
 
 data "aws_iam_policy_document" "flow" {
+  count = local.own ? 1 : 0
+
   statement {
     sid       = "WriteFlowLogs"
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = [aws_cloudwatch_log_group.flow.arn, "${aws_cloudwatch_log_group.flow.arn}:*"]
+    resources = [aws_cloudwatch_log_group.flow[0].arn, "${aws_cloudwatch_log_group.flow[0].arn}:*"]
   }
 }
 
 resource "aws_iam_role" "flow" {
+  count = local.own ? 1 : 0
+
   name               = "${var.name}-flow-logs"
   description        = "VPC flow logs write to their log group"
   assume_role_policy = data.aws_iam_policy_document.flow_trust.json
@@ -56,7 +66,9 @@ resource "aws_iam_role" "flow" {
 }
 
 resource "aws_iam_role_policy" "flow" {
+  count = local.own ? 1 : 0
+
   name   = "write-flow-logs"
-  role   = aws_iam_role.flow.id
-  policy = data.aws_iam_policy_document.flow.json
+  role   = aws_iam_role.flow[0].id
+  policy = data.aws_iam_policy_document.flow[0].json
 }

@@ -1,13 +1,14 @@
-# The other way out: one NAT gateway in a public subnet that holds nothing else.
+# The other way out: a NAT gateway, or one a zone, each in a public subnet that holds nothing else.
 
 locals {
-  nat = var.egress == "nat" ? { (var.zones[0]) = local.zones[var.zones[0]] } : {}
+  nat_zones = { nat = slice(var.zones, 0, 1), nat_per_zone = var.zones }
+  nat       = { for letter in lookup(local.nat_zones, var.egress, []) : letter => local.zones[letter] }
 }
 
 resource "aws_internet_gateway" "internet" {
-  for_each = local.nat
+  count = length(local.nat) > 0 ? 1 : 0
 
-  vpc_id = aws_vpc.vpc.id
+  vpc_id = aws_vpc.vpc[0].id
 
   tags = { Name = var.name }
 }
@@ -15,7 +16,7 @@ resource "aws_internet_gateway" "internet" {
 resource "aws_subnet" "public" {
   for_each = local.nat
 
-  vpc_id            = aws_vpc.vpc.id
+  vpc_id            = aws_vpc.vpc[0].id
   availability_zone = each.value.name
   # The private subnets fill the range from below, these from above.
   cidr_block = cidrsubnet(var.vpc_cidr, 8, 255 - each.value.index)
@@ -24,9 +25,9 @@ resource "aws_subnet" "public" {
 }
 
 resource "aws_route_table" "public" {
-  for_each = local.nat
+  count = length(local.nat) > 0 ? 1 : 0
 
-  vpc_id = aws_vpc.vpc.id
+  vpc_id = aws_vpc.vpc[0].id
 
   tags = { Name = "${var.name}-public" }
 }
@@ -34,16 +35,16 @@ resource "aws_route_table" "public" {
 resource "aws_route_table_association" "public" {
   for_each = local.nat
 
-  route_table_id = aws_route_table.public[each.key].id
+  route_table_id = aws_route_table.public[0].id
   subnet_id      = aws_subnet.public[each.key].id
 }
 
 resource "aws_route" "internet" {
-  for_each = local.nat
+  count = length(local.nat) > 0 ? 1 : 0
 
-  route_table_id         = aws_route_table.public[each.key].id
+  route_table_id         = aws_route_table.public[0].id
   destination_cidr_block = "0.0.0.0/0"
-  gateway_id             = aws_internet_gateway.internet[each.key].id
+  gateway_id             = aws_internet_gateway.internet[0].id
 }
 
 resource "aws_eip" "nat" {
@@ -66,9 +67,9 @@ resource "aws_nat_gateway" "nat" {
 }
 
 resource "aws_route" "nat" {
-  for_each = local.nat
+  for_each = length(local.nat) > 0 ? local.zones : {}
 
-  route_table_id         = aws_route_table.private.id
+  route_table_id         = aws_route_table.private[each.key].id
   destination_cidr_block = "0.0.0.0/0"
-  nat_gateway_id         = aws_nat_gateway.nat[each.key].id
+  nat_gateway_id         = aws_nat_gateway.nat[contains(keys(local.nat), each.key) ? each.key : var.zones[0]].id
 }

@@ -1,15 +1,23 @@
 locals {
-  buckets = toset(["dags", "data"])
+  # `logs` takes what S3 tells about the other two.
+  buckets = toset(["dags", "data", "logs"])
+  logged  = toset(["dags", "data"])
+  # Where objects stay in spite of whoever asks for their end. Terraform itself deletes versions of its objects in `dags`.
+  kept = var.force_destroy ? toset([]) : toset(["data", "logs"])
 }
 
 resource "aws_s3_bucket" "bucket" {
-  #checkov:skip=CKV_AWS_18: until 2027-05-31: a log bucket of its own comes with the production platform; CloudTrail's data events say the same
+  #checkov:skip=CKV_AWS_18: until 2027-05-31: `logs` is where the access logs go; its own log would fill it without end
   #checkov:skip=CKV_AWS_144: until 2027-05-31: DAGs come from git and results can be computed again bit by bit; a second region would hold neither better
+  #checkov:skip=CKV_AWS_145: until 2027-05-31: S3 delivers access logs under its own keys only; the native test says that the other two have ours
   #checkov:skip=CKV2_AWS_62: until 2027-05-31: nothing waits for objects: engine and workers look for them
   for_each = local.buckets
 
   bucket        = "${var.name}-${local.account_id}-${var.region}-${each.value}"
   force_destroy = var.force_destroy
+
+  # A destroy that stops at a bucket that still holds something must not have taken its key before.
+  depends_on = [aws_kms_key.key]
 }
 
 resource "aws_s3_bucket_public_access_block" "bucket" {
@@ -39,11 +47,12 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "bucket" {
 
   rule {
     # One call to KMS a bucket and hour instead of one an object.
-    bucket_key_enabled = true
+    bucket_key_enabled = each.key != "logs"
 
+    # S3 delivers access logs into buckets with keys of its own only.
     apply_server_side_encryption_by_default {
-      kms_master_key_id = aws_kms_key.key.arn
-      sse_algorithm     = "aws:kms"
+      kms_master_key_id = each.key == "logs" ? null : aws_kms_key.key.arn
+      sse_algorithm     = each.key == "logs" ? "AES256" : "aws:kms"
     }
   }
 }
@@ -58,36 +67,15 @@ resource "aws_s3_bucket_versioning" "bucket" {
   }
 }
 
-data "aws_iam_policy_document" "bucket" {
-  for_each = local.buckets
+resource "aws_s3_bucket_logging" "bucket" {
+  for_each = local.logged
 
-  statement {
-    sid       = "OnlyTls"
-    effect    = "Deny"
-    actions   = ["s3:*"]
-    resources = [aws_s3_bucket.bucket[each.key].arn, "${aws_s3_bucket.bucket[each.key].arn}/*"]
+  bucket        = aws_s3_bucket.bucket[each.key].id
+  target_bucket = aws_s3_bucket.bucket["logs"].id
+  target_prefix = "${each.key}/"
 
-    principals {
-      type        = "*"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "Bool"
-      variable = "aws:SecureTransport"
-      values   = ["false"]
-    }
-  }
-}
-
-resource "aws_s3_bucket_policy" "bucket" {
-  for_each = local.buckets
-
-  bucket = aws_s3_bucket.bucket[each.key].id
-  policy = data.aws_iam_policy_document.bucket[each.key].json
-
-  # Both change who may write the policy; at the same time they collide.
-  depends_on = [aws_s3_bucket_public_access_block.bucket]
+  # S3 refuses until it may write there.
+  depends_on = [aws_s3_bucket_policy.bucket]
 }
 
 # Nothing may depend on these: the provider reads each back for most of a minute before it calls it made.
@@ -106,8 +94,10 @@ resource "aws_s3_bucket_lifecycle_configuration" "bucket" {
       noncurrent_days = var.old_version_days
     }
 
+    # By an age, and S3 clears what marks the deleted ones too.
     expiration {
-      expired_object_delete_marker = true
+      days                         = each.key == "logs" ? var.access_log_days : null
+      expired_object_delete_marker = each.key == "logs" ? null : true
     }
 
     abort_incomplete_multipart_upload {

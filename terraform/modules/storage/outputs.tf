@@ -1,5 +1,5 @@
 output "buckets" {
-  description = "The buckets by purpose (`dags`, `data`): `name` and `arn`. Whoever uses them finds them closed, encrypted and versioned."
+  description = "The buckets by purpose (`dags`, `data`, `logs`): `name` and `arn`. Whoever uses them finds them closed, encrypted and versioned."
   value       = { for purpose, bucket in aws_s3_bucket.bucket : purpose => { arn = bucket.arn, name = bucket.id } }
 
   # MWAA refuses a bucket that is not closed to the public or not versioned. The life cycle is left out on purpose.

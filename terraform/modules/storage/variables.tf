@@ -1,5 +1,23 @@
+variable "access_log_days" {
+  description = "After how many days S3's access logs are deleted."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.access_log_days >= 1 && floor(var.access_log_days) == var.access_log_days
+    error_message = "storage.access_log_days must be a whole number of at least 1."
+  }
+}
+
+variable "data_prefixes" {
+  description = "The data bucket's prefixes that jobs write under, without a slash at either end."
+  type        = list(string)
+  nullable    = false
+}
+
 variable "force_destroy" {
-  description = "Whether destroying the environment deletes buckets that still hold objects."
+  description = "Whether destroying the environment deletes buckets that still hold objects. When not, the buckets also refuse their own deletion and that of versions of data and logs."
   type        = bool
   default     = false
   nullable    = false
@@ -12,14 +30,8 @@ variable "job_retention_days" {
 
   validation {
     condition     = var.job_retention_days == null || try(var.job_retention_days >= 1 && floor(var.job_retention_days) == var.job_retention_days, false)
-    error_message = "job_retention_days must be a whole number of at least 1, or null to keep everything."
+    error_message = "storage.job_retention_days must be a whole number of at least 1, or null to keep everything."
   }
-}
-
-variable "data_prefixes" {
-  description = "The data bucket's prefixes that jobs write under, without a slash at either end."
-  type        = list(string)
-  nullable    = false
 }
 
 variable "key_deletion_days" {
@@ -30,7 +42,7 @@ variable "key_deletion_days" {
 
   validation {
     condition     = var.key_deletion_days >= 7 && var.key_deletion_days <= 30
-    error_message = "key_deletion_days must be between 7 and 30, which is what KMS allows."
+    error_message = "storage.key_deletion_days must be between 7 and 30, which is what KMS allows."
   }
 }
 
@@ -48,7 +60,7 @@ variable "old_version_days" {
 
   validation {
     condition     = var.old_version_days >= 1 && floor(var.old_version_days) == var.old_version_days
-    error_message = "old_version_days must be a whole number of at least 1."
+    error_message = "storage.old_version_days must be a whole number of at least 1."
   }
 }
 

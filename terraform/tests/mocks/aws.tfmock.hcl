@@ -8,6 +8,18 @@ mock_data "aws_partition" {
   defaults = { partition = "aws-cn", dns_suffix = "amazonaws.com.cn", reverse_dns_prefix = "cn.com.amazonaws" }
 }
 
+mock_data "aws_availability_zones" {
+  defaults = { names = ["cn-north-1a", "cn-north-1b", "cn-north-1c", "eu-central-1a", "eu-central-1b", "eu-central-1c"] }
+}
+
+mock_data "aws_vpc" {
+  defaults = { enable_dns_hostnames = true, enable_dns_support = true }
+}
+
+mock_data "aws_directory_service_directory" {
+  defaults = { name = "corp.example.com", dns_ip_addresses = ["10.0.0.10", "10.0.16.10"] }
+}
+
 mock_data "aws_iam_policy_document" {
   defaults = { json = "{\"Version\": \"2012-10-17\", \"Statement\": []}" }
 }
@@ -61,6 +73,10 @@ mock_resource "aws_ecr_repository" {
 
 mock_resource "aws_mwaa_environment" {
   defaults = { webserver_url = "mock.airflow.cn-north-1.amazonaws.com.cn" }
+}
+
+mock_resource "aws_cloudformation_stack" {
+  defaults = { outputs = { FileSystemId = "fs-0123456789abcdef0" } }
 }
 
 mock_resource "aws_security_group" {
