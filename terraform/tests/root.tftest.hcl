@@ -146,4 +146,9 @@ run "with_shared_storage" {
     condition     = length(module.shared_storage) == 1 && module.shared_storage[0].file_system_id == "fs-0123456789abcdef0"
     error_message = "Shared storage is there when somebody asks for it."
   }
+
+  assert {
+    condition     = strcontains(jsonencode(local.share), "C:\\\\shared") && local.share_endpoints == tolist(["fsx", "secretsmanager"])
+    error_message = "Containers see it as C:\\shared, and the agents reach what they ask about it."
+  }
 }

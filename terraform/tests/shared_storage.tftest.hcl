@@ -37,7 +37,6 @@ run "in_a_managed_directory" {
           CopyTagsToBackups             = true
           DailyAutomaticBackupStartTime = "02:00"
           DeploymentType                = "SINGLE_AZ_2"
-          PreferredSubnetId             = "subnet-0a"
           ThroughputCapacity            = 32
           WeeklyMaintenanceStartTime    = "7:03:00"
         }

@@ -22,6 +22,7 @@ locals {
     },
   )
 
+  standby = { for subnet in slice(local.subnet_ids, 0, var.multi_zone ? 1 : 0) : "PreferredSubnetId" => subnet }
   removal = var.force_destroy ? "Delete" : "Retain"
 }
 
@@ -52,12 +53,11 @@ resource "aws_cloudformation_stack" "file_system" {
           StorageType      = "SSD"
           SubnetIds        = local.subnet_ids
           Tags             = [{ Key = "Name", Value = "${var.name}-shared-storage" }]
-          WindowsConfiguration = merge(local.directory, {
+          WindowsConfiguration = merge(local.directory, local.standby, {
             AutomaticBackupRetentionDays  = var.backup_days
             CopyTagsToBackups             = true
             DailyAutomaticBackupStartTime = "02:00"
             DeploymentType                = var.multi_zone ? "MULTI_AZ_1" : "SINGLE_AZ_2"
-            PreferredSubnetId             = local.subnet_ids[0]
             ThroughputCapacity            = var.throughput_mib
             # Sundays, as MWAA.
             WeeklyMaintenanceStartTime = "7:03:00"
