@@ -20,7 +20,7 @@ locals {
     { for workload, digest in var.image_digests : workload => "${module.registry.repositories[workload].url}@${digest}" },
   )
 
-  # The agents ask FSx for the share's address and one of these for its user.
+  # What the agents ask for the share's address, and for whom to mount it as.
   share_endpoints = var.shared_storage == null ? [] : ["fsx", strcontains(var.shared_storage.credentials_arn, ":ssm:") ? "ssm" : "secretsmanager"]
   share = [
     for storage in module.shared_storage : {
@@ -40,6 +40,7 @@ module "network" {
   region             = var.region
   egress             = var.network.egress
   existing           = var.network.existing
+  further_buckets    = var.network.further_buckets
   further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints)
   kms_key_arn        = module.storage.kms_key_arn
   log_retention_days = var.log_retention_days

@@ -119,7 +119,15 @@ run "further_endpoints" {
   }
 
   variables {
+    further_buckets   = ["ec2imagebuilder-toe-cn-north-1-prod"]
     further_endpoints = ["secretsmanager", "ssm"]
+  }
+
+  assert {
+    condition = flatten([for statement in data.aws_iam_policy_document.s3.statement : tolist(statement.resources) if statement.sid == "ReadImageLayers"]) == [
+      "arn:aws-cn:s3:::ec2imagebuilder-toe-cn-north-1-prod/*", "arn:aws-cn:s3:::prod-cn-north-1-starport-layer-bucket/*",
+    ]
+    error_message = "Further buckets may be read, and not written."
   }
 
   assert {
@@ -283,12 +291,13 @@ run "refusals" {
 
   variables {
     egress            = "vpn"
+    further_buckets   = ["arn:aws-cn:s3:::mine"]
     further_endpoints = ["com.amazonaws.cn-north-1.fsx"]
     vpc_cidr          = "10.0.0.0/24"
     zones             = ["a"]
   }
 
-  expect_failures = [var.egress, var.further_endpoints, var.vpc_cidr, var.zones]
+  expect_failures = [var.egress, var.further_buckets, var.further_endpoints, var.vpc_cidr, var.zones]
 }
 
 # A rule that looks at another variable is not asked while that one is refused.

@@ -92,9 +92,9 @@ data "aws_iam_policy_document" "s3" {
 
   # ECR hands out signed addresses of layers in a bucket of its own, for our images and for MWAA's.
   statement {
-    sid       = "ImageLayers"
+    sid       = "ReadImageLayers"
     actions   = ["s3:GetObject"]
-    resources = ["arn:${data.aws_partition.current.partition}:s3:::prod-${var.region}-starport-layer-bucket/*"]
+    resources = [for bucket in setunion(["prod-${var.region}-starport-layer-bucket"], var.further_buckets) : "arn:${data.aws_partition.current.partition}:s3:::${bucket}/*"]
 
     principals {
       type        = "*"

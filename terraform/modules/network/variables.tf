@@ -45,6 +45,18 @@ variable "existing" {
   }
 }
 
+variable "further_buckets" {
+  description = "Buckets of other accounts that may be read through S3's gateway when `egress` is `endpoints`, by name."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for bucket in var.further_buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", bucket))])
+    error_message = "network.further_buckets takes the names of buckets, such as \"ec2imagebuilder-toe-eu-central-1-prod\"."
+  }
+}
+
 variable "further_endpoints" {
   description = "Services beside the system's own that get an interface endpoint when `egress` is `endpoints`, as AWS names them after the region, such as `secretsmanager`."
   type        = set(string)
