@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, policy_skips, providers, setup, toolchain, uv
+from scripts import browser, module_docs, policy_skips, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -72,12 +72,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def format_all(settings: Settings) -> None:
-    """Format Python and Terraform."""
+    """Format Python and Terraform, and write what is generated of it."""
     context = Context(settings, environment(settings))
     with Steps().step("Format") as step:
         _tool(context, step, context.command("ruff", "format", *PYTHON_FOLDERS))
         _tool(context, step, context.command("ruff", "check", "--fix", *PYTHON_FOLDERS))
         _tool(context, step, [str(toolchain.find_terraform(settings)), "fmt", "-recursive", "terraform"])
+        pages = module_docs.pages(settings.terraform_root)
+        for path in module_docs.stale(pages):
+            path.write_text(pages[path], encoding="utf-8")
 
 
 def _lint(context: Context) -> None:

@@ -420,7 +420,7 @@ def bench_(
 
 @command(name="format")
 def format_(_: Context) -> None:
-    """Format Python and Terraform."""
+    """Format Python and Terraform, and write what is generated."""
     checks.format_all(Settings.load("local"))
 
 
