@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, module_docs, policy_skips, providers, setup, toolchain, uv
+from scripts import browser, costs, module_docs, policy_skips, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -78,9 +78,19 @@ def format_all(settings: Settings) -> None:
         _tool(context, step, context.command("ruff", "format", *PYTHON_FOLDERS))
         _tool(context, step, context.command("ruff", "check", "--fix", *PYTHON_FOLDERS))
         _tool(context, step, [str(toolchain.find_terraform(settings)), "fmt", "-recursive", "terraform"])
-        pages = module_docs.pages(settings.terraform_root)
-        for path in module_docs.stale(pages):
+        pages = _generated(settings)
+        for path in _stale(pages):
             path.write_text(pages[path], encoding="utf-8")
+
+
+def _generated(settings: Settings) -> dict[Path, str]:
+    """The pages with generated parts, as they should be."""
+    cost = settings.root / "docs" / "cost.md"
+    return {**module_docs.pages(settings.terraform_root), cost: costs.page(cost.read_text(encoding="utf-8"))}
+
+
+def _stale(pages: Mapping[Path, str]) -> list[Path]:
+    return [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 
 def _lint(context: Context) -> None:

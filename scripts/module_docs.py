@@ -41,11 +41,6 @@ def pages(root: Path) -> dict[Path, str]:
     return {folder / "README.md": _page(folder) for folder in folders}
 
 
-def stale(pages: Mapping[Path, str]) -> list[Path]:
-    """The pages that are not as they should be."""
-    return [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-
-
 def tables(variables: str, outputs: str) -> str:
     """Both tables.
 

@@ -133,12 +133,16 @@ def environment(settings: Settings, comparison: Comparison) -> Iterator[Environm
         shutil.rmtree(own.state_root, ignore_errors=True)
 
 
-def _settings(settings: Settings) -> BenchSettings:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+def _settings(settings: Settings) -> BenchSettings:
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": port})
+    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": free_port()})
 
 
 def _images(settings: Settings) -> dict[str, images.Image]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import dags, figures, machine, orchestration, simulated
+from scripts.bench import dags, figures, machine, orchestration, root, simulated
 from scripts.bench.figures import Figure
 from scripts.console import Steps, console, emit
 from scripts.errors import BenchError, OperatorError, SettingsError
@@ -123,6 +123,10 @@ def _orchestration(settings: Settings, options: Options) -> Measured:
     return orchestration.measure(settings, repeat=options.runs, rarely=options.rare_runs)
 
 
+def _terraform(settings: Settings, options: Options) -> Measured:
+    return root.measure(settings, options.runs)
+
+
 def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -132,4 +136,5 @@ PARTS: Mapping[str, Callable[[Settings, Options], Measured]] = {
     "engine.dag": _dag,
     "engine.sim": _simulated,
     "engine.orchestration": _orchestration,
+    "terraform": _terraform,
 }

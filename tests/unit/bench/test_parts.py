@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from scripts.bench import main, orchestration
+from scripts.bench import main, orchestration, root
 from scripts.bench.figures import Figure
 from scripts.bench.orchestration import Measured
 from scripts.bench.runs import Run
@@ -42,6 +42,17 @@ def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
     assert found["orchestration.describe_calls_per_shard_1000"].median == 0.02
     assert found["orchestration.worker_slot_share"].median == 0.12
     assert all(figure.holds for figure in found.values())
+
+
+def test_a_life_of_the_root_has_its_four_figures():
+    lives = [root.Life(100, 60.0, 9.0, 30.0), root.Life(100, 62.0, 8.0, 31.0), root.Life(100, 70.0, 8.5, 29.0)]
+    found = {figure.name: figure.median for figure in root.figures(lives)}
+    assert found == {
+        "terraform.apply_seconds": 62.0,
+        "terraform.replan_seconds": 8.5,
+        "terraform.resources": 100,
+        "terraform.destroy_seconds": 30.0,
+    }
 
 
 def test_without_any_mapped_run_there_is_nothing_to_compare_with():
