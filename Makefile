@@ -7,7 +7,8 @@ export WINBATCH_ENV := $(ENV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap setup demo test bench up plan status run cancel resume results down lint format clean
+.PHONY: help bootstrap setup demo test ci check bench up plan deploy images smoke rollback drift comment status run cancel resume \
+	results down lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,14 +25,37 @@ demo: bootstrap ## Set up, build the local environment, run the main job, show i
 test: bootstrap ## Everything that must hold: lint, types, Terraform, policies, all tests
 	@$(INVOKE) setup --tests check
 
+ci: test ## What a pull request runs, but for plans of real environments
+
+check: bootstrap ## A part of make test (ONLY=lint, fast, …; AIRFLOW=3.2.1: slow tests under that version)
+	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(ONLY)) $(if $(AIRFLOW),--airflow $(AIRFLOW))
+
 bench: bootstrap ## Measure what is promised in numbers (ONLY=engine: a part); writes build/bench.json
 	@$(INVOKE) setup bench $(if $(ONLY),--only $(ONLY))
 
 up: bootstrap ## Bring an environment up (ENV=local, dev, prod); call it again to continue
 	@$(INVOKE) setup up
 
-plan: bootstrap ## Show what `make up` would change
-	@$(INVOKE) plan
+plan: bootstrap ## Show what `make up` would change (OUT=file or state: save it; MARKDOWN=file: for people)
+	@$(INVOKE) setup plan $(if $(OUT),--out $(OUT)) $(if $(MARKDOWN),--markdown >> $(MARKDOWN))
+
+deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file or state: that plan and no other; SMOKE=no: without a job)
+	@$(INVOKE) setup up --yes $(if $(PLAN),--plan $(PLAN)) $(if $(SMOKE),--no-smoke)
+
+images: bootstrap ## Build the workloads' images and push them
+	@$(INVOKE) setup image-push
+
+smoke: bootstrap ## A small job that must succeed
+	@$(INVOKE) smoke
+
+rollback: bootstrap ## Back to the DAG release before (RELEASE=its id: to that one)
+	@$(INVOKE) setup dags-rollback $(RELEASE)
+
+drift: bootstrap ## What was changed behind Terraform's back (ISSUE=yes: keep a GitHub issue of it)
+	@$(INVOKE) setup plan --drift-only $(if $(ISSUE),--issue)
+
+comment: bootstrap ## Say FILE's text on pull request NUMBER, once for what it is ABOUT
+	@$(INVOKE) comment --file $(FILE) --about $(ABOUT) --number $(NUMBER)
 
 status: bootstrap ## Show addresses, logins, the cluster, the last jobs
 	@$(INVOKE) status

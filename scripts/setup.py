@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import browser, docker_registry, providers, toolchain, uv, workloads
+from scripts import actionlint, browser, docker_registry, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -46,6 +46,8 @@ def run(settings: Settings, *, tests: bool = False) -> None:
             install_airflow(settings, step.update)
         with steps.step("checkov") as step:
             step.detail = "made" if install_checkov(settings) else "was there"
+        with steps.step("actionlint") as step:
+            step.detail = "made" if actionlint.install(settings) else "was there"
         with steps.step("Browser") as step:
             step.detail = str(browser.install(settings, step.update))
         with steps.step("Container registry") as step:
