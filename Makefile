@@ -37,6 +37,7 @@ up: bootstrap ## Bring an environment up (ENV=local, dev, prod); call it again t
 	@$(INVOKE) setup up
 
 plan: bootstrap ## Show what `make up` would change (OUT=file or state: save it; MARKDOWN=file: for people)
+	@mkdir -p build
 	@$(INVOKE) setup plan $(if $(OUT),--out $(OUT)) $(if $(MARKDOWN),--markdown >> $(MARKDOWN))
 
 deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file or state: that plan and no other; SMOKE=no: without a job)

@@ -389,14 +389,34 @@ def image_push(_: Context, env: str = "", workload: str = "", json: bool = False
 @command(
     help={
         "only": f"one part: {', '.join(checks.PARTS)}",
+        "airflow": "a version of Airflow: leave out slow tests of the others",
     }
 )
-def check(_: Context, only: str = "") -> None:
+def check(_: Context, only: str = "", airflow: str = "") -> None:
     """Everything that must hold: lint, types, imports, Terraform, policies, tests (make test).
 
-    Example: invoke check --only lint
+    Examples: invoke check --only lint; invoke check --only slow --airflow 3.2.1
     """
-    checks.run(Settings.load("local"), only)
+    checks.run(Settings.load("local"), only, airflow)
+
+
+@command(
+    help={
+        "file": "a file with Markdown",
+        "about": "what it is about, such as plan-dev: it takes the place of what was said about the same before",
+        "number": "the pull request's",
+    }
+)
+def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> None:
+    """Say something on a pull request of GitHub, for the pipeline.
+
+    Example: invoke comment --file build/plan.md --about plan-dev --number 12
+    """
+    from scripts import github  # noqa: PLC0415 - brings a library that no other verb needs
+
+    if not file or not about or number < 1:
+        raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
+    console.print(github.comment(number, about, Path(file).read_text(encoding="utf-8")), markup=False, soft_wrap=True)
 
 
 @command(
@@ -437,6 +457,7 @@ def collection() -> Collection:
         cancel,
         check,
         clean,
+        comment,
         dags_release,
         demo_,
         down,
