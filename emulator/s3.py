@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-from flask import has_request_context, request
+import xmltodict  # type: ignore[import-untyped]  # it has no types
+from flask import g, has_request_context, request
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.access_control import PermissionResult
@@ -29,6 +30,8 @@ _RESULTS = {
 }
 # moto names actions by the HTTP method.
 _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:PostObject": "s3:PutObject"}
+# What is done to a version that the request names is another action.
+_OF_VERSIONS = {"s3:DeleteObject": "s3:DeleteObjectVersion", "s3:GetObject": "s3:GetObjectVersion"}
 _LOGGING = "logging.s3.amazonaws.com"
 
 
@@ -62,12 +65,41 @@ def _get_permission(bucket: FakeBucket, action: str, resource: str) -> Permissio
     # only blocks everything.
     if bucket.policy is None:
         return PermissionResult.NEUTRAL
-    call = Call(bucket.account_id, _ACTIONS.get(action, action), resource, _condition_keys(bucket.account_id))
+    call = Call(bucket.account_id, _action(action, resource), resource, _condition_keys(bucket.account_id))
     verdict = evaluate(bucket.policy.decode(), call)
     if verdict is Verdict.DENIED and has_request_context() and request.method != "POST":
         # moto answers 403 without a body, so without an error code. DeleteObjects (POST) lists denials by itself.
         raise S3AccessDeniedError
     return _RESULTS[verdict]
+
+
+def _action(named: str, resource: str) -> str:
+    action = _ACTIONS.get(named, named)
+    if not has_request_context():
+        return action
+    key = resource.partition(":::")[2].partition("/")[2]
+    of_version = key in _versioned_keys() if request.method == "POST" else "versionId" in request.args
+    return _OF_VERSIONS.get(action, action) if of_version else action
+
+
+def _versioned_keys() -> frozenset[str]:
+    """The keys that DeleteObjects (POST) names with a version, read once a request."""
+    if "versioned_keys" not in g:
+        listed = xmltodict.parse(request.get_data(), force_list=("Object",)) if "delete" in request.args else {}
+        objects = listed.get("Delete", {}).get("Object", [])
+        g.versioned_keys = frozenset(entry["Key"] for entry in objects if entry.get("VersionId"))
+    keys: frozenset[str] = g.versioned_keys
+    return keys
+
+
+def _delete_bucket(response: S3Response) -> TYPE_RESPONSE:
+    # AWS asks the bucket's policy about its end too.
+    bucket = response.backend.get_bucket(response.bucket_name)
+    bucket.get_permission("s3:DeleteBucket", bucket.arn)
+    return _moto_delete_bucket(response)
+
+
+_moto_delete_bucket = S3Response.delete_bucket
 
 
 def _condition_keys(account: str) -> dict[str, str]:
@@ -114,6 +146,7 @@ def install(context: Context) -> None:  # noqa: ARG001 - every service is instal
     """Mend moto's buckets."""
     # Patched and not subclassed: moto makes buckets and answers in several places and names the class in each.
     S3Response.serialized = _serialized  # type: ignore[method-assign,assignment]
+    S3Response.delete_bucket = _delete_bucket  # type: ignore[method-assign,assignment]
     FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
     FakeBucket._log_permissions_enabled_policy = staticmethod(_may_log)  # type: ignore[method-assign] # noqa: SLF001
 

@@ -143,6 +143,40 @@ def test_a_deny_whose_condition_is_met_denies(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
 
 
+def test_versions_stay_where_the_policy_keeps_them(s3, bucket):
+    """What `storage` says where nothing may be lost: an object may be deleted, what it was comes back."""
+    keep = {"Effect": "Deny", "Action": "s3:DeleteObjectVersion", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, keep, {"Effect": "Deny", "Action": "s3:DeleteBucket"}))
+    version = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["VersionId"]
+
+    s3.delete_object(Bucket=bucket, Key="k")
+    assert code_of(s3.get_object, Bucket=bucket, Key="k") == "NoSuchKey"
+    assert code_of(s3.delete_object, Bucket=bucket, Key="k", VersionId=version) == "AccessDenied"
+    several = [{"Key": "k", "VersionId": version}, {"Key": "other"}]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": several})
+    assert [error["Code"] for error in answer["Errors"]] == ["AccessDenied"]
+    assert [deleted["Key"] for deleted in answer["Deleted"]] == ["other"]
+    assert s3.get_object(Bucket=bucket, Key="k", VersionId=version)["Body"].read() == b"1"
+    assert code_of(s3.delete_bucket, Bucket=bucket) == "AccessDenied"
+
+
+def test_a_bucket_for_its_own_account_is_open_to_it_and_closed_to_others(s3, bucket):
+    def only(account):
+        return {
+            "Effect": "Deny",
+            "Condition": {
+                "StringNotEquals": {"aws:PrincipalAccount": account},
+                "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+            },
+        }
+
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, only(ACCOUNT)))
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, only("210987654321")))
+    assert code_of(s3.get_object, Bucket=bucket, Key="k") == "AccessDenied"
+
+
 def test_logs_are_delivered_where_the_policy_lets_them(s3, bucket, unique):
     target = f"{unique}-logs"
     s3.create_bucket(Bucket=target, CreateBucketConfiguration={"LocationConstraint": REGION})
