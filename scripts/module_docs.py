@@ -45,7 +45,7 @@ def tables(variables: str, outputs: str) -> str:
     """Both tables.
 
     Args:
-        variables: the text of `variables.tf`.
+        variables: the text of `variables*.tf`.
         outputs: that of `outputs.tf`.
 
     Raises:
@@ -76,9 +76,10 @@ def declared(text: str, kind: str) -> list[Declared]:
 
 
 def _page(folder: Path) -> str:
+    # A long list of variables is in several files: variables.tf, variables_storage.tf.
     page, variables, outputs = (
-        file.read_text(encoding="utf-8") if file.is_file() else ""
-        for file in (folder / name for name in ("README.md", "variables.tf", "outputs.tf"))
+        "\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob(name)))
+        for name in ("README.md", "variables*.tf", "outputs.tf")
     )
     try:
         text = tables(variables, outputs)

@@ -97,6 +97,14 @@ def test_a_stale_page_is_known_and_mended_in_its_place(tmp_path):
     assert "Its ARN." not in mended
 
 
+def test_variables_may_be_in_several_files(tmp_path):
+    (tmp_path / "variables.tf").write_text(VARIABLES)
+    (tmp_path / "variables_more.tf").write_text('variable "more" {\n  description = "More."\n  type = string\n}\n')
+    (page,) = module_docs.pages(tmp_path).values()
+    assert "| `more` | More. |" in page
+    assert "| `name` | The prefix. |" in page
+
+
 def test_a_generated_part_may_hold_what_looks_like_a_pattern():
     page = generated.replaced("# x\n", "part", r"\1 \g<0>", heading="## P")
     assert generated.replaced(page, "part", r"\1 \g<0>", heading="## P") == page
