@@ -242,6 +242,12 @@ class GroupsResponse(AutoScalingResponse):
         backend.remove(self._get_param("AutoScalingGroupName"), force=bool(self._get_bool_param("ForceDelete", False)))
         return EmptyResult()
 
+    def put_scaling_policy(self) -> ActionResult:
+        # moto gives the ARN a name that no client reads.
+        super().put_scaling_policy()
+        policy = self.autoscaling_backend.policies[self._get_param("PolicyName")]
+        return ActionResult({"PolicyARN": policy.arn})
+
     def put_lifecycle_hook(self) -> ActionResult:
         result = super().put_lifecycle_hook()
         name, group = self._get_param("LifecycleHookName"), self._get_param("AutoScalingGroupName")

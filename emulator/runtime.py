@@ -30,6 +30,8 @@ SERVICES = (
     "emulator.windows_amis",
     "emulator.ecr",
     "emulator.s3",
+    "emulator.monitoring",
+    "emulator.budgets",
     "emulator.ecs.service",
     "emulator.ec2",
     "emulator.instances",

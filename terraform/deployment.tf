@@ -23,6 +23,7 @@ locals {
       security_groups    = [module.cluster.task_security_group_id]
       instance_types     = module.cluster.instance_types
     }
-    workloads = module.cluster.workloads
+    metrics_log_group = module.observability.log_group
+    workloads         = module.cluster.workloads
   }
 }

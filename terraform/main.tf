@@ -151,3 +151,22 @@ module "airflow" {
     role_arns          = module.cluster.role_arns
   }
 }
+
+module "observability" {
+  source = "./modules/observability"
+
+  name               = local.name
+  region             = var.region
+  alarm_minutes      = var.observability.alarm_minutes
+  auto_scaling_group = module.cluster.auto_scaling_group
+  backstop           = var.observability.backstop
+  budget             = var.observability.budget
+  cluster            = module.cluster.name
+  emails             = var.observability.emails
+  kms_key_arn        = module.storage.kms_key_arn
+  log_retention_days = var.log_retention_days
+  # Names and not outputs: alarms must not wait half an hour for MWAA.
+  mwaa_environment = local.name
+  usd_per_hour     = try(max([for type in module.cluster.instance_types : type.usd_per_hour]...), null)
+  webhooks         = var.observability.webhooks
+}

@@ -3,9 +3,19 @@ output "airflow_webserver_url" {
   value       = module.airflow.webserver_url
 }
 
+output "alarm_topic" {
+  description = "The ARN of the topic that alarms and the budget go to."
+  value       = module.observability.topic_arn
+}
+
 output "cluster" {
   description = "The ECS cluster's name."
   value       = module.cluster.name
+}
+
+output "dashboard" {
+  description = "The CloudWatch dashboard's name."
+  value       = module.observability.dashboard
 }
 
 output "dags_bucket" {
@@ -30,7 +40,7 @@ output "ecr_repositories" {
 
 output "log_groups" {
   description = "The names of all log groups."
-  value       = sort(concat(module.network.log_groups, module.cluster.log_groups, module.airflow.log_groups))
+  value       = sort(concat(module.network.log_groups, module.cluster.log_groups, module.airflow.log_groups, [module.observability.log_group]))
 }
 
 output "mwaa_environment" {

@@ -1,17 +1,24 @@
 """The engine's ports on AWS: boto3 on S3, ECS and Auto Scaling."""
 
+import contextlib
 import datetime as dt
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import batched
 from typing import Any
 
+from winbatch import metrics
 from winbatch.capacity import Instance
 from winbatch.deployment import Deployment, Workload
 from winbatch.driver import Conflict, Entry, Object, Throttled
 from winbatch.ecs_tasks import TaskStatus, Worker
 from winbatch.errors import ClusterError
+from winbatch.metrics import Sample
+
+log = logging.getLogger(__name__)
 
 # Limits of one call.
 _DESCRIBE_TASKS = 100
@@ -50,7 +57,7 @@ class AwsPorts:
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=_GETS)
-        session = boto3.Session(region_name=deployment.region)
+        self._session = session = boto3.Session(region_name=deployment.region)
         self._deployment = deployment
         self._cluster = deployment.cluster.name
         self._bucket = deployment.data_bucket
@@ -224,6 +231,32 @@ class AwsPorts:
         whose = {"startedBy": started_by} if started_by else {}
         pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, desiredStatus="RUNNING", **whose)
         return [arn for page in pages for arn in page["taskArns"]]
+
+    def report(self, sample: Sample) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        group = self._deployment.metrics_log_group
+        if group is None:
+            return
+        where = {"logGroupName": group, "logStreamName": f"{sample.dag}/{sample.job}"}
+        events = [metrics.event(sample, self._deployment.environment)]
+        try:
+            try:
+                self._logs.put_log_events(**where, logEvents=events)
+            except self._logs.exceptions.ResourceNotFoundException:
+                with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+                    self._logs.create_log_stream(**where)
+                self._logs.put_log_events(**where, logEvents=events)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("CloudWatch does not get this minute's metrics of %s: %s", sample.job, error)
+
+    @cached_property
+    def _logs(self) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
+        # A tick does not wait for them.
+        config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
+        return self._session.client("logs", config=config)
 
     def _group(self) -> dict[str, Any]:
         name = self._deployment.cluster.auto_scaling_group

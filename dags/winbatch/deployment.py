@@ -59,7 +59,10 @@ class Workload:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What one environment holds; roles may read and write below `data_prefixes` of the data bucket only."""
+    """What one environment holds; roles may read and write below `data_prefixes` of the data bucket only.
+
+    An environment that was applied before there were metrics names no log group for them.
+    """
 
     environment: str
     region: str
@@ -68,6 +71,7 @@ class Deployment:
     data_prefixes: Sequence[str]
     cluster: Cluster
     workloads: Mapping[str, Workload]
+    metrics_log_group: str | None = None
 
     def workload(self, name: str) -> Workload:
         """A workload by name.

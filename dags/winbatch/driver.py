@@ -4,6 +4,7 @@ Whatever drives it (Airflow, a command, a test with a clock of its own) gives it
 AWS.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -11,13 +12,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from winbatch import capacity, engine, results, shares
+from winbatch import capacity, engine, metrics, results, shares
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.job import stage_prefix
 from winbatch.ledger import Ledger
+from winbatch.metrics import Sample
 from winbatch.results import ItemFailure
 from winbatch.rules import ShardKind
 from winbatch.shares import Board
@@ -92,6 +94,9 @@ class Ports(Protocol):
     def terminate(self, ec2_id: str) -> None:
         """Terminate an instance of the Auto Scaling group and lower its desired capacity by one."""
 
+    def report(self, sample: Sample) -> None:
+        """Tell CloudWatch; what hinders that is logged and hinders nothing else."""
+
 
 def ledger_key(stage: Stage) -> str:
     return stage_prefix(stage.dag, stage.job, stage.stage) + "ledger.json"
@@ -109,6 +114,16 @@ def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
     """
     stored = ports.get(ledger_key(stage))
     return Ledger.from_json(stored.body, where=ledger_key(stage)) if stored else None
+
+
+@contextlib.contextmanager
+def teardown(ports: Ports, dag: str, job: str) -> Iterator[None]:
+    """What is done here ends a job: when it fails, CloudWatch is told, and it fails all the same."""
+    try:
+        yield
+    except Exception:
+        ports.report(metrics.teardown_failed(dag, job, ports.now()))
+        raise
 
 
 def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
@@ -171,12 +186,14 @@ def tick(
             # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens;
             # and nobody asks for anything after the stage was cancelled.
             etag = ports.put(key, done.ledger.to_json().encode(), etag=etag, new=etag is None)
-        ledger = _act(ports, stage, workload, done, seen)
+        ledger, sample = metrics.measure(ledger, _act(ports, stage, workload, done, seen))
         ports.put(key, ledger.to_json().encode(), etag=etag, new=etag is None)
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON
     _tell(ports, stage, done.demand, board, board_etag)
+    if sample is not None:
+        ports.report(sample)
     return ledger, done.wait
 
 

@@ -67,6 +67,23 @@ class Known:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measured:
+    """What CloudWatch was last told of the stage: the next time it is told what came since.
+
+    Attributes:
+        at: when.
+        items_done: until then.
+        cost: until then, in US dollars.
+        failed: items that had failed by then in this round, by kind.
+    """
+
+    at: dt.datetime
+    items_done: int = 0
+    cost: float = 0.0
+    failed: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Ledger:
     """Attributes beside those of the contract; in JSON they lie under `engine`.
 
@@ -87,6 +104,7 @@ class Ledger:
         blocks: blocks of a large stage to which workers were pointed last.
         retired: ECS tasks that were asked to leave after the shard at hand.
         samples: items done at a time, of late.
+        measured: what the metrics said last.
     """
 
     dag: str
@@ -132,6 +150,7 @@ class Ledger:
     retired: frozenset[str] = frozenset()
     blocks: tuple[int, ...] = ()
     samples: tuple[tuple[dt.datetime, int], ...] = ()
+    measured: Measured | None = None
 
     @classmethod
     def begin(cls, stage: Stage, now: dt.datetime) -> Self:
@@ -164,6 +183,7 @@ class Ledger:
             updated_at=now,
             progress_at=now,
             samples=((now, self.items_done),),
+            measured=self.measured and dataclasses.replace(self.measured, failed={}),
         )
 
     @property
@@ -232,6 +252,9 @@ class Ledger:
             "retired": sorted(self.retired),
             "blocks": list(self.blocks),
             "samples": [[format_time(at), items] for at, items in self.samples],
+            "measured": {**dataclasses.asdict(self.measured), "at": format_time(self.measured.at)}
+            if self.measured
+            else None,
         }
 
     @classmethod
@@ -296,4 +319,8 @@ class Ledger:
             retired=frozenset(engine["retired"]),
             blocks=tuple(engine["blocks"]),
             samples=tuple((parse_time(at), items) for at, items in engine["samples"]),
+            # A job that an earlier release began has none.
+            measured=Measured(**{**measured, "at": parse_time(measured["at"])})
+            if (measured := engine.get("measured"))
+            else None,
         )

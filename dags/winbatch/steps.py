@@ -57,12 +57,14 @@ def scale_in(spec: Spec) -> None:
     params, run_id = _context()
     target = deployment.load()
     ports = _ports(target)
-    key = job.job_prefix(spec.dag, job.job_id(run_id)) + "job.json"
-    stored = ports.get(key)
-    planned = job.Job.from_json(stored.body, where=key) if stored else None
-    if planned:
-        _stop(ports, planned, target)
-    _scale_in(ports, planned, int(params["idle_instances"]))
+    job_id = job.job_id(run_id)
+    key = job.job_prefix(spec.dag, job_id) + "job.json"
+    with driver.teardown(ports, spec.dag, job_id):
+        stored = ports.get(key)
+        planned = job.Job.from_json(stored.body, where=key) if stored else None
+        if planned:
+            _stop(ports, planned, target)
+        _scale_in(ports, planned, int(params["idle_instances"]))
 
 
 def drive(name: str, group: str) -> bool:

@@ -35,6 +35,11 @@ cluster = {
   usd_per_hour = { "c5.xlarge" = 0.378, "c6i.xlarge" = 0.378 }
 }
 
+# Nobody is subscribed to the alarms: name `emails` or `webhooks`.
+observability = {
+  budget = { usd_per_month = 300 }
+}
+
 workloads = {
   ber   = { cpu = 4096, memory = 6144 }
   tools = { cpu = 4096, memory = 6144 }

@@ -35,6 +35,11 @@ cluster = {
   usd_per_hour = { "c5.xlarge" = 0.378 }
 }
 
+observability = {
+  budget = { usd_per_month = 10 }
+  emails = ["batch-team@example.com"]
+}
+
 workloads = {
   ber   = { cpu = 4096, memory = 6144 }
   tools = { cpu = 4096, memory = 6144 }

@@ -29,7 +29,7 @@ run "without_an_image" {
   }
 
   assert {
-    condition = length(output.log_groups) == 8 && alltrue([for group in output.log_groups :
+    condition = length(output.log_groups) == 9 && alltrue([for group in output.log_groups :
     strcontains(group, "winbatch-test") || startswith(group, "/winbatch/test/")])
     error_message = "Every log group carries the environment's name: ${join(", ", output.log_groups)}."
   }
@@ -42,6 +42,22 @@ run "without_an_image" {
   assert {
     condition     = output.airflow_webserver_url == "https://mock.airflow.cn-north-1.amazonaws.com.cn"
     error_message = "The Airflow page's address must be one that a browser takes."
+  }
+}
+
+run "who_is_told_and_what_is_watched" {
+  variables {
+    observability = { alarm_minutes = { stuck = 120 }, backstop = { idle_minutes = 90 }, budget = { usd_per_month = 100 } }
+  }
+
+  assert {
+    condition     = output.deployment.metrics_log_group == "/winbatch/test/engine/metrics" && contains(output.log_groups, "/winbatch/test/engine/metrics")
+    error_message = "The engine must be told where its metrics go."
+  }
+
+  assert {
+    condition     = output.dashboard == "winbatch-test" && output.alarm_topic == "arn:aws-cn:sns:cn-north-1:123456789012:mock"
+    error_message = "People must find the dashboard and the topic."
   }
 }
 

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,26 @@ def test_every_item_is_in_s3_exactly_once(job, status, client):
         result = json.loads(s3.get_object(Bucket=status["data_bucket"], Key=entry["Key"])["Body"].read())
         items += [item["item"] for item in result["items"]]
     assert sorted(items) == list(range(ITEMS))
+
+
+def test_cloudwatch_was_told_of_every_item(job, client):
+    group = "/winbatch/local/engine/metrics"
+    stream = f"ber/{job['run_id']}"
+    events = client("logs").get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+    told = [json.loads(event["message"]) for event in events]
+    assert sum(event["ItemsDone"] for event in told if event["stage"] == "simulate") == ITEMS
+    assert {event["stage"]: event["state"] for event in told} == {"simulate": "succeeded", "aggregate": "succeeded"}
+    dimensions = [{"Name": "environment", "Value": "local"}, {"Name": "dag", "Value": "ber"}]
+    done = client("cloudwatch").get_metric_statistics(
+        Namespace="winbatch",
+        MetricName="ItemsDone",
+        Dimensions=dimensions,
+        StartTime=datetime.now(UTC) - timedelta(hours=2),
+        EndTime=datetime.now(UTC) + timedelta(minutes=1),
+        Period=3 * 3600,
+        Statistics=["Sum"],
+    )
+    assert sum(point["Sum"] for point in done["Datapoints"]) >= ITEMS
 
 
 def test_every_point_is_what_theory_says(curve):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +40,8 @@ def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator)
     check_airflow_role(emulator, deployment)
     check_worker_role(emulator)
     check_no_way_in(emulator)
+    check_topic(emulator, outputs)
+    check_backstop(emulator)
 
     # A bucket with objects and a repository with images go too.
     emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
@@ -58,6 +61,7 @@ def check_deployment(deployment: dict[str, Any], image: str) -> None:
         "data_prefixes": ["jobs", "sim"],
         "data_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-data",
         "airflow": {"environment": "winbatch-local", "version": "3.0.6"},
+        "metrics_log_group": "/winbatch/local/engine/metrics",
     }
     assert {key: cluster[key] for key in ("name", "capacity_provider", "auto_scaling_group")} == dict.fromkeys(
         ("name", "capacity_provider", "auto_scaling_group"), "winbatch-local"
@@ -206,22 +210,75 @@ def check_no_way_in(emulator: Emulator) -> None:
     }
 
 
+def check_topic(emulator: Emulator, outputs: dict[str, Any]) -> None:
+    topic = emulator.client("sns").get_topic_attributes(TopicArn=outputs["alarm_topic"])["Attributes"]
+    assert topic["KmsMasterKeyId"].startswith(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/")
+    source = {}
+    for statement in statements(topic["Policy"]):
+        assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
+        source[statement["Principal"]["Service"]] = statement["Condition"]["ArnLike"]["aws:SourceArn"]
+    assert source == {
+        "cloudwatch.amazonaws.com": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:winbatch-local-*",
+        "budgets.amazonaws.com": f"arn:aws:budgets::{ACCOUNT}:*",
+    }
+
+
+def check_backstop(emulator: Emulator) -> None:
+    """What the backstop's alarm is about, and that it scales and tells when it is raised."""
+    cloudwatch, asg, sqs = (emulator.client(service) for service in ("cloudwatch", "autoscaling", "sqs"))
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["winbatch-local-backstop"])["MetricAlarms"]
+    (expression,) = (query["Expression"] for query in alarm["Metrics"] if query["ReturnData"])
+    assert alarm["EvaluationPeriods"] * alarm["Metrics"][1]["MetricStat"]["Period"] == 60 * 60
+    # A missing value is one of a metric that has no data: AWS/ECS without ECS tasks, the engine's without a job.
+    assert idle(expression, desired=3, tasks=None, engine=None)
+    assert idle(expression, desired=3, tasks=0.0, engine=None)
+    assert not idle(expression, desired=0, tasks=None, engine=None)
+    assert not idle(expression, desired=3, tasks=25.0, engine=None), "workers finish what they hold"
+    assert not idle(expression, desired=3, tasks=None, engine=5), "a job that starts has an engine and no ECS task yet"
+
+    queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = next(action for action in alarm["AlarmActions"] if ":sns:" in action)
+    raw = {"RawMessageDelivery": "true"}
+    emulator.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+    asg.set_desired_capacity(AutoScalingGroupName="winbatch-local", DesiredCapacity=2)
+    cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="a drill")
+    (group,) = asg.describe_auto_scaling_groups(AutoScalingGroupNames=["winbatch-local"])["AutoScalingGroups"]
+    assert group["DesiredCapacity"] == 0
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    told = json.loads(message["Body"])
+    assert (told["AlarmName"], told["NewStateValue"]) == ("winbatch-local-backstop", "ALARM")
+    assert "winbatch-local is scaled to zero" in told["AlarmDescription"]
+    assert "0.38 US dollars" in told["AlarmDescription"]
+
+
+def idle(expression: str, **values: float | None) -> bool:
+    """A metric math expression of comparisons for one period, as CloudWatch computes it."""
+    condition, yes, no = re.fullmatch(r"IF\((.+), (\d), (\d)\)", expression).groups()  # type: ignore[union-attr]
+    filled = re.sub(r"FILL\((\w+), (\d+)\)", r"(\2 if \1 is None else \1)", condition).replace(" AND ", " and ")
+    return (yes if eval(filled, {"__builtins__": {}}, values) else no) == "1"  # our own text
+
+
 def leftovers(emulator: Emulator) -> dict[str, Any]:
     """What is there that was not there before, by kind; kinds with nothing are left out."""
     ec2, ecs, iam = (emulator.client(service) for service in ("ec2", "ecs", "iam"))
+    cloudwatch = emulator.client("cloudwatch")
     found = {
+        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
         "auto scaling groups": emulator.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"],
         "buckets": [
             bucket["Name"]
             for bucket in emulator.client("s3").list_buckets()["Buckets"]
             if bucket["Name"] != "winbatch-local-tfstate"
         ],
+        "budgets": emulator.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"],
         # A deleted cluster can still be seen for a while, as inactive.
         "clusters": [
             cluster["clusterArn"]
             for cluster in ecs.describe_clusters(clusters=["winbatch-local"])["clusters"]
             if cluster["status"] != "INACTIVE"
         ],
+        "dashboards": cloudwatch.list_dashboards()["DashboardEntries"],
         "elastic addresses": ec2.describe_addresses()["Addresses"],
         "endpoints": [
             endpoint["VpcEndpointId"]
@@ -238,7 +295,14 @@ def leftovers(emulator: Emulator) -> dict[str, Any]:
         "networks": [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
         "repositories": emulator.client("ecr").describe_repositories()["repositories"],
         "roles": [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith("winbatch")],
+        "scaling policies": emulator.client("autoscaling").describe_policies()["ScalingPolicies"],
+        "subscriptions": [
+            subscription
+            for subscription in emulator.client("sns").list_subscriptions()["Subscriptions"]
+            if subscription["Protocol"] != "sqs"
+        ],
         "task definitions": ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"],
+        "topics": emulator.client("sns").list_topics()["Topics"],
     }
     return {kind: things for kind, things in found.items() if things}
 

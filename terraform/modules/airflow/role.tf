@@ -255,6 +255,12 @@ data "aws_iam_policy_document" "dags" {
     actions   = ["s3:GetObject", "s3:PutObject"]
     resources = [for prefix in var.data_prefixes : "${var.buckets.data.arn}/${prefix}/*"]
   }
+
+  statement {
+    sid       = "WriteMetrics"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${local.arn.logs}:/winbatch/${local.environment}/engine/metrics:*"]
+  }
 }
 
 data "aws_iam_policy_document" "airflow" {

@@ -76,6 +76,32 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
+  statement {
+    sid       = "AlarmsAndBudgetReachTheirTopic"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values = [
+        "arn:${local.partition}:budgets::${local.account_id}:*",
+        "arn:${local.partition}:cloudwatch:${var.region}:${local.account_id}:alarm:${var.name}-*",
+      ]
+    }
+  }
+
   # The principal is named by a condition: naming the role itself fails in an account where nobody has used Auto Scaling
   # yet, because its service-linked role does not exist there.
   statement {

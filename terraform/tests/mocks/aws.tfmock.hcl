@@ -82,3 +82,15 @@ mock_resource "aws_cloudformation_stack" {
 mock_resource "aws_security_group" {
   defaults = { id = "sg-0123456789abcdef0" }
 }
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws-cn:sns:cn-north-1:123456789012:mock" }
+}
+
+mock_resource "aws_autoscaling_policy" {
+  defaults = { arn = "arn:aws-cn:autoscaling:cn-north-1:123456789012:scalingPolicy:00000000:autoScalingGroupName/mock:policyName/mock" }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = { arn = "arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm:mock" }
+}

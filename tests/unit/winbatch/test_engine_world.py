@@ -19,6 +19,7 @@ from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
+from winbatch.metrics import Sample
 from winbatch.stage import ClaimMark, Group, Stage
 from winbatch.working.claims import claimable
 
@@ -88,6 +89,7 @@ class World:
         self.executions: Counter[int] = Counter()
         self.peak = 0
         self.most_instances = 0
+        self.samples: list[Sample] = []
 
     # -- the ports
 
@@ -198,6 +200,9 @@ class World:
         assert int(ec2_id) in self.drained
         del self.fleet[int(ec2_id)]
         self.goal -= 1
+
+    def report(self, sample):
+        self.samples.append(sample)
 
     # -- what happens by itself
 
@@ -348,6 +353,35 @@ def test_a_quiet_world_runs_every_shard_once():
     assert set(world.executions.values()) == {1}
     assert world.peak <= world.limits.max_workers
     assert len(world.tasks) == world.limits.max_workers
+
+
+def test_what_is_told_adds_up_whoever_drives_and_crashes():
+    world = World(make_stage(items=400), make_limits(), Faults(crash=0.01, worker_dies=0.01), 3)
+    ledger = drive(world, drivers=2)
+    assert ledger.state == "succeeded"
+    minutes = [sample.at.replace(second=0, microsecond=0) for sample in world.samples]
+    assert len(minutes) > 2
+    assert len(set(minutes[:-1])) == len(minutes) - 1, "one a minute, and one at the end"
+    # A crash between the ledger's write and the report loses one event and no more.
+    assert 0 < sum(sample.values["ItemsDone"] for sample in world.samples) <= 400
+    assert world.samples[-1].properties["state"] == "succeeded"
+
+
+def test_a_quiet_world_tells_every_item_once():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    drive(world)
+    assert sum(sample.values["ItemsDone"] for sample in world.samples) == 400
+    assert world.samples[-1].values["ItemsOpen"] == 0
+
+
+def test_a_teardown_that_fails_is_told_and_goes_on_failing():
+    world = World(make_stage(), make_limits(), Faults(), 1)
+    with pytest.raises(JobError, match="broken"), driver.teardown(world, "d", "j"):
+        raise JobError("broken")
+    assert [(sample.job, sample.values) for sample in world.samples] == [("j", {"TeardownFailures": 1})]
+    with driver.teardown(world, "d", "j"):
+        pass
+    assert len(world.samples) == 1
 
 
 def test_it_asks_for_no_more_instances_than_the_shards_need():

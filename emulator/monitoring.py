@@ -1,0 +1,125 @@
+"""CloudWatch as far as others act on it: metrics in log events, and what an alarm does when its state changes.
+
+Alarms are not evaluated; SetAlarmState changes their state, and from there on they act as on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.autoscaling.models import autoscaling_backends
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
+from moto.logs.models import LogsBackend, logs_backends
+from moto.sns.exceptions import SNSException
+from moto.sns.models import sns_backends
+
+from emulator.context import Context
+from emulator.patching import OwnUrls, keep_with
+
+log = logging.getLogger(__name__)
+
+
+class Logs(OwnUrls, LogsBackend):
+    """moto's log groups; events in the embedded metric format become metrics, as on AWS."""
+
+    moto_service = "logs"
+
+    def put_log_events(
+        self, log_group_name: str, log_stream_name: str, log_events: list[dict[str, Any]]
+    ) -> tuple[str, dict[str, Any]]:
+        answer = super().put_log_events(log_group_name, log_stream_name, log_events)
+        for event in log_events:
+            # Whatever is before the object makes it plain text.
+            if event["message"].startswith("{") and '"_aws"' in event["message"]:
+                self._extract(event["message"])
+        return answer
+
+    def _extract(self, message: str) -> None:
+        try:
+            document = json.loads(message)
+            metadata = document["_aws"]
+            at = datetime.fromtimestamp(metadata["Timestamp"] / 1000, UTC).replace(tzinfo=None)
+            for directive in metadata["CloudWatchMetrics"]:
+                for names in directive["Dimensions"]:
+                    dimensions = [{"Name": name, "Value": document[name]} for name in names]
+                    data = [
+                        {
+                            "MetricName": metric["Name"],
+                            "Value": float(document[metric["Name"]]),
+                            "Unit": metric.get("Unit", "None"),
+                            "Dimensions": dimensions,
+                            "Timestamp": at,
+                        }
+                        for metric in directive["Metrics"]
+                    ]
+                    cloudwatch_backends[self.account_id][self.region_name].put_metric_data(directive["Namespace"], data)
+        except (ValueError, KeyError, TypeError) as error:
+            # AWS counts EMFValidationErrors and keeps the event.
+            log.warning("not in the embedded metric format (%r): %s", error, message[:200])
+
+
+class Alarms(OwnUrls, CloudWatchBackend):
+    """moto's alarms, which change their state and do nothing."""
+
+    moto_service = "cloudwatch"
+
+    def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        alarm: Alarm | None = self.alarms.get(alarm_name)
+        before = alarm.state_value if alarm else ""
+        super().set_alarm_state(alarm_name, reason, reason_data, state_value)
+        if alarm is None or state_value == before or not alarm.actions_enabled:
+            return
+        actions = {"OK": alarm.ok_actions, "ALARM": alarm.alarm_actions}.get(
+            state_value, alarm.insufficient_data_actions
+        )
+        for action in actions:
+            self._act(alarm, before, action)
+
+    def _act(self, alarm: Alarm, before: str, action: str) -> None:
+        service = action.split(":")[2]
+        if service == "autoscaling":
+            groups = autoscaling_backends[self.account_id][self.region_name]
+            policy = next((policy for policy in groups.policies.values() if policy.arn == action), None)
+            if policy is not None:
+                policy.execute()
+                return
+        elif service == "sns":
+            try:
+                sns_backends[self.account_id][self.region_name].publish(
+                    json.dumps(self._message(alarm, before)), arn=action, subject=_subject(alarm)
+                )
+            except SNSException as error:
+                log.warning("alarm %s: %s", alarm.name, error)
+            return
+        # AWS writes this into the alarm's history.
+        log.warning("alarm %s: failed to execute action %s", alarm.name, action)
+
+    def _message(self, alarm: Alarm, before: str) -> dict[str, Any]:
+        return {
+            "AlarmName": alarm.name,
+            "AlarmDescription": alarm.description,
+            "AWSAccountId": self.account_id,
+            "NewStateValue": alarm.state_value,
+            "NewStateReason": alarm.state_reason,
+            "StateChangeTime": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "Region": self.region_name,
+            "AlarmArn": alarm.alarm_arn,
+            "OldStateValue": before,
+        }
+
+
+def _subject(alarm: Alarm) -> str:
+    return f'{alarm.state_value}: "{alarm.name}" in {alarm.region_name}'[:100]
+
+
+def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
+    """Serve CloudWatch and its logs."""
+    keep_with(logs_backends, Logs)
+    keep_with(cloudwatch_backends, Alarms)
+
+
+def shutdown() -> None:
+    """Nothing runs here."""
