@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 from moto.autoscaling import models
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
@@ -243,9 +244,12 @@ class GroupsResponse(AutoScalingResponse):
         return EmptyResult()
 
     def put_scaling_policy(self) -> ActionResult:
-        # moto gives the ARN a name that no client reads.
         super().put_scaling_policy()
-        policy = self.autoscaling_backend.policies[self._get_param("PolicyName")]
+        policy: Any = self.autoscaling_backend.policies[self._get_param("PolicyName")]
+        # moto forgets whether it is on, shows a configuration that nobody gave, and gives the ARN a name that no client
+        # reads.
+        policy.enabled = self._get_bool_param("Enabled", True)
+        policy.predictive_scaling_configuration = policy.predictive_scaling_configuration or None
         return ActionResult({"PolicyARN": policy.arn})
 
     def put_lifecycle_hook(self) -> ActionResult:

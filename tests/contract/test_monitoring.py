@@ -122,6 +122,9 @@ def test_an_alarm_scales_to_zero_and_tells(client, cluster):
         AdjustmentType="ExactCapacity",
         ScalingAdjustment=0,
     )["PolicyARN"]
+    (described,) = cluster.asg.describe_policies(PolicyNames=[f"{cluster.name}-zero"])["ScalingPolicies"]
+    assert (described["PolicyARN"], described["Enabled"]) == (policy, True)
+    assert "PredictiveScalingConfiguration" not in described
     cloudwatch.put_metric_alarm(
         AlarmName=cluster.name,
         AlarmDescription="idle",
