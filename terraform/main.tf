@@ -136,6 +136,7 @@ module "airflow" {
   kms_key_arn              = module.storage.kms_key_arn
   log_level                = var.airflow.log_level
   log_retention_days       = var.log_retention_days
+  metrics_log_group        = module.observability.log_group
   permissions_boundary_arn = local.permissions_boundary_arn
   private_subnet_ids       = module.network.private_subnet_ids
   scale                    = var.airflow.scale

@@ -14,6 +14,7 @@ variables {
   https_destinations = { internet = { cidr_ipv4 = "0.0.0.0/0" } }
   kms_key_arn        = "arn:aws-cn:kms:cn-north-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   log_retention_days = 365
+  metrics_log_group  = "/winbatch/test/engine/metrics"
   private_subnet_ids = { a = "subnet-a", b = "subnet-b", c = "subnet-c" }
   vpc_id             = "vpc-0123456789abcdef0"
   webserver          = { api_only = true }

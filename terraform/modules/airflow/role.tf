@@ -259,7 +259,7 @@ data "aws_iam_policy_document" "dags" {
   statement {
     sid       = "WriteMetrics"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${local.arn.logs}:/winbatch/${local.environment}/engine/metrics:*"]
+    resources = ["${local.arn.logs}:${var.metrics_log_group}:*"]
   }
 }
 

@@ -89,6 +89,12 @@ variable "log_retention_days" {
   nullable    = false
 }
 
+variable "metrics_log_group" {
+  description = "The log group that the DAGs write the engine's metrics to."
+  type        = string
+  nullable    = false
+}
+
 variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`, and the MWAA environment's own name."
   type        = string
