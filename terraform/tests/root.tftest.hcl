@@ -144,7 +144,7 @@ run "in_somebody_elses_network" {
   }
 
   assert {
-    condition     = length(output.log_groups) == 7
+    condition     = length(output.log_groups) == 8
     error_message = "Flow logs are the network's owner's."
   }
 }
