@@ -27,18 +27,19 @@ class Store:
 
     @classmethod
     def connect(cls, bucket: str, *, region: str | None, connections: int) -> Self:
-        """Connect with the credentials and endpoint that boto3 finds in the environment.
+        """Connect with the credentials and endpoint that botocore finds in the environment.
 
         Args:
             bucket: its name.
-            region: of the bucket; None leaves it to boto3.
+            region: of the bucket; None leaves it to botocore.
             connections: that threads may use at once.
 
         Raises:
             StorageError: there is no region or the configuration is broken.
         """
-        import boto3  # noqa: PLC0415 - a third of a second that a wrong environment need not pay
+        # A quarter of a second that a wrong environment need not pay; boto3, which adds to it, only moves files.
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import get_session  # noqa: PLC0415
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 8},
@@ -47,7 +48,7 @@ class Store:
             read_timeout=30,
         )
         with _told(f"s3://{bucket}"):
-            return cls(boto3.Session(region_name=region).client("s3", config=config), bucket)
+            return cls(get_session().create_client("s3", region_name=region, config=config), bucket)
 
     def where(self, key: str) -> str:
         """A key's address, for people."""
@@ -162,8 +163,16 @@ class Store:
         Raises:
             StorageError: S3 refuses.
         """
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - as above
+        from boto3.s3.transfer import S3Transfer  # noqa: PLC0415
+
         with _told(self.where(key)):
-            self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": content_type})
+            try:
+                S3Transfer(self._client).upload_file(
+                    str(path), self.bucket, key, extra_args={"ContentType": content_type}
+                )
+            except Boto3Error as error:
+                raise StorageError(f"{self.where(key)}: {error}; look at the task role and at the network") from error
 
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file, and make the folders above it.
@@ -172,10 +181,12 @@ class Store:
             JobError: there is none.
             StorageError: S3 refuses.
         """
+        from boto3.s3.transfer import S3Transfer  # noqa: PLC0415 - as above
+
         path.parent.mkdir(parents=True, exist_ok=True)
         with _told(self.where(key)):
             try:
-                self._client.download_file(self.bucket, key, str(path))
+                S3Transfer(self._client).download_file(self.bucket, key, str(path))
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _NO_OBJECT:
                     raise JobError(f"{self.where(key)} does not exist") from error
@@ -218,9 +229,8 @@ class Store:
 
 @contextlib.contextmanager
 def _told(where: str) -> Iterator[None]:
-    """Turn boto3's errors into one line that says what was refused, and where."""
-    from boto3.exceptions import Boto3Error  # noqa: PLC0415 - loaded with the client
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    """Turn botocore's errors into one line that says what was refused, and where."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - loaded with the client
 
     try:
         yield
@@ -230,7 +240,7 @@ def _told(where: str) -> Iterator[None]:
             f"{where}: S3 answers {error.operation_name} with {details.get('Code')}: {details.get('Message')};"
             " look at the task role and at the bucket's policy"
         ) from error
-    except (BotoCoreError, Boto3Error) as error:
+    except BotoCoreError as error:
         raise StorageError(f"{where}: {error}; look at network, region and credentials") from error
 
 
