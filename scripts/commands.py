@@ -30,6 +30,7 @@ from scripts import (
     setup,
     status,
 )
+from scripts import workload_new as workload_maker
 from scripts.bench import main as bench
 from scripts.console import Steps, console, emit
 from scripts.errors import JobFailed, SettingsError
@@ -450,6 +451,18 @@ def clean(_: Context) -> None:
     lifecycle.clean(Settings.load("local"))
 
 
+@command(help={"name": "the workload's: lower-case letters, digits and inner dashes"})
+def workload_new(_: Context, name: str) -> None:
+    """Make a workload: a folder of images/ with Dockerfile and code, a job, tests, and its place in every environment.
+
+    Example: invoke workload-new mine
+    """
+    settings = Settings.load("local")
+    for file in workload_maker.make(settings, name):
+        console.print(str(file.relative_to(settings.root)), markup=False)
+    console.print(f"Next: make setup up, then .venv/bin/invoke run --dag {name}; docs/bring-your-own.md", markup=False)
+
+
 def collection() -> Collection:
     """All verbs."""
     return Collection(
@@ -471,6 +484,7 @@ def collection() -> Collection:
         setup_,
         status_,
         up,
+        workload_new,
     )
 
 

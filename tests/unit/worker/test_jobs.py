@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from scripts import workload_new
+from scripts.settings import ROOT, Settings
 from winbatch import job as jobs
 from winbatch import spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
@@ -37,11 +40,11 @@ def run(job):
             security_groups=("g",),
             instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
         ),
-        workloads={"tools": WORKLOAD},
+        workloads={"tools": WORKLOAD, "my-work": WORKLOAD},
     )
 
-    def run(dag, **params):
-        loaded = spec.load(dag)
+    def run(dag, folder=spec.JOBS, code="", **params):
+        loaded = spec.load(dag, folder)
         planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-1", deployment, job.store)
         for stage, manifest in jobs.manifests(loaded, planned, job.store):
             job.put(stage.manifest, manifest)
@@ -50,7 +53,7 @@ def run(job):
             job.put(key, stage.to_json())
             # As in an image, where `python` is the workload's.
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-            (ended,) = job.work(WINBATCH_STAGE=f"s3://{job.bucket}/{key}", PATH=path)
+            (ended,) = job.work(WINBATCH_STAGE=f"s3://{job.bucket}/{key}", PATH=path, PYTHONPATH=str(code))
             assert ended.code == 0
             assert len(job.results()) == stage.shards, ended.lines
         return {name: job.get(stage.outputs + name).decode() for name in ("results.json", "results.csv")}
@@ -87,3 +90,20 @@ def test_chain_prices_what_its_first_stage_simulated(run):
     prices = [float(row["price"]) for row in table]
     assert len(set(prices)) == 4
     assert max(prices[:2]) < min(prices[2:]), "an option is dearer the less the price stands still"
+
+
+def test_a_workload_that_was_made_just_now_runs(run, checkout):
+    files = run("my-work", checkout / "dags" / "jobs", checkout / "images" / "my-work", value="1,2.5,4", exponent=3)
+    assert [(float(row["value"]), float(row["power"])) for row in rows(files)] == [(1, 1), (2.5, 15.625), (4, 64)]
+    assert json.loads(files["results.json"]) == {"items": 3, "failed_items": []}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the checkout in which `invoke workload-new my-work` was called."""
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT / "images" / "tools", root / "images" / "tools")
+    shutil.copytree(ROOT / "terraform" / "environments", root / "terraform" / "environments")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    workload_new.make(Settings.load("local", environ={}, root=root), "my-work")
+    return root
