@@ -4,7 +4,7 @@ A partial has the form of a result and holds some of the shard's items: those th
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from winbatch.errors import JobError
@@ -46,17 +46,21 @@ class ItemFailure:
     log: tuple[str, ...] = ()
 
 
-def encode(stage: Stage, shard: int, items: Sequence[ItemResult]) -> bytes:
+def encode(stage: Stage, shard: int, items: Iterable[ItemResult]) -> bytes:
     """A shard's result, or a partial: the same bytes whenever the items came to the same values."""
-    return canonical(
-        {
-            "schema": SCHEMA,
-            "job": stage.job,
-            "stage": stage.stage,
-            "shard": shard,
-            "items": [dataclasses.asdict(item) for item in items],
-        }
-    )
+    return join(stage, shard, map(encode_item, items))
+
+
+def encode_item(item: ItemResult) -> bytes:
+    """An item as it stands in a result."""
+    return canonical({"item": item.item, "params": item.params, "values": item.values}).rstrip(b"\n")
+
+
+def join(stage: Stage, shard: int, items: Iterable[bytes]) -> bytes:
+    """A shard's result, or a partial, of items that are encoded already."""
+    head = {"schema": SCHEMA, "job": stage.job, "stage": stage.stage, "shard": shard}
+    # "items" is the first of the names in order, so the rest of the canonical object follows it.
+    return b"".join((b'{"items":[', b",".join(items), b"],", canonical(head)[1:]))
 
 
 def decode(body: bytes, stage: Stage, shard: int) -> tuple[ItemResult, ...]:

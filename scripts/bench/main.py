@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import dags, figures, machine, orchestration, root, simulated
+from scripts.bench import dags, figures, machine, orchestration, root, simulated, worker
 from scripts.bench.figures import Figure
 from scripts.console import Steps, console, emit
 from scripts.errors import BenchError, OperatorError, SettingsError
@@ -20,6 +20,7 @@ RUNS = 3
 # Each mapped run takes two to three minutes: one of each is what twenty minutes have room for.
 RARE_RUNS = 1
 PARSES = 5
+STARTS = 5
 # Columns of the table where there is no terminal to ask.
 WIDTH = 160
 
@@ -127,6 +128,11 @@ def _terraform(settings: Settings, options: Options) -> Measured:
     return root.measure(settings, options.runs)
 
 
+def _worker(settings: Settings, options: Options) -> Measured:  # noqa: ARG001 - as the others
+    with Steps().step("Workers against a local S3") as step:
+        return worker.measure(max(options.runs, STARTS), step.update)
+
+
 def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -137,4 +143,5 @@ PARTS: Mapping[str, Callable[[Settings, Options], Measured]] = {
     "engine.sim": _simulated,
     "engine.orchestration": _orchestration,
     "terraform": _terraform,
+    "worker": _worker,
 }

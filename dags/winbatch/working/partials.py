@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from winbatch import results
 from winbatch.errors import JobError
@@ -34,21 +35,26 @@ class Progress:
         self._lock = threading.Lock()
         self._saved_at = time.monotonic()
         self._number = 0
-        self._unsaved: list[ItemResult] = []
-        self._finished: dict[int, ItemResult] = {}
+        self._unsaved: list[int] = []
+        # Encoded, as they stand in the result: a long shard's items are small in memory then.
+        self._finished: dict[int, bytes] = {}
         if mark.attempt and len(items) > 1:
             found = read_partials(store, stage, mark.shard)
-            self._finished = {number: item for number, item in found.items() if item.params == self._params[number]}
+            self._finished = {
+                number: results.encode_item(item)
+                for number, item in found.items()
+                if item.params == self._params[number]
+            }
 
     @property
-    def finished(self) -> Mapping[int, ItemResult]:
-        """Items by number."""
-        return self._finished
+    def finished(self) -> AbstractSet[int]:
+        """The numbers of the items."""
+        return self._finished.keys()
 
     @property
     def result(self) -> bytes:
         """The shard's result, of all its items."""
-        return results.encode(self._stage, self._mark.shard, [self._finished[number] for number in self._params])
+        return results.join(self._stage, self._mark.shard, (self._finished[number] for number in self._params))
 
     def add(self, item: ItemResult) -> None:
         """An item is finished. It is saved if others are not, and the last save was long enough ago.
@@ -57,8 +63,9 @@ class Progress:
             StorageError: S3 refuses.
         """
         with self._lock:
-            self._finished[item.item] = item
-            self._unsaved.append(item)
+            self._finished[item.item] = results.encode_item(item)
+            if len(self._params) > 1:
+                self._unsaved.append(item.item)
         if len(self._finished) < len(self._params) and time.monotonic() - self._saved_at >= SECONDS:
             self.save()
 
@@ -69,9 +76,10 @@ class Progress:
             StorageError: S3 refuses.
         """
         with self._lock:
-            if not self._unsaved or len(self._params) == 1:
+            if not self._unsaved:
                 return
-            body = results.encode(self._stage, self._mark.shard, self._unsaved)
+            unsaved = (self._finished[number] for number in self._unsaved)
+            body = results.join(self._stage, self._mark.shard, unsaved)
             key = f"{self._stage.partials_of(self._mark.shard)}{self._mark.attempt:02d}-{self._number:04d}.json"
             self._number += 1
             if self._store.put_new(key, body):

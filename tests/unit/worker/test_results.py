@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from winbatch import results
 from winbatch.errors import JobError
 from winbatch.results import ItemResult
-from winbatch.stage import Stage
+from winbatch.stage import Stage, canonical
 
 STAGE = Stage(
     dag="d",
@@ -37,6 +38,8 @@ def test_what_is_written_is_read_back_and_is_the_same_bytes_again(shard, data):
     items = [ItemResult(item, data.draw(objects), data.draw(objects)) for item in STAGE.shard_lines(shard)]
     body = results.encode(STAGE, shard, items)
     assert results.decode(body, STAGE, shard) == tuple(items)
+    whole = {"schema": 1, "job": STAGE.job, "stage": STAGE.stage, "shard": shard}
+    assert body == canonical({**whole, "items": [dataclasses.asdict(item) for item in items]})
     shuffled = [ItemResult(i.item, dict(reversed(i.params.items())), dict(reversed(i.values.items()))) for i in items]
     assert results.encode(STAGE, shard, shuffled) == body
 

@@ -1,0 +1,18 @@
+import os
+
+from scripts.bench import worker
+
+
+def test_a_workers_memory_does_not_grow_with_a_long_shard():
+    figures, _ = worker.measure(1, lambda _: None)
+    found = {figure.name: figure for figure in figures}
+    growth = found["worker.growth_mb_10k_items"]
+    assert growth.holds, growth.as_json()
+    assert found["worker.peak_mb_10k_items"].median > growth.median > 0
+    # How long it is depends on who else is at work here; make bench judges it.
+    assert found["worker.start_seconds"].median > 0
+
+
+def test_the_most_memory_of_a_process_is_what_linux_says():
+    assert 5 < worker.peak_mb(os.getpid()) < 10_000
+    assert worker.peak_mb(2**22 + 1) == 0
