@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,20 +38,29 @@ class Terraform:
     environ: dict[str, str]
 
     def run(self, *arguments: str, digests: dict[str, str] | None = None, ok: tuple[int, ...] = (0,)) -> int:
-        done = subprocess.run(
-            [self.binary, *arguments],
-            cwd=self.folder,
-            env=self.environ | ({"TF_VAR_image_digests": json.dumps(digests)} if digests else {}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._call(arguments, {"TF_VAR_image_digests": json.dumps(digests)} if digests else {})
         assert done.returncode in ok, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.returncode
 
     def outputs(self) -> dict[str, Any]:
         text = subprocess.check_output([self.binary, "output", "-json"], cwd=self.folder, env=self.environ, text=True)
         return {name: output["value"] for name, output in json.loads(text).items()}
+
+    def refusal(self, *arguments: str) -> str:
+        """What a command says that must fail, in one line."""
+        done = self._call((*arguments, "-no-color"), {})
+        assert done.returncode == 1, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}"
+        return " ".join(done.stderr.replace("│", " ").split())
+
+    def _call(self, arguments: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.binary, *arguments],
+            cwd=self.folder,
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @dataclass(frozen=True)
