@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,6 +12,8 @@ NOT_FOUND = 404
 CONFLICT = 409
 # MWAA's bound on the path of InvokeRestApi, below Airflow's version prefix.
 PATH_LENGTH = 64
+# MWAA brings the DAG prefix to its workers about this often, s.
+SYNC_SECONDS = 30.0
 
 
 class Airflow:
@@ -109,6 +110,14 @@ class Airflow:
             raise
         return list(answer.get("dag_runs", []))
 
+    def unfinished(self) -> list[dict[str, Any]]:
+        """The DAG runs of every DAG that have not ended, the oldest first."""
+        found = []
+        for state in ("running", "queued"):
+            query = {"state": state, "limit": 100, "order_by": "run_after"}
+            found += self.call("GET", "/dags/~/dagRuns", query=query).get("dag_runs", [])
+        return found
+
     def mark_failed(self, dag: str, run_id: str, note: str) -> None:
         """Mark a DAG run failed.
 
@@ -147,20 +156,18 @@ def wait_for_dags(
     airflow: Airflow,
     dags: Sequence[str],
     *,
-    released_at: float | None,
+    release: str = "",
     progress: Callable[[str], None],
     timeout: float = 300,
-    settle: float = 0.0,
 ) -> None:
-    """Wait until Airflow serves the DAGs as they were released, without import errors.
+    """Wait until Airflow serves the DAGs, without import errors.
 
     Args:
         airflow: where.
         dags: ids.
-        released_at: when the last file was uploaded, s since the epoch; None: nothing was, what is there will do.
+        release: of which release they are to be, as their tags say; empty: of any.
         progress: told what is waited for.
         timeout: s.
-        settle: how long the files may take from S3 to Airflow, s; only what was parsed after that counts.
 
     Raises:
         AirflowError: it did not happen, and why.
@@ -168,14 +175,14 @@ def wait_for_dags(
     began = time.monotonic()
     missing: list[str] = []
     while time.monotonic() - began < timeout:
-        missing = [dag for dag in dags if not _serves(airflow, dag, released_at, settle)]
-        errors = airflow.import_errors() if not missing or time.monotonic() - began > settle else []
+        missing = [dag for dag in dags if not _serves(airflow, dag, release)]
+        errors = airflow.import_errors() if not missing or time.monotonic() - began > SYNC_SECONDS else []
         # Right after a release Airflow may still have the errors of the files before.
-        if errors and (not missing or time.monotonic() - began > settle + 60):
+        if errors and time.monotonic() - began > 2 * SYNC_SECONDS:
             raise AirflowError(f"Airflow cannot import {errors[0]}; mend it and call: invoke dags-release")
-        if not missing:
+        if not missing and not errors:
             return
-        progress(f"{time.monotonic() - began:.0f} s, for {', '.join(missing)}")
+        progress(f"{time.monotonic() - began:.0f} s, for {', '.join(missing) or 'its import errors to go'}")
         time.sleep(1.0)
     raise AirflowError(
         f"Airflow did not serve {', '.join(missing)} within {timeout:.0f} s: look at its page (invoke status), and call"
@@ -183,14 +190,11 @@ def wait_for_dags(
     )
 
 
-def _serves(airflow: Airflow, dag: str, released_at: float | None, settle: float) -> bool:
+def _serves(airflow: Airflow, dag: str, release: str) -> bool:
     known = airflow.dag(dag)
     if known is None or known.get("is_stale"):
         return False
-    if released_at is None:
-        return True
-    parsed = known.get("last_parsed_time")
-    return bool(parsed) and datetime.fromisoformat(str(parsed)).timestamp() >= released_at + settle
+    return not release or f"release:{release}" in {tag["name"] for tag in known.get("tags", [])}
 
 
 def _last_line(text: str) -> str:

@@ -1,5 +1,6 @@
 """The verbs, as invoke tasks: options in, one call, its outcome shown; errors become one line in one place."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -18,6 +19,7 @@ from invoke.tasks import Task, task
 from rich.text import Text
 
 from scripts import (
+    checkout,
     checks,
     demo,
     errors,
@@ -26,19 +28,22 @@ from scripts import (
     jobs,
     lifecycle,
     operating,
+    releasing,
     render,
     setup,
+    smoke,
     status,
 )
 from scripts import workload_new as workload_maker
 from scripts.bench import main as bench
-from scripts.console import Steps, console, emit
+from scripts.console import Steps, console, emit, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
 from scripts.workspace import Workspace
 from winbatch import spec
 
 INTERRUPTED = 130
+DRIFTED = 2
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
 WORKLOAD = "a folder of images/; default: all"
@@ -90,13 +95,21 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
     setup.run(Settings.load(env), tests=tests)
 
 
-@command(help={"env": ENV, "json": JSON, "yes": "do not ask before changing a real environment"})
-def up(_: Context, env: str = "", json: bool = False, yes: bool = False) -> None:
+@command(
+    help={
+        "env": ENV,
+        "json": JSON,
+        "yes": "do not ask before changing a real environment",
+        "plan": "apply this plan, which invoke plan --out has saved, instead of a new one",
+        "smoke": "end with a small job when something has changed (--no-smoke: do not)",
+    }
+)
+def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: str = "", smoke: bool = True) -> None:
     """Bring an environment to what the checkout says: platform, images, DAGs. Call it again to continue.
 
-    Examples: invoke up; invoke up --env dev
+    Examples: invoke up; invoke up --env dev; invoke up --env prod --plan prod.plan
     """
-    done = lifecycle.up(Settings.load(env), confirm=not yes)
+    done = lifecycle.up(Settings.load(env), confirm=not yes, plan=Path(plan) if plan else None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
     if json:
         emit(
@@ -106,32 +119,95 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False) -> None
                 "airflow_url": login["url"],
                 "changes": done.changes,
                 "released": done.released,
+                "release": done.release,
                 "seconds": dict(done.seconds),
             }
         )
     console.print(f"Airflow: {_airflow_words(login)}", markup=False, soft_wrap=True)
 
 
-@command(help={"env": ENV, "json": JSON})
-def plan(_: Context, env: str = "", json: bool = False) -> None:
+@command(
+    help={
+        "env": ENV,
+        "json": JSON,
+        "markdown": "Markdown on standard output, for a pull request's comment",
+        "out": "file to save the plan in, for invoke apply",
+        "drift-only": "show only what was changed behind Terraform's back; the exit code is 2 when something was",
+    }
+)
+def plan(
+    _: Context, env: str = "", json: bool = False, markdown: bool = False, out: str = "", drift_only: bool = False
+) -> None:
     """Show what `up` would change, by module. The exit code is 0 with and without changes.
 
-    Examples: invoke plan; invoke plan --env dev --json
+    Examples: invoke plan; invoke plan --env dev --json; invoke plan --env prod --out prod.plan --markdown
     """
-    summary = lifecycle.plan(Settings.load(env))
+    if json and markdown:
+        raise SettingsError("--json and --markdown both mean standard output: choose one")
+    settings = Settings.load(env)
+    summary = lifecycle.plan(settings, Path(out) if out else None)
+    if drift_only:
+        summary = dataclasses.replace(summary, resources=[], outputs=[])
     if json:
         emit(summary.as_json())
+    elif markdown:
+        say(render.plan_markdown(summary, settings.environment, checkout.commit(settings.root) or ""))
+    elif drift_only:
+        console.print(render.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
     else:
-        console.print(render.plan(summary))
+        console.print(*render.plan(summary), sep="\n")
+    if drift_only and summary.drift:
+        raise Exit(
+            f"{len(summary.drift)} resources of {settings.environment} were changed behind Terraform's back: invoke up"
+            f"{_env(settings)} puts them back",
+            DRIFTED,
+        )
 
 
-@command(help={"env": ENV, "yes": "do not ask before destroying a real environment"})
-def down(_: Context, env: str = "", yes: bool = False) -> None:
-    """Take an environment down: stop its jobs, destroy what it has. Works after any fault, and twice.
+@command(help={"env": ENV, "plan": "a file that invoke plan --out has saved", "json": JSON})
+def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
+    """Apply exactly a saved plan. It is refused when it is of another commit or environment, or stale.
+
+    Example: invoke apply --env prod --plan prod.plan
+    """
+    saved = lifecycle.apply(Settings.load(env), Path(plan))
+    if json:
+        emit({"plan": saved.digest, **saved.summary})
+
+
+@command(help={"env": ENV, "id": "the lock's, as the refusal names it", "yes": "do not ask"})
+def unlock(_: Context, id: str, env: str = "", yes: bool = False) -> None:  # noqa: A002 - the option's name
+    """Take the lock of Terraform's state from a run that is dead.
+
+    Example: invoke unlock --env dev --id 7f3e
+    """
+    lifecycle.unlock(Settings.load(env), id, confirm=not yes)
+
+
+@command(
+    help={
+        "env": ENV,
+        "yes": "do not ask before destroying a real environment",
+        "delete-data": "nor before deleting what its buckets and repositories hold",
+    }
+)
+def down(_: Context, env: str = "", yes: bool = False, delete_data: bool = False) -> None:
+    """Take an environment down: stop its jobs, destroy it, look what is left. Works after any fault, and twice.
 
     Examples: invoke down; invoke down --env dev
     """
-    lifecycle.down(Settings.load(env), confirm=not yes)
+    lifecycle.down(Settings.load(env), confirm=not yes, delete_data=delete_data)
+
+
+@command(name="smoke", help={"env": ENV, "json": JSON})
+def smoke_(_: Context, env: str = "", json: bool = False) -> None:
+    """Run a small real job from end to end and judge its result.
+
+    Example: invoke smoke --env dev
+    """
+    done = smoke.run(Settings.load(env))
+    if json:
+        emit(done)
 
 
 @command(
@@ -354,13 +430,39 @@ def demo_(_: Context) -> None:
     demo.run(Settings.load("local"))
 
 
-@command(help={"env": ENV})
-def dags_release(_: Context, env: str = "") -> None:
-    """Release dags/ to an environment that is up, and wait until Airflow serves it.
+@command(help={"env": ENV, "json": JSON})
+def dags_release(_: Context, env: str = "", json: bool = False) -> None:
+    """Check dags/, release it to an environment that is up, and wait until Airflow serves it.
 
-    Example: invoke dags-release
+    Example: invoke dags-release --env dev
     """
-    lifecycle.release_dags(Settings.load(env))
+    done = releasing.release_dags(Settings.load(env))
+    if json:
+        emit(dataclasses.asdict(done))
+
+
+@command(positional=["release"], help={"env": ENV, "json": JSON, "release": "its id; default: the one before"})
+def dags_rollback(_: Context, release: str = "", env: str = "", json: bool = False) -> None:
+    """Serve an earlier release of the DAGs again, with the task definitions and images that it was released with.
+
+    Examples: invoke dags-rollback; invoke dags-rollback 1f2e3d4c5b6a --env prod
+    """
+    done = releasing.roll_back(Settings.load(env), release)
+    if json:
+        emit(dataclasses.asdict(done))
+
+
+@command(help={"env": ENV, "json": JSON})
+def dags_list(_: Context, env: str = "", json: bool = False) -> None:
+    """List the releases of the DAGs, the one that was served last first.
+
+    Example: invoke dags-list
+    """
+    found = releasing.listing(Settings.load(env))
+    if json:
+        emit([dataclasses.asdict(entry) for entry in found])
+    else:
+        console.print(render.releases(found))
 
 
 @command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
@@ -466,12 +568,15 @@ def workload_new(_: Context, name: str) -> None:
 def collection() -> Collection:
     """All verbs."""
     return Collection(
+        apply,
         bench_,
         cancel,
         check,
         clean,
         comment,
+        dags_list,
         dags_release,
+        dags_rollback,
         demo_,
         down,
         format_,
@@ -482,7 +587,9 @@ def collection() -> Collection:
         results,
         run,
         setup_,
+        smoke_,
         status_,
+        unlock,
         up,
         workload_new,
     )
@@ -500,7 +607,11 @@ def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.S
 def _options(settings: Settings, run_id: str, dag: str) -> str:
     """What must stand behind a run id, so that a command that is shown means this environment and DAG."""
     named = "" if run_id.startswith(f"{dag}-") else f" --dag {dag}"
-    return named + ("" if settings.local else f" --env {settings.environment}")
+    return named + _env(settings)
+
+
+def _env(settings: Settings) -> str:
+    return "" if settings.local else f" --env {settings.environment}"
 
 
 def _refuse_together(*, param: Sequence[str] | None, follow: str, resume: str) -> None:

@@ -6,10 +6,12 @@
     ├── SettingsError         an option, an environment's name, a variable of the process environment
     ├── ToolError             a tool is missing, too old, or cannot be fetched
     ├── PreflightError        the machine is not ready: disk space, a used port, another run at work
+    ├── PlanRefused           a saved plan does not hold here, or no longer
     ├── TerraformError        a Terraform command failed; carries command, exit code and last lines
     │   └── StateLockedError  somebody else holds the state's lock, or did when it was killed
     ├── EmulatorError         the local environment's emulator is not there, died or did not start
     ├── ImageError            an image cannot be built or pushed
+    ├── ReleaseError          the DAGs cannot be released, or a release cannot be served again
     ├── AirflowError          Airflow refused a call, or does not serve what was released
     ├── JobFailed             the job ended, and not well
     ├── PipelineError         GitHub does not take what the pipeline has to say
@@ -47,12 +49,20 @@ class PreflightError(OperatorError):
     """The machine is not ready for what was asked."""
 
 
+class PlanRefused(OperatorError):  # noqa: N818 - it names an outcome
+    """A saved plan does not hold here, or no longer."""
+
+
 class EmulatorError(OperatorError):
     """The emulator is not there, died or did not start."""
 
 
 class ImageError(OperatorError):
     """An image cannot be built or pushed."""
+
+
+class ReleaseError(OperatorError):
+    """The DAGs cannot be released, or a release cannot be served again."""
 
 
 class AirflowError(OperatorError):
@@ -146,6 +156,11 @@ def line(error: BaseException, *, environment: str) -> str | None:
         return f"AWS: {error}"
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full ({error.filename or 'while writing'}): free some space and call again"
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return (
+            f"{error.filename or 'the project folder'} is on a read-only file system: name folders that can be"
+            " written in WINBATCH_STATE and WINBATCH_CACHE"
+        )
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; call as the user that owns the project's folder"
     return None

@@ -1,27 +1,23 @@
-"""An environment's life: up, plan, down. Each can be cut off anywhere and is continued by calling it again."""
+"""An environment's life: up, plan, apply, down. Each can be cut off anywhere and is continued by calling it again."""
 
 import json
 import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import airflow, images, local, plan_summary, providers, release, render, toolchain
-from scripts.console import Step, Steps, console
-from scripts.errors import OperatorError, PreflightError, StateLockedError, TerraformError
+from scripts import airflow, converging, images, local, plans, preflight, releasing, render, smoke, state, takedown
+from scripts.console import Steps, console
+from scripts.converging import Watched
+from scripts.errors import OperatorError, PreflightError
 from scripts.locking import Busy, only_one
 from scripts.plan_summary import PlanSummary
+from scripts.plans import SavedPlan
 from scripts.settings import Settings
-from scripts.terraform import Event
 from scripts.workspace import Outputs, Workspace
-from winbatch import spec
-
-# MWAA brings the DAG prefix to its workers about this often, s; so does the emulator.
-SYNC_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -32,71 +28,125 @@ class Up:
     outputs: Outputs
     changes: int
     released: int
+    release: str
     seconds: Mapping[str, float]
 
 
-def up(settings: Settings, *, confirm: bool = True) -> Up:
+def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, check: bool = True) -> Up:
     """Bring an environment to what the checkout says.
 
     Args:
         settings: which.
         confirm: ask before anything changes (never for the local one).
+        plan: a saved plan, applied instead of a new one; nobody is asked then, since it was reviewed.
+        check: end with a small job, when something has changed since the last one.
 
     Raises:
         OperatorError: it cannot go on; calling again continues.
     """
     steps = Steps()
+    saved = plans.load(plan) if plan else None
     with only_one(settings, "up") as lock:
-        preflight(settings)
+        doubts = preflight.check(settings, steps)
+        _refuse_doubts(doubts, settings, asked=confirm and saved is None)
         if settings.local:
             with steps.step("Emulator") as step:
                 step.detail = local.start(settings, step).endpoint_url
         workspace = Workspace(settings, keep_open=[lock])
-        with steps.step("Terraform") as step:
-            if settings.local:
-                _ensure_bucket(workspace)
-            step.detail = "initialised" if workspace.init() else "was initialised"
+        if settings.local:
+            _ensure_bucket(workspace)
+        if saved is not None:
+            converging.refuse(workspace, saved)
+        converging.prepare(workspace, steps)
         before = workspace.values()
         built = _build_images(workspace, steps) if settings.local else {}
         # An image has its digest before it has a registry: the first time, the repositories come with all the rest.
         pushed = built and _push_images(workspace, built, before.get("ecr_repositories") or {}, steps)
-        changes = _converge(workspace, steps, confirm=confirm and not settings.local)
+        changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
         if built and not pushed:
             _push_images(workspace, built, workspace.values()["ecr_repositories"], steps)
-        released = _release(workspace, outputs, steps)
-        with steps.step("Airflow serves the DAGs") as step:
-            airflow.wait_for_dags(
-                workspace.airflow(outputs),
-                spec.names(),
-                # An Airflow that was just made reads the files for the first time: it cannot serve older ones.
-                released_at=time.time() if released and "mwaa_environment" in before else None,
-                progress=step.update,
-                settle=SYNC_SECONDS,
-            )
-            step.detail = ", ".join(spec.names())
-    return Up(workspace, outputs, changes, released, steps.seconds)
+        done = releasing.release(workspace, outputs, steps)
+        releasing.wait(workspace, outputs, done.release, steps)
+        if check:
+            smoke.check(workspace, outputs, done.release, steps)
+    return Up(workspace, outputs, changes, done.changes, done.release, steps.seconds)
 
 
-def plan(settings: Settings) -> PlanSummary:
+def plan(settings: Settings, out: Path | None = None) -> PlanSummary:
     """What `up` would change in AWS.
+
+    Args:
+        settings: which environment.
+        out: file to save the plan in, for `apply`; a real environment's must be of a commit.
 
     Raises:
         OperatorError: it cannot be said.
     """
     steps = Steps()
     with only_one(settings, "plan") as lock:
+        if not settings.local:
+            doubts = preflight.check(settings, steps)
+            if out is not None:
+                _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
-        with steps.step("Terraform") as step:
-            step.detail = "initialised" if workspace.init() else "was initialised"
-        return _planned(workspace, steps)
+        converging.prepare(workspace, steps)
+        planned = converging.plan(workspace, steps, details=True)
+        if out is not None:
+            with steps.step("Save the plan") as step:
+                summary = {**planned.summary.as_json(), "sentence": planned.summary.sentence}
+                plans.save(out, planned.file, settings, summary)
+                step.detail = f"{out}; it holds every value in the clear, secrets included"
+        return planned.summary
 
 
-def down(settings: Settings, *, confirm: bool = True) -> None:
+def apply(settings: Settings, plan: Path) -> SavedPlan:
+    """Apply exactly a saved plan, and nothing else of `up`.
+
+    Raises:
+        PlanRefused: it is another environment's or commit's, or stale. Terraform has not been started then.
+        OperatorError: it failed.
+    """
+    steps = Steps()
+    saved = plans.load(plan)
+    with only_one(settings, "apply") as lock:
+        _refuse_doubts(preflight.check(settings, steps), settings, asked=False)
+        workspace = Workspace(settings, keep_open=[lock])
+        converging.refuse(workspace, saved)
+        converging.prepare(workspace, steps)
+        converging.apply_saved(workspace, saved, steps)
+    return saved
+
+
+def unlock(settings: Settings, lock_id: str, *, confirm: bool = True) -> None:
+    """Take the lock of Terraform's state from somebody who is gone.
+
+    Raises:
+        PreflightError: the lock is another one by now, or there is none.
+    """
+    with only_one(settings, "unlock") as lock:
+        workspace = Workspace(settings, keep_open=[lock])
+        found = state.lock(workspace.aws.client("s3"), settings)
+        if found is None:
+            raise PreflightError(f"nobody holds the Terraform state of {settings.environment}: nothing to do")
+        if found.id != lock_id:
+            raise PreflightError(f"that lock is gone, and there is another one: {found.error(settings.environment)}")
+        if confirm:
+            preflight.ask(f"{found.who} holds it since {found.created}. Is that run dead?", settings)
+        workspace.init()
+        workspace.terraform.force_unlock(lock_id)
+
+
+def down(settings: Settings, *, confirm: bool = True, delete_data: bool = False) -> None:
     """Take an environment down and look whether anything is left.
 
     The local one is its emulator: everything that it keeps, Terraform's state included, dies with it, so it is stopped
-    and its state folder removed. Elsewhere Terraform destroys.
+    and its state folder removed. Elsewhere Terraform destroys what is emptied before, and what it leaves is swept.
+
+    Args:
+        settings: which environment.
+        confirm: ask before anything is destroyed.
+        delete_data: do not ask whether buckets and repositories may be emptied either.
 
     Raises:
         OperatorError: something is left; calling again continues.
@@ -106,54 +156,47 @@ def down(settings: Settings, *, confirm: bool = True) -> None:
         _down_local(settings, steps)
         return
     with only_one(settings, "down") as lock:
-        workspace = Workspace(settings, keep_open=[lock])
+        preflight.check(settings, steps)
         if confirm:
-            _ask(f"Destroy everything of environment {settings.environment}?", settings)
-        with steps.step("Terraform") as step:
-            step.detail = "initialised" if workspace.init() else "was initialised"
-        cluster = workspace.values().get("cluster")
-        if cluster is not None:
-            with steps.step("Stop the jobs' ECS tasks") as step:
-                step.detail = f"{stop_tasks(workspace.aws.client('ecs'), cluster)} stopped"
-        with steps.step("Destroy") as step:
-            workspace.terraform.destroy(var_files=workspace.var_files, on_event=_Progress(step))
+            preflight.ask(f"Destroy everything of environment {settings.environment}?", settings)
+        workspace = Workspace(settings, keep_open=[lock])
+        converging.prepare(workspace, steps)
+        destroy(workspace, steps, confirm=confirm, delete_data=delete_data)
 
 
-def preflight(settings: Settings) -> None:
-    """Find out in a second what would else fail after minutes.
+def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: bool) -> None:
+    """Empty, destroy, sweep and look, step by step.
 
     Raises:
-        OperatorError: with what is wrong.
+        OperatorError: something is left; calling again continues.
     """
-    toolchain.find_terraform(settings)
-    providers.config_file(settings)
-    if settings.local:
-        local.check_disk(settings)
-        session = local.recorded(settings)
-        if session is None:
-            local.check_port(settings.port)
-
-
-def release_dags(settings: Settings) -> release.ReleasePlan:
-    """Release the DAGs to an environment that is up, and wait until Airflow serves them.
-
-    Raises:
-        OperatorError: it is not up, or Airflow does not serve them.
-    """
-    steps = Steps()
-    with only_one(settings, "dags-release"):
-        workspace = Workspace(settings)
-        outputs = workspace.outputs()
-        done = _release_plan(workspace, outputs, steps)
-        with steps.step("Airflow serves the DAGs") as step:
-            airflow.wait_for_dags(
-                workspace.airflow(outputs),
-                spec.names(),
-                released_at=time.time() if done.changes else None,
-                progress=step.update,
-                settle=SYNC_SECONDS,
+    settings, aws = workspace.settings, workspace.aws
+    values = workspace.values()
+    name = f"winbatch-{settings.environment}"
+    target = takedown.Target(name, settings.environment, values.get("cluster") or name, name)
+    if values.get("mwaa_environment"):
+        with steps.step("Stop the jobs") as step:
+            served = airflow.Airflow(aws.client("mwaa"), values["mwaa_environment"])
+            step.detail = f"{takedown.stop_jobs(served)} marked failed"
+    with steps.step("Drain the cluster") as step:
+        step.detail = takedown.drain(aws, target, step.update)
+    buckets = [values[key] for key in ("dags_bucket", "data_bucket") if values.get(key)]
+    repositories = [images.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
+    _empty(workspace, buckets, repositories, steps, confirm=confirm, delete_data=delete_data)
+    with steps.step("Destroy") as step, Watched(workspace, step) as progress:
+        takedown.sweep(aws, target)
+        workspace.terraform.destroy(var_files=workspace.var_files, on_event=progress)
+    with steps.step("Remove what Terraform leaves") as step:
+        swept = takedown.sweep(aws, target)
+        step.detail = ", ".join(swept) or "nothing"
+    with steps.step("Look for what is left") as step:
+        left = takedown.left(aws, target)
+        if left:
+            raise OperatorError(
+                f"{len(left)} things of environment {settings.environment} are left: {', '.join(left)}; call invoke down"
+                " again, and delete by hand what stays"
             )
-    return done
+        step.detail = "nothing carries this environment's tags"
 
 
 def clean(settings: Settings) -> None:
@@ -170,16 +213,40 @@ def clean(settings: Settings) -> None:
             console.print(f"removed {folder}", markup=False, soft_wrap=True)
 
 
-def stop_tasks(ecs: Any, cluster: str) -> int:
-    """Stop every ECS task of a cluster; how many there were."""
-    arns = [
-        arn
-        for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster, desiredStatus="RUNNING")
-        for arn in page["taskArns"]
-    ]
-    for arn in arns:
-        ecs.stop_task(cluster=cluster, task=arn, reason="the environment is taken down")
-    return len(arns)
+def _empty(
+    workspace: Workspace,
+    buckets: Sequence[str],
+    repositories: Sequence[str],
+    steps: Steps,
+    *,
+    confirm: bool,
+    delete_data: bool,
+) -> None:
+    held = takedown.held(workspace.aws, buckets, repositories)
+    if not held:
+        return
+    words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
+    if not delete_data:
+        if not confirm:
+            raise PreflightError(f"{words} still hold something: call with --delete-data if all of it is to be deleted")
+        preflight.ask(f"{words} still hold something. Delete all of it, every version?", workspace.settings)
+    with steps.step("Empty buckets and repositories") as step:
+        takedown.empty(
+            workspace.aws,
+            [name for name in buckets if name in held],
+            [name for name in repositories if name in held],
+            step.update,
+        )
+
+
+def _refuse_doubts(doubts: Sequence[str], settings: Settings, *, asked: bool) -> None:
+    """What a person could wave away stops whoever asks nobody.
+
+    Raises:
+        PreflightError: there is a doubt, and nobody is asked.
+    """
+    if doubts and not asked:
+        raise PreflightError(f"environment {settings.environment}: {'; '.join(doubts)}")
 
 
 def _down_local(settings: Settings, steps: Steps) -> None:
@@ -243,108 +310,19 @@ def _push_images(
     return True
 
 
-def _converge(workspace: Workspace, steps: Steps, *, confirm: bool) -> int:
-    """Plan, show, apply; how many changes there were."""
-    summary = _planned(workspace, steps)
-    if not summary.changes:
+def _converge(
+    workspace: Workspace, saved: SavedPlan | None, doubts: Sequence[str], steps: Steps, *, confirm: bool
+) -> int:
+    """Plan, show, apply, or apply what was planned before; how many changes there were."""
+    if saved is not None:
+        return converging.apply_saved(workspace, saved, steps)
+    planned = converging.plan(workspace, steps)
+    if not planned.summary.changes:
         return 0
     if confirm:
-        console.print(render.plan(summary))
-        _ask(f"Apply this to environment {workspace.settings.environment}?", workspace.settings)
-    with steps.step("Apply") as step:
-        _apply_saved(workspace, step)
-        step.detail = summary.sentence
-    return summary.changes
-
-
-def _planned(workspace: Workspace, steps: Steps) -> PlanSummary:
-    with steps.step("Plan") as step:
-        summary = _plan(workspace, step)
-        step.detail = summary.sentence
-    return summary
-
-
-def _plan(workspace: Workspace, step: Step) -> PlanSummary:
-    progress = _Progress(step)
-    out = workspace.settings.state / "terraform" / "plan"
-
-    def run() -> list[Event]:
-        return workspace.terraform.plan(out, var_files=workspace.var_files, on_event=progress)
-
-    try:
-        events = run()
-    except StateLockedError as locked:
-        if not workspace.settings.local:
-            raise
-        # We hold the environment's own lock, and Terraform inherits it: whoever locked the state was killed.
-        workspace.terraform.force_unlock(locked.lock_id)
-        events = run()
-    return plan_summary.summarize(events)
-
-
-def _apply_saved(workspace: Workspace, step: Step) -> None:
-    try:
-        workspace.terraform.apply(workspace.settings.state / "terraform" / "plan", on_event=_Progress(step))
-    except TerraformError as error:
-        if workspace.settings.local:
-            # Whatever Terraform says of a call that nobody answered, this is why.
-            local.require(workspace.settings)
-            if any("AlreadyExists" in problem or "already exists" in problem for problem in error.problems):
-                raise OperatorError(
-                    f"an earlier up was cut off before Terraform could note what it had made ({error.problems[0]}):"
-                    " invoke down, then invoke up"
-                ) from error
-        raise
-
-
-def _release(workspace: Workspace, outputs: Outputs, steps: Steps) -> int:
-    return _release_plan(workspace, outputs, steps).changes
-
-
-def _release_plan(workspace: Workspace, outputs: Outputs, steps: Steps) -> release.ReleasePlan:
-    with steps.step("Release the DAGs") as step:
-        prefix = str(outputs.deployment["dags_prefix"])
-        folder = workspace.settings.dags
-        done = release.release(workspace.aws.client("s3"), outputs.dags_bucket, prefix, folder, step.update)
-        step.detail = done.sentence
-    return done
-
-
-class _Progress:
-    """Shows how far a Terraform command is, from its events."""
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-        self._total = 0
-        self._done = 0
-        self._refreshed = 0
-        self._under_way: dict[str, None] = {}
-
-    def __call__(self, event: Event) -> None:
-        kind = event.get("type")
-        hook = event.get("hook", {})
-        if hook.get("action") == "read":
-            return
-        address = hook.get("resource", {}).get("addr", "")
-        if kind == "planned_change" and event["change"]["action"] not in {"noop", "read"}:
-            self._total += 1
-        elif kind == "refresh_complete":
-            self._refreshed += 1
-            self._step.update(f"{self._refreshed} resources read")
-        elif kind == "apply_start":
-            self._under_way[address] = None
-        elif kind in {"apply_complete", "apply_errored"}:
-            self._under_way.pop(address, None)
-            self._done += 1
-        if kind in {"apply_start", "apply_complete", "apply_progress"}:
-            waiting = next(iter(self._under_way), "")
-            self._step.update(f"{self._done} of {self._total}{f', {waiting}' if waiting else ''}")
-
-
-def _ask(question: str, settings: Settings) -> None:
-    if not console.is_terminal:
-        raise PreflightError(
-            f"{question} There is nobody to ask: call with --yes if it is meant (environment {settings.environment})"
-        )
-    if console.input(f"{question} \\[y/N] ").strip().lower() not in {"y", "yes"}:
-        raise PreflightError("nothing was changed")
+        console.print(*render.plan(planned.summary), sep="\n")
+        for doubt in doubts:
+            console.print(f"Mind: {doubt}", style="yellow", markup=False, soft_wrap=True)
+        preflight.ask(f"Apply this to environment {workspace.settings.environment}?", workspace.settings)
+    converging.apply(workspace, planned.file, steps, planned.summary.sentence)
+    return planned.summary.changes

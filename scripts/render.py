@@ -17,19 +17,23 @@ from scripts.console import QUIET, console, say
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from scripts.operating import Cancelled
-from scripts.plan_summary import ACTIONS, PlanSummary
+from scripts.plan_summary import ACTIONS, Change, PlanSummary
+from scripts.releasing import Listed
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
 
 # Of groups and of failed items that are shown at most.
 ROWS = 40
+# A comment on GitHub has room for 65,536 characters.
+COMMENT_ROWS = 250
 HOUR = 3600
 
 
-def plan(summary: PlanSummary) -> RenderableType:
-    """A plan by module."""
+def plan(summary: PlanSummary) -> list[RenderableType]:
+    """A plan to decide on: by module, what is replaced, what that interrupts, what has drifted."""
+    parts: list[RenderableType] = [drift(summary)] if summary.drift else []
     if not summary.changes:
-        return "No changes: the environment is what the checkout says."
+        return [*parts, "No changes: the environment is what the checkout says."]
     used = [action for action in ACTIONS if summary.actions.get(action)]
     table = Table("module", *used, title=summary.sentence, title_justify="left")
     for module, actions in summary.modules.items():
@@ -37,6 +41,71 @@ def plan(summary: PlanSummary) -> RenderableType:
     if summary.outputs:
         table.caption = f"outputs that change: {', '.join(summary.outputs)}"
         table.caption_justify = "left"
+    parts.append(table)
+    detailed = [change for change in summary.resources if change.action != "create"]
+    if detailed:
+        changes = _table("resource", "action", "what changes")
+        for change in detailed[:ROWS]:
+            changes.add_row(Text(change.address, overflow="fold"), change.action, _what(change))
+        if len(detailed) > ROWS:
+            changes.caption = f"and {len(detailed) - ROWS} more: --json lists all"
+        parts.append(changes)
+    if summary.interruptions:
+        parts.append(Text("What that interrupts:"))
+        parts += [Text(f"  {change.address}: {change.interrupts}") for change in summary.interruptions]
+    return parts
+
+
+def plan_markdown(summary: PlanSummary, environment: str, commit: str) -> str:
+    """The same for a pull request's comment; the first line tells a program which comment it is."""
+    lines = [f"<!-- winbatch plan: {environment} -->", f"### Plan for `{environment}`: {summary.sentence}", ""]
+    if summary.interruptions:
+        lines += ["**What it interrupts**", ""]
+        lines += [f"- `{change.address}`: {change.interrupts}" for change in summary.interruptions] + [""]
+    if summary.drift:
+        lines += ["**Changed behind Terraform's back, and put back by this plan**", ""]
+        lines += [f"- `{change.address}` {_happened(change)}" for change in summary.drift] + [""]
+    if summary.changes:
+        used = [action for action in ACTIONS if summary.actions.get(action)]
+        lines += [f"| module | {' | '.join(used)} |", "| --- |" + " --- |" * len(used)]
+        for module, actions in summary.modules.items():
+            lines.append(f"| {module or '(root)'} | {' | '.join(str(actions.get(action, '')) for action in used)} |")
+        shown = summary.resources[:COMMENT_ROWS]
+        lines += ["", "<details><summary>Every resource</summary>", ""]
+        lines += [f"- {change.action} `{change.address}`{_because(change)}" for change in shown]
+        if len(summary.resources) > len(shown):
+            lines.append(f"- and {len(summary.resources) - len(shown)} more")
+        if summary.outputs:
+            lines.append(f"- outputs: {', '.join(f'`{name}`' for name in summary.outputs)}")
+        lines += ["", "</details>", ""]
+    return "\n".join([*lines, f"Commit {commit or 'unknown'}."]) + "\n"
+
+
+def drift(summary: PlanSummary) -> Table:
+    """What was changed behind Terraform's back, and would be put back."""
+    table = _table("changed behind Terraform's back", "what")
+    for change in summary.drift:
+        table.add_row(Text(change.address, overflow="fold"), _happened(change))
+    return table
+
+
+def _happened(change: Change) -> str:
+    return "was deleted" if change.action == "delete" else f"has another {', '.join(change.attributes)}"
+
+
+def _what(change: Change) -> str:
+    return f"{', '.join(change.attributes)}{_because(change)}"
+
+
+def _because(change: Change) -> str:
+    return f" (replaced because of {', '.join(change.because)})" if change.because else ""
+
+
+def releases(found: Sequence[Listed]) -> Table:
+    """Releases of the DAGs, a row each."""
+    table = _table("release", "served last", "commit", "")
+    for entry in found:
+        table.add_row(entry.release, entry.at, entry.commit[:12], "served" if entry.served else "")
     return table
 
 

@@ -77,9 +77,9 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         *,
         var_files: Sequence[Path],
         on_event: OnEvent | None = None,
-    ) -> list[Event]:
-        """Plan into a file; the events tell what would change (`scripts.plan_summary`)."""
-        return self._streamed(
+    ) -> bool:
+        """Plan into a file; whether there is anything to do (`show` says what)."""
+        code, _ = self._streamed(
             "plan",
             timeout=1800,
             ok=(0, 2),
@@ -90,10 +90,17 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             var_file=[str(file) for file in var_files],
             lock_timeout="20s",
         )
+        return code != 0
+
+    def show(self, plan: Path) -> dict[str, Any]:
+        """A saved plan in Terraform's JSON (`scripts.plan_summary` reads it)."""
+        document: dict[str, Any] = json.loads(self._checked("show", str(plan), json=IsFlagged))
+        return document
 
     def apply(self, plan: Path, *, on_event: OnEvent | None = None) -> list[Event]:
         """Apply a saved plan."""
-        return self._streamed("apply", str(plan), timeout=3 * 3600, on_event=on_event, input=False, lock_timeout="20s")
+        options: dict[str, Any] = {"timeout": 3 * 3600, "input": False, "lock_timeout": "20s"}
+        return self._streamed("apply", str(plan), on_event=on_event, **options)[1]
 
     def destroy(self, *, var_files: Sequence[Path], on_event: OnEvent | None = None) -> list[Event]:
         """Destroy everything without asking."""
@@ -105,7 +112,11 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             auto_approve=IsFlagged,
             var_file=[str(file) for file in var_files],
             lock_timeout="20s",
-        )
+        )[1]
+
+    def push_state(self, file: Path) -> None:
+        """Make a file the state; refused when the state is another's or has moved on."""
+        self._checked("state push", str(file), lock_timeout="20s")
 
     def outputs(self) -> dict[str, Any]:
         """Every output's value, by name; empty where nothing was applied."""
@@ -199,7 +210,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
 
     def _streamed(
         self, cmd: str, *args: str, on_event: OnEvent | None, ok: Sequence[int] = (0,), **options: Any
-    ) -> list[Event]:
+    ) -> tuple[int, list[Event]]:
         events: list[Event] = []
 
         def on_line(text: str) -> None:
@@ -212,7 +223,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         code, out, err = self.cmd(cmd, *args, on_line=on_line, json=IsFlagged, **options)
         if code not in ok:
             raise _failure(["terraform", cmd, *args], code, out, err, events=events, log=self._log)
-        return events
+        return code, events
 
     def _note(self, command: Sequence[str], code: int | None, out: Sequence[str], err: Sequence[str]) -> None:
         if self._log is None:
@@ -263,13 +274,13 @@ def _failure(
         [*(str(event.get("diagnostic", {}).get("detail", "")) for event in events), re.sub("[│╷╵]", "", err)]
     )
     lock = re.search(r"^\s*ID:\s+(\S+)", details, re.MULTILINE)
-    if lock and any("state lock" in problem for problem in found):
+    if lock and any("acquiring the state lock" in problem for problem in found):
         who = re.search(r"^\s*Who:\s+(\S+)", details, re.MULTILINE)
         when = re.search(r"^\s*Created:\s+(.+)$", details, re.MULTILINE)
         error = StateLockedError(
             f"the Terraform state is locked by {who[1] if who else 'somebody'} since"
             f" {when[1].strip() if when else '?'}: wait for that run to end; if it is gone for good:"
-            f" terraform force-unlock {lock[1]}",
+            f" invoke unlock --id {lock[1]}",
             command=command,
             exit_code=code,
             problems=found,

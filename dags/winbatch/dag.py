@@ -8,12 +8,14 @@ the sensor of the first group that is not finished ticks it, the others follow i
 """
 
 import datetime as dt
+import importlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param, get_current_context, task
 
+from winbatch import release
 from winbatch.spec import COMMON_PARAMETERS, Spec
 
 # Tries that are lost without a fault of the work must not end it (winbatch.steps says how that happens).
@@ -37,6 +39,8 @@ DOC = """
 | `scale_in` | stops what still runs and scales in, whatever happened before |
 
 A shard is done when its result is in S3: clearing an Airflow task, or running it again, goes on with what is missing.
+
+{release}
 """
 
 
@@ -50,29 +54,33 @@ def batch_dag(spec: Spec) -> DAG:
     with DAG(
         dag_id=spec.dag,
         description=spec.title,
-        doc_md=DOC.format(title=spec.title, description=spec.description, stages=rows),
+        doc_md=DOC.format(title=spec.title, description=spec.description, stages=rows, release=_served()),
         schedule=None,
         catchup=False,
         max_active_runs=4,
         is_paused_upon_creation=False,
         params={name: _param(name, schema) for name, schema in spec.parameters.items()},
         default_args={"retries": 3, "retry_delay": dt.timedelta(seconds=10)},
-        tags=["winbatch", spec.workload],
+        tags=["winbatch", spec.workload, *([f"release:{release.current()}"] if release.current() else [])],
     ) as dag:
 
         @task
-        def scale_out() -> None:
-            _steps().scale_out(spec)
+        def scale_out() -> str:
+            importlib.import_module("winbatch.steps").scale_out(spec)
+            # What the job's other Airflow tasks go on with, also when another release is served by then.
+            return release.current()
 
         @task
         def plan() -> list[str]:
-            groups: list[str] = _steps().plan(spec)
+            steps, begun = _begun(spec.dag)
+            groups: list[str] = steps.plan(begun)
             return groups
 
         # Whatever hinders it, instances cost money until it is through: it does not give up within hours.
         @task(retries=STAGE_RETRIES, retry_exponential_backoff=True, max_retry_delay=dt.timedelta(minutes=5))
         def scale_in() -> None:
-            _steps().scale_in(spec)
+            steps, begun = _begun(spec.dag)
+            steps.scale_in(begun)
 
         setup = scale_out().as_setup()
         last = groups = plan()
@@ -94,6 +102,12 @@ def batch_dag(spec: Spec) -> DAG:
     return dag
 
 
+def _served() -> str:
+    """What the DAG's page says of its release."""
+    name = release.current()
+    return f"This is release `{name}`; a job goes on with the one that it began with." if name else ""
+
+
 def _param(name: str, schema: Mapping[str, Any]) -> Param:
     rest = {key: value for key, value in schema.items() if key != "default"}
     return Param(schema["default"], section="Cluster" if name in COMMON_PARAMETERS else None, **rest)
@@ -101,11 +115,14 @@ def _param(name: str, schema: Mapping[str, Any]) -> Param:
 
 def _drive(name: str, group: str = ALL) -> bool:
     """A poke of a stage's sensor; the map index says which group of items it is for, and `group` how it is called."""
-    return bool(_steps().drive(name, group))
+    steps, _ = _begun(get_current_context()["dag"].dag_id)
+    return bool(steps.drive(name, group))
 
 
-def _steps() -> ModuleType:
-    """What the Airflow tasks do, loaded when one of them runs."""
-    from winbatch import steps  # noqa: PLC0415
+def _begun(dag: str) -> tuple[ModuleType, Any]:
+    """What the Airflow tasks do, and the specification, of the release that the job began with.
 
-    return steps
+    Loaded when one of them runs: parsing a DAG does not need it.
+    """
+    release.use(get_current_context()["ti"].xcom_pull(task_ids="scale_out", map_indexes=-1) or "")
+    return importlib.import_module("winbatch.steps"), importlib.import_module("winbatch.spec").load(dag)

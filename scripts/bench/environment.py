@@ -124,7 +124,7 @@ def environment(settings: Settings, comparison: Comparison) -> Iterator[Environm
     try:
         built = _images(own)
         _write(own, built, comparison)
-        done = lifecycle.up(own, confirm=False)
+        done = lifecycle.up(own, confirm=False, check=False)
         made = Environment(done.workspace, done.outputs)
         _complete(made, built, comparison)
         yield made
@@ -186,9 +186,7 @@ def _complete(made: Environment, built: Mapping[str, images.Image], comparison: 
     with steps.step("Airflow serves the bench's DAGs") as step:
         body = {"name": POOL, "slots": comparison.slots, "include_deferred": True}
         made.airflow.call("POST", "/pools", body=body)
-        airflow.wait_for_dags(
-            made.airflow, [DAG, *MAPPED], released_at=None, progress=step.update, settle=lifecycle.SYNC_SECONDS
-        )
+        airflow.wait_for_dags(made.airflow, [DAG, *MAPPED], progress=step.update)
     console.print("The bench's environment is up.")
 
 

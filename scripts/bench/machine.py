@@ -3,11 +3,11 @@
 import datetime as dt
 import os
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from scripts import checkout
 from scripts.settings import Settings
 
 
@@ -23,8 +23,8 @@ def facts(settings: Settings) -> dict[str, Any]:
         "airflow": settings.airflow_version,
         "moto": version("moto"),
         "boto3": version("boto3"),
-        "commit": _git(settings, "rev-parse", "--short", "HEAD"),
-        "changed_files": len((_git(settings, "status", "--porcelain") or "").splitlines()),
+        "commit": (checkout.commit(settings.root) or "")[:7] or None,
+        "changed_files": len(checkout.changed(settings.root)),
     }
 
 
@@ -36,18 +36,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor()
-
-
-def _git(settings: Settings, *arguments: str) -> str | None:
-    """What git says; None in a checkout without it."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments],  # noqa: S607 - whichever git the user has
-            cwd=settings.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

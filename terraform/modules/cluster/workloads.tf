@@ -30,6 +30,8 @@ resource "aws_ecs_task_definition" "workload" {
   network_mode       = "awsvpc"
   execution_role_arn = aws_iam_role.execution.arn
   task_role_arn      = aws_iam_role.task.arn
+  # Jobs that run, and DAG releases that are served again, need the revisions that they were released with.
+  skip_destroy = true
 
   runtime_platform {
     cpu_architecture        = "X86_64"

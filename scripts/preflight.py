@@ -1,0 +1,89 @@
+"""What is looked at before anything changes: in a second what would else fail after minutes."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from scripts import checkout, local, providers, requirements, toolchain
+from scripts.aws import Aws
+from scripts.console import Steps, console
+from scripts.errors import PreflightError
+from scripts.settings import Settings
+
+
+def check(settings: Settings, steps: Steps) -> list[str]:
+    """Tools, disk, credentials, account, requirements, checkout.
+
+    Returns:
+        Doubts that a person may wave away, a line each; none for the local environment.
+
+    Raises:
+        OperatorError: it cannot go on.
+    """
+    toolchain.find_terraform(settings)
+    providers.config_file(settings)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    requirements.check(settings)
+    if settings.local:
+        local.check_disk(settings)
+        if local.recorded(settings) is None:
+            local.check_port(settings.port)
+        return []
+    with steps.step("Preflight") as step:
+        account = identify(settings, Aws(settings.region).client("sts"))
+        step.detail = f"account {account}"
+    return doubts(settings, account, checkout.commit(settings.root), checkout.changed(settings.root))
+
+
+def identify(settings: Settings, sts: Any) -> str:
+    """The account that the credentials are for.
+
+    Raises:
+        PreflightError: it is not the environment's.
+    """
+    caller = sts.get_caller_identity()
+    account = str(caller["Account"])
+    allowed = accounts(settings)
+    if allowed and account not in allowed:
+        raise PreflightError(
+            f"the credentials ({caller['Arn']}) are for account {account}, and environment {settings.environment} lives"
+            f" in {' or '.join(allowed)} ({settings.var_file.name}): log in to that one and call again"
+        )
+    return account
+
+
+def accounts(settings: Settings) -> list[str]:
+    """The accounts that the environment's values allow; none when they name none."""
+    text = re.sub(r"(#|//).*", "", settings.var_file.read_text(encoding="utf-8"))
+    named = re.search(r"^\s*allowed_account_ids\s*=\s*\[([^\]]*)\]", text, re.MULTILINE)
+    return re.findall(r'"(\d{12})"', named[1]) if named else []
+
+
+def doubts(settings: Settings, account: str, commit: str | None, changed: Sequence[str]) -> list[str]:
+    """What a person should know before a real environment changes."""
+    found = []
+    if not accounts(settings):
+        found.append(
+            f"{settings.var_file.name} does not say which account is the right one (aws_provider.allowed_account_ids);"
+            f" the credentials are for {account}"
+        )
+    if commit is None:
+        found.append("the checkout has no commit, so nobody can tell later what was applied")
+    elif changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        found.append(f"{changed[0]}{more} differ from commit {commit[:12]}; commit what is to be applied")
+    return found
+
+
+def ask(question: str, settings: Settings) -> None:
+    """Ask for a yes.
+
+    Raises:
+        PreflightError: it is a no, or there is nobody to ask.
+    """
+    if not console.is_terminal:
+        raise PreflightError(
+            f"{question} There is nobody to ask: call with --yes if it is meant (environment {settings.environment})"
+        )
+    if console.input(f"{question} \\[y/N] ").strip().lower() not in {"y", "yes"}:
+        raise PreflightError("nothing was changed")

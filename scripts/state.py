@@ -1,0 +1,102 @@
+"""Terraform's state as it lies in S3: which one it is, and who holds its lock. Read without starting Terraform."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.errors import StateLockedError
+from scripts.settings import Settings
+
+
+@dataclass(frozen=True)
+class StateId:
+    """A state's identity: the lineage never changes, the serial grows with each write. Both empty before the first."""
+
+    lineage: str = ""
+    serial: int = 0
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "StateId":
+        """From a state's JSON."""
+        return cls(str(document.get("lineage", "")), int(document.get("serial", 0)))
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds a state's lock.
+
+    Attributes:
+        id: what unlocking wants.
+        who: user and host.
+        created: since when.
+        operation: Terraform's word for what it is at.
+    """
+
+    id: str
+    who: str
+    created: str
+    operation: str
+
+    def error(self, environment: str) -> StateLockedError:
+        """The line for somebody who comes too late."""
+        error = StateLockedError(
+            f"the Terraform state of {environment} is locked by {self.who or 'somebody'} since {self.created or '?'}"
+            f" ({self.operation or '?'}): wait for that run to end; if it is gone for good:"
+            f" invoke unlock --env {environment} --id {self.id}",
+            command=(),
+            exit_code=1,
+        )
+        error.lock_id = self.id
+        return error
+
+
+def identity(s3: Any, settings: Settings) -> StateId:
+    """The state as it is now."""
+    body = _object(s3, settings.backend("bucket"), settings.backend("key"))
+    return StateId() if body is None else StateId.read(json.loads(body))
+
+
+def lock(s3: Any, settings: Settings) -> Lock | None:
+    """Who holds the state's lock; None when nobody does."""
+    body = _object(s3, settings.backend("bucket"), f"{settings.backend('key')}.tflock")
+    if body is None:
+        return None
+    try:
+        found = json.loads(body)
+        return Lock(
+            str(found["ID"]), str(found.get("Who", "")), str(found.get("Created", "")), str(found.get("Operation", ""))
+        )
+    except (ValueError, KeyError, TypeError):
+        return Lock("", "", "", "")
+
+
+def applied(s3: Any, settings: Settings) -> tuple[str, int] | None:
+    """The saved plan that was applied last: its digest, and the serial that it led to."""
+    body = _object(s3, settings.backend("bucket"), _applied_key(settings))
+    if body is None:
+        return None
+    note = json.loads(body)
+    return str(note["plan"]), int(note["serial"])
+
+
+def note_applied(s3: Any, settings: Settings, plan: str) -> None:
+    """Note a saved plan as applied, so that a deployment which is called again goes on behind it."""
+    note = {"plan": plan, "serial": identity(s3, settings).serial}
+    s3.put_object(Bucket=settings.backend("bucket"), Key=_applied_key(settings), Body=json.dumps(note).encode())
+
+
+def _applied_key(settings: Settings) -> str:
+    return f"{settings.backend('key')}.applied"
+
+
+def _object(s3: Any, bucket: str, key: str) -> bytes | None:
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    return body
