@@ -50,7 +50,7 @@ smoke: bootstrap ## A small job that must succeed
 	@$(INVOKE) smoke
 
 rollback: bootstrap ## Back to the DAG release before (RELEASE=its id: to that one)
-	@$(INVOKE) setup dags-rollback $(RELEASE)
+	@$(INVOKE) setup dags-rollback $(if $(RELEASE),--release $(RELEASE))
 
 drift: bootstrap ## What was changed behind Terraform's back (ISSUE=yes: keep a GitHub issue of it)
 	@$(INVOKE) setup plan --drift-only $(if $(ISSUE),--issue)

@@ -100,7 +100,7 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
         "env": ENV,
         "json": JSON,
         "yes": "do not ask before changing a real environment",
-        "plan": "apply this plan, which invoke plan --out has saved, instead of a new one",
+        "plan": "apply this plan, which invoke plan --out has saved (a file, or state), instead of a new one",
         "smoke": "end with a small job when something has changed (--no-smoke: do not)",
     }
 )
@@ -109,7 +109,7 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: s
 
     Examples: invoke up; invoke up --env dev; invoke up --env prod --plan prod.plan
     """
-    done = lifecycle.up(Settings.load(env), confirm=not yes, plan=Path(plan) if plan else None, check=smoke)
+    done = lifecycle.up(Settings.load(env), confirm=not yes, plan=plan or None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
     if json:
         emit(
@@ -131,12 +131,19 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: s
         "env": ENV,
         "json": JSON,
         "markdown": "Markdown on standard output, for a pull request's comment",
-        "out": "file to save the plan in, for invoke apply",
+        "out": "file to save the plan in, for invoke apply; state: beside the state, under the commit's name",
         "drift-only": "show only what was changed behind Terraform's back; the exit code is 2 when something was",
+        "issue": "with --drift-only: keep a GitHub issue of it, opened, brought up to date or closed",
     }
 )
-def plan(
-    _: Context, env: str = "", json: bool = False, markdown: bool = False, out: str = "", drift_only: bool = False
+def plan(  # noqa: PLR0917 - invoke reads its options from here
+    _: Context,
+    env: str = "",
+    json: bool = False,
+    markdown: bool = False,
+    out: str = "",
+    drift_only: bool = False,
+    issue: bool = False,
 ) -> None:
     """Show what `up` would change, by module. The exit code is 0 with and without changes.
 
@@ -144,10 +151,17 @@ def plan(
     """
     if json and markdown:
         raise SettingsError("--json and --markdown both mean standard output: choose one")
+    if issue and not drift_only:
+        raise SettingsError("--issue is about drift: call it with --drift-only")
     settings = Settings.load(env)
-    summary = lifecycle.plan(settings, Path(out) if out else None)
+    summary = lifecycle.plan(settings, out or None, judge=not drift_only)
     if drift_only:
         summary = dataclasses.replace(summary, resources=[], outputs=[])
+    if issue:
+        from scripts import github  # noqa: PLC0415 - brings a library that few verbs need
+
+        text = render.drift_markdown(summary) if summary.drift else ""
+        github.report(f"drift-{settings.environment}", f"Drift of {settings.environment}", text)
     if json:
         emit(summary.as_json())
     elif markdown:
@@ -164,13 +178,13 @@ def plan(
         )
 
 
-@command(help={"env": ENV, "plan": "a file that invoke plan --out has saved", "json": JSON})
+@command(help={"env": ENV, "plan": "what invoke plan --out has saved: a file, or state", "json": JSON})
 def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
     """Apply exactly a saved plan. It is refused when it is of another commit or environment, or stale.
 
     Example: invoke apply --env prod --plan prod.plan
     """
-    saved = lifecycle.apply(Settings.load(env), Path(plan))
+    saved = lifecycle.apply(Settings.load(env), plan)
     if json:
         emit({"plan": saved.digest, **saved.summary})
 
@@ -441,11 +455,11 @@ def dags_release(_: Context, env: str = "", json: bool = False) -> None:
         emit(dataclasses.asdict(done))
 
 
-@command(positional=["release"], help={"env": ENV, "json": JSON, "release": "its id; default: the one before"})
+@command(help={"env": ENV, "json": JSON, "release": "its id; default: the one before"})
 def dags_rollback(_: Context, release: str = "", env: str = "", json: bool = False) -> None:
     """Serve an earlier release of the DAGs again, with the task definitions and images that it was released with.
 
-    Examples: invoke dags-rollback; invoke dags-rollback 1f2e3d4c5b6a --env prod
+    Examples: invoke dags-rollback; invoke dags-rollback --release 1f2e3d4c5b6a --env prod
     """
     done = releasing.roll_back(Settings.load(env), release)
     if json:

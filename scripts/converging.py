@@ -5,11 +5,14 @@ also what it had made and could not note (`errored.tfstate`). Both are known by 
 and the next run puts them right before it begins.
 """
 
+import dataclasses
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from scripts import local, plan_summary, plans, state
+from scripts import local, plan_summary, plans, policies, setup, state
 from scripts.console import Step, Steps
 from scripts.errors import OperatorError, PlanRefused, TerraformError
 from scripts.plan_summary import PlanSummary
@@ -52,14 +55,27 @@ def prepare(workspace: Workspace, steps: Steps) -> None:
             step.detail = "what the interrupted run had made is noted"
 
 
-def plan(workspace: Workspace, steps: Steps, *, details: bool = False) -> Planned:
-    """Plan; what changed behind Terraform's back and what it left alone is told only with `details`."""
+def plan(workspace: Workspace, steps: Steps, *, details: bool = False, judge: bool = False) -> Planned:
+    """Plan.
+
+    Args:
+        workspace: of which environment.
+        steps: where it is shown.
+        details: read the plan even when there is nothing to do, for what has drifted.
+        judge: say what the policies forbid of its changes, where their tools are set up.
+    """
     file = workspace.settings.state / "terraform" / "plan"
     with steps.step("Plan") as step:
         with Watched(workspace, step) as progress:
             to_do = workspace.terraform.plan(file, var_files=workspace.var_files, on_event=progress)
-        summary = plan_summary.summarize(workspace.terraform.show(file)) if to_do or details else PlanSummary()
+        shown = workspace.terraform.show(file) if to_do or details else {}
+        summary = plan_summary.summarize(shown)
         step.detail = summary.sentence
+    if judge and summary.changes and setup.checkov_folder(workspace.settings).is_dir():
+        with steps.step("Policies") as step:
+            findings = _findings(workspace.settings, shown)
+            summary = dataclasses.replace(summary, findings=findings)
+            step.detail = f"{len(findings)} findings"
     return Planned(file, summary)
 
 
@@ -78,20 +94,31 @@ def apply(workspace: Workspace, file: Path, steps: Steps, detail: str) -> None:
         step.detail = detail
 
 
-def refuse(workspace: Workspace, saved: SavedPlan) -> None:
-    """Refuse a saved plan that does not hold here or no longer, before Terraform is started.
+def _findings(settings: Settings, shown: Mapping[str, Any]) -> list[str]:
+    file = settings.state / "terraform" / "plan.json"
+    write_private(file, json.dumps(shown).encode())
+    try:
+        return [str(finding) for finding in policies.findings(file, settings)]
+    finally:
+        file.unlink()
+
+
+def load(workspace: Workspace, where: str) -> SavedPlan:
+    """A saved plan that may be applied here and now; Terraform is not started for that.
 
     Raises:
         PlanRefused: it is another environment's or commit's, or stale; one that was applied already is no fault.
     """
     settings, s3 = workspace.settings, workspace.aws.client("s3")
+    saved = plans.load(where, s3, settings)
     refusal = plans.refusal(saved.bound, plans.here(settings, state.identity(s3, settings)))
     if refusal is not None and not _was_applied(workspace, saved):
         raise PlanRefused(refusal)
+    return saved
 
 
 def apply_saved(workspace: Workspace, saved: SavedPlan, steps: Steps) -> int:
-    """Apply exactly a saved plan that was not refused; how many changes there were."""
+    """Apply exactly a saved plan, as `load` gave it; how many changes there were."""
     settings = workspace.settings
     changes = int(saved.summary["changes"])
     if _was_applied(workspace, saved):

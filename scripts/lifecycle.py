@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 from botocore.exceptions import ClientError
@@ -32,31 +31,29 @@ class Up:
     seconds: Mapping[str, float]
 
 
-def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, check: bool = True) -> Up:
+def up(settings: Settings, *, confirm: bool = True, plan: str | None = None, check: bool = True) -> Up:
     """Bring an environment to what the checkout says.
 
     Args:
         settings: which.
         confirm: ask before anything changes (never for the local one).
-        plan: a saved plan, applied instead of a new one; nobody is asked then, since it was reviewed.
+        plan: a saved plan (a file, or `state`), applied instead of a new one; nobody is asked, since it was reviewed.
         check: end with a small job, when something has changed since the last one.
 
     Raises:
         OperatorError: it cannot go on; calling again continues.
     """
     steps = Steps()
-    saved = plans.load(plan) if plan else None
     with only_one(settings, "up") as lock:
         doubts = preflight.check(settings, steps)
-        _refuse_doubts(doubts, settings, asked=confirm and saved is None)
+        _refuse_doubts(doubts, settings, asked=confirm and plan is None)
         if settings.local:
             with steps.step("Emulator") as step:
                 step.detail = local.start(settings, step).endpoint_url
         workspace = Workspace(settings, keep_open=[lock])
         if settings.local:
             _ensure_bucket(workspace)
-        if saved is not None:
-            converging.refuse(workspace, saved)
+        saved = converging.load(workspace, plan) if plan else None
         converging.prepare(workspace, steps)
         before = workspace.values()
         built = _build_images(workspace, steps) if settings.local else {}
@@ -73,12 +70,13 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
     return Up(workspace, outputs, changes, done.changes, done.release, steps.seconds)
 
 
-def plan(settings: Settings, out: Path | None = None) -> PlanSummary:
+def plan(settings: Settings, out: str | None = None, *, judge: bool = True) -> PlanSummary:
     """What `up` would change in AWS.
 
     Args:
         settings: which environment.
-        out: file to save the plan in, for `apply`; a real environment's must be of a commit.
+        out: file to save the plan in, for `apply`, or `state` for beside the state; it must be of a commit.
+        judge: say what the policies forbid of it, too.
 
     Raises:
         OperatorError: it cannot be said.
@@ -91,16 +89,16 @@ def plan(settings: Settings, out: Path | None = None) -> PlanSummary:
                 _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
         converging.prepare(workspace, steps)
-        planned = converging.plan(workspace, steps, details=True)
+        planned = converging.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:
                 summary = {**planned.summary.as_json(), "sentence": planned.summary.sentence}
-                plans.save(out, planned.file, settings, summary)
-                step.detail = f"{out}; it holds every value in the clear, secrets included"
+                packed = plans.pack(planned.file, settings, summary)
+                step.detail = plans.save(out, packed, workspace.aws.client("s3"), settings)
         return planned.summary
 
 
-def apply(settings: Settings, plan: Path) -> SavedPlan:
+def apply(settings: Settings, plan: str) -> SavedPlan:
     """Apply exactly a saved plan, and nothing else of `up`.
 
     Raises:
@@ -108,11 +106,10 @@ def apply(settings: Settings, plan: Path) -> SavedPlan:
         OperatorError: it failed.
     """
     steps = Steps()
-    saved = plans.load(plan)
     with only_one(settings, "apply") as lock:
         _refuse_doubts(preflight.check(settings, steps), settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
-        converging.refuse(workspace, saved)
+        saved = converging.load(workspace, plan)
         converging.prepare(workspace, steps)
         converging.apply_saved(workspace, saved, steps)
     return saved
@@ -193,8 +190,8 @@ def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: b
         left = takedown.left(aws, target)
         if left:
             raise OperatorError(
-                f"{len(left)} things of environment {settings.environment} are left: {', '.join(left)}; call invoke down"
-                " again, and delete by hand what stays"
+                f"{len(left)} things of environment {settings.environment} are left: {', '.join(left)}; call"
+                " invoke down again, and delete by hand what stays"
             )
         step.detail = "nothing carries this environment's tags"
 
@@ -228,7 +225,7 @@ def _empty(
     words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
     if not delete_data:
         if not confirm:
-            raise PreflightError(f"{words} still hold something: call with --delete-data if all of it is to be deleted")
+            raise PreflightError(f"{words} still hold something: call with --delete-data if all of it may go")
         preflight.ask(f"{words} still hold something. Delete all of it, every version?", workspace.settings)
     with steps.step("Empty buckets and repositories") as step:
         takedown.empty(

@@ -87,12 +87,14 @@ class PlanSummary:
         outputs: names of the outputs that change.
         drift: what was changed behind Terraform's back and would be put back; sorted. The action is what happened.
         noticed: addresses that changed behind Terraform's back in a way that the configuration leaves open.
+        findings: what the policies forbid of it, a line each; None: nobody looked.
     """
 
     resources: Sequence[Change] = ()
     outputs: Sequence[str] = ()
     drift: Sequence[Change] = ()
     noticed: Sequence[str] = ()
+    findings: Sequence[str] | None = None
 
     @property
     def changes(self) -> int:
@@ -132,6 +134,7 @@ class PlanSummary:
             "outputs": list(self.outputs),
             "drift": [change.as_json() for change in self.drift],
             "noticed": list(self.noticed),
+            "findings": None if self.findings is None else list(self.findings),
         }
 
 

@@ -17,13 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import checkout
+from scripts import checkout, state
 from scripts.errors import PlanRefused
 from scripts.settings import Settings
 from scripts.state import StateId
 from winbatch.times import format_time
 
 SCHEMA = 1
+# In place of a file: the state's bucket, under the commit's name.
+BESIDE_STATE = "state"
 _PLAN = "plan"
 _MANIFEST = "manifest.json"
 # Terraform's own file is a zip, too; this is the state that it planned against.
@@ -90,6 +92,8 @@ def sources(settings: Settings) -> str:
     root = settings.terraform_root
     files = [*root.glob("*.tf"), *(path for path in root.glob("modules/*/*") if path.suffix != ".md")]
     files += [root / ".terraform.lock.hcl", settings.var_file, settings.backend_file]
+    # What its images are called, where that is part of the checkout.
+    files.append(settings.var_file.with_suffix(".images.tfvars.json"))
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
         content = path.read_bytes()
@@ -126,21 +130,68 @@ def state_of(content: bytes) -> StateId:
         return StateId.read(json.loads(file.read(_STATE)))
 
 
-def save(file: Path, plan: Path, settings: Settings, summary: Mapping[str, Any]) -> SavedPlan:
-    """Save Terraform's plan with what it is bound to; only its owner may read the file."""
+def pack(plan: Path, settings: Settings, summary: Mapping[str, Any]) -> bytes:
+    """Terraform's plan with what it is bound to, as a file's content."""
     content = plan.read_bytes()
     made = SavedPlan(here(settings, state_of(content)), format_time(datetime.now(UTC)), summary, content)
     manifest = {"schema": SCHEMA, **dataclasses.asdict(made.bound), "created_at": made.created_at, "summary": summary}
     manifest["sha256"] = made.digest
-    partial = file.with_name(f".{file.name}.partial")
-    file.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         target.writestr(_MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
         target.writestr(_PLAN, content)
-    write_private(partial, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save(where: str, packed: bytes, s3: Any, settings: Settings) -> str:
+    """Save a plan in a file, or beside the state (`state`), where the bucket encrypts it; where it is, in words."""
+    if where == BESIDE_STATE:
+        bucket, key = settings.backend("bucket"), _key(settings)
+        s3.put_object(Bucket=bucket, Key=key, Body=packed)
+        return f"s3://{bucket}/{key}"
+    file = Path(where)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    write_private(partial, packed)
     partial.replace(file)
-    return made
+    return where
+
+
+def load(where: str, s3: Any, settings: Settings) -> SavedPlan:
+    """Read a saved plan from a file, or the one of this commit from beside the state (`state`).
+
+    Raises:
+        PlanRefused: there is none, it is something else, or it was changed.
+    """
+    if where == BESIDE_STATE:
+        where = f"s3://{settings.backend('bucket')}/{_key(settings)}"
+        packed = state.content(s3, settings.backend("bucket"), _key(settings))
+    else:
+        packed = Path(where).read_bytes() if Path(where).is_file() else None
+    if packed is None:
+        raise PlanRefused(
+            f"{where} is not there: make the plan: invoke plan --env {settings.environment} --out {Path(where).name}"
+            if not where.startswith("s3:")
+            else f"{where} is not there: nobody has planned this commit: invoke plan --env {settings.environment} --out"
+            f" {BESIDE_STATE}"
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as source:
+            manifest = json.loads(source.read(_MANIFEST))
+            content = source.read(_PLAN)
+        if manifest["schema"] != SCHEMA:
+            raise PlanRefused(f"{where}: its schema is {manifest['schema']}, {SCHEMA} is expected: make a new plan")
+        bound = Bound(**{field.name: manifest[field.name] for field in dataclasses.fields(Bound)})
+        found = SavedPlan(bound, manifest["created_at"], manifest["summary"], content)
+        if found.digest != manifest["sha256"]:
+            raise PlanRefused(f"{where}: the plan in it is not the one that was saved: make a new plan")
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise PlanRefused(f"{where} is no plan that invoke plan --out has saved ({error}): make a new one") from error
+    return found
+
+
+def _key(settings: Settings) -> str:
+    return f"plans/{checkout.commit(settings.root) or 'none'}.plan"
 
 
 def write_private(file: Path, content: bytes) -> None:
@@ -148,26 +199,3 @@ def write_private(file: Path, content: bytes) -> None:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
         target.write(content)
-
-
-def load(file: Path) -> SavedPlan:
-    """Read a saved plan.
-
-    Raises:
-        PlanRefused: it is none, or was changed.
-    """
-    try:
-        with zipfile.ZipFile(file) as source:
-            manifest = json.loads(source.read(_MANIFEST))
-            content = source.read(_PLAN)
-        if manifest["schema"] != SCHEMA:
-            raise PlanRefused(f"{file}: its schema is {manifest['schema']}, {SCHEMA} is expected: make a new plan")
-        bound = Bound(**{field.name: manifest[field.name] for field in dataclasses.fields(Bound)})
-        found = SavedPlan(bound, manifest["created_at"], manifest["summary"], content)
-        if found.digest != manifest["sha256"]:
-            raise PlanRefused(f"{file}: the plan in it is not the one that was saved: make a new plan")
-    except FileNotFoundError:
-        raise PlanRefused(f"{file} is not there; invoke plan --out {file} makes it") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise PlanRefused(f"{file} is no plan that invoke plan --out has saved ({error}): make a new one") from error
-    return found

@@ -53,6 +53,9 @@ def plan(summary: PlanSummary) -> list[RenderableType]:
     if summary.interruptions:
         parts.append(Text("What that interrupts:"))
         parts += [Text(f"  {change.address}: {change.interrupts}") for change in summary.interruptions]
+    if summary.findings:
+        parts.append(Text("What the policies forbid of it:", style="red"))
+        parts += [Text(f"  {finding}") for finding in summary.findings]
     return parts
 
 
@@ -62,9 +65,10 @@ def plan_markdown(summary: PlanSummary, environment: str, commit: str) -> str:
     if summary.interruptions:
         lines += ["**What it interrupts**", ""]
         lines += [f"- `{change.address}`: {change.interrupts}" for change in summary.interruptions] + [""]
+    if summary.findings:
+        lines += ["**What the policies forbid of it**", "", *(f"- {finding}" for finding in summary.findings), ""]
     if summary.drift:
-        lines += ["**Changed behind Terraform's back, and put back by this plan**", ""]
-        lines += [f"- `{change.address}` {_happened(change)}" for change in summary.drift] + [""]
+        lines += [drift_markdown(summary), ""]
     if summary.changes:
         used = [action for action in ACTIONS if summary.actions.get(action)]
         lines += [f"| module | {' | '.join(used)} |", "| --- |" + " --- |" * len(used)]
@@ -79,6 +83,12 @@ def plan_markdown(summary: PlanSummary, environment: str, commit: str) -> str:
             lines.append(f"- outputs: {', '.join(f'`{name}`' for name in summary.outputs)}")
         lines += ["", "</details>", ""]
     return "\n".join([*lines, f"Commit {commit or 'unknown'}."]) + "\n"
+
+
+def drift_markdown(summary: PlanSummary) -> str:
+    """What was changed behind Terraform's back, for a comment or an issue."""
+    lines = [f"- `{change.address}` {_happened(change)}" for change in summary.drift[:COMMENT_ROWS]]
+    return "\n".join(["**Changed behind Terraform's back; the next apply puts it back**", "", *lines])
 
 
 def drift(summary: PlanSummary) -> Table:

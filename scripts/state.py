@@ -10,6 +10,9 @@ from botocore.exceptions import ClientError
 from scripts.errors import StateLockedError
 from scripts.settings import Settings
 
+# The saved plan that was applied last.
+_APPLIED = "plans/applied.json"
+
 
 @dataclass(frozen=True)
 class StateId:
@@ -55,13 +58,13 @@ class Lock:
 
 def identity(s3: Any, settings: Settings) -> StateId:
     """The state as it is now."""
-    body = _object(s3, settings.backend("bucket"), settings.backend("key"))
+    body = content(s3, settings.backend("bucket"), settings.backend("key"))
     return StateId() if body is None else StateId.read(json.loads(body))
 
 
 def lock(s3: Any, settings: Settings) -> Lock | None:
     """Who holds the state's lock; None when nobody does."""
-    body = _object(s3, settings.backend("bucket"), f"{settings.backend('key')}.tflock")
+    body = content(s3, settings.backend("bucket"), f"{settings.backend('key')}.tflock")
     if body is None:
         return None
     try:
@@ -75,7 +78,7 @@ def lock(s3: Any, settings: Settings) -> Lock | None:
 
 def applied(s3: Any, settings: Settings) -> tuple[str, int] | None:
     """The saved plan that was applied last: its digest, and the serial that it led to."""
-    body = _object(s3, settings.backend("bucket"), _applied_key(settings))
+    body = content(s3, settings.backend("bucket"), _APPLIED)
     if body is None:
         return None
     note = json.loads(body)
@@ -85,14 +88,11 @@ def applied(s3: Any, settings: Settings) -> tuple[str, int] | None:
 def note_applied(s3: Any, settings: Settings, plan: str) -> None:
     """Note a saved plan as applied, so that a deployment which is called again goes on behind it."""
     note = {"plan": plan, "serial": identity(s3, settings).serial}
-    s3.put_object(Bucket=settings.backend("bucket"), Key=_applied_key(settings), Body=json.dumps(note).encode())
+    s3.put_object(Bucket=settings.backend("bucket"), Key=_APPLIED, Body=json.dumps(note).encode())
 
 
-def _applied_key(settings: Settings) -> str:
-    return f"{settings.backend('key')}.applied"
-
-
-def _object(s3: Any, bucket: str, key: str) -> bytes | None:
+def content(s3: Any, bucket: str, key: str) -> bytes | None:
+    """An object as a whole; None when it is not there."""
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:

@@ -74,21 +74,23 @@ def _life(settings: Settings) -> Life:
         terraform, plan, values = workspace.terraform, own.state / "terraform" / "plan", workspace.var_files
         with steps.step("Apply from nothing") as step:
             began = time.monotonic()
-            made = plan_summary.summarize(terraform.plan(plan, var_files=values))
+            terraform.plan(plan, var_files=values)
             terraform.apply(plan)
             applied = time.monotonic() - began
-            step.detail = f"{len(made.resources)} resources"
+            made = sum(change.action == "create" for change in plan_summary.summarize(terraform.show(plan)).resources)
+            step.detail = f"{made} resources"
         with steps.step("Plan again"):
             began = time.monotonic()
-            again = plan_summary.summarize(terraform.plan(plan, var_files=values))
+            to_do = terraform.plan(plan, var_files=values)
             planned = time.monotonic() - began
-        if again.changes:
+        if to_do:
+            again = plan_summary.summarize(terraform.show(plan))
             raise BenchError(f"the second plan is not empty: {again.sentence}")
         with steps.step("Destroy"):
             began = time.monotonic()
             terraform.destroy(var_files=values)
             destroyed = time.monotonic() - began
-        return Life(len(made.resources), applied, planned, destroyed)
+        return Life(made, applied, planned, destroyed)
     finally:
         local.stop(own)
         shutil.rmtree(own.state_root, ignore_errors=True)

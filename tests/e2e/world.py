@@ -154,10 +154,14 @@ class World:
         folder = self._airflow_folder() / "logs" / "airflow" / "dag_id=ber" / f"run_id={run_id}" / f"task_id={task}"
         return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
 
-    @property
-    def deployment_file(self) -> Path:
-        """Where Airflow finds the deployment.json that lies beside the DAGs in S3."""
-        return self._airflow_folder() / "airflow" / "dags" / "deployment.json"
+    def release(self) -> str:
+        """The release of the DAGs that Airflow serves, as its page has it."""
+        (name,) = [tag["name"] for tag in self.airflow("GET", "/dags/ber")["tags"] if ":" in tag["name"]]
+        return str(name).removeprefix("release:")
+
+    def deployment_file(self, release: str) -> Path:
+        """Where Airflow finds the deployment.json of a release."""
+        return self._airflow_folder() / "airflow" / "dags" / "releases" / release / "deployment.json"
 
     def components(self) -> dict[str, int]:
         """The process ids of Airflow's components and its database."""

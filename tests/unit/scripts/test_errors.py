@@ -24,6 +24,7 @@ def client_error(code, message="it says so"):
         (client_error("NoSuchBucket"), "dev", "invoke up --env dev"),
         (client_error("AccessDenied"), "dev", "AWS refused DescribeClusters: AccessDenied: it says so"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "local", "the disk is full (/x/y)"),
+        (OSError(errno.EROFS, "Read-only file system", "/x/y"), "local", "/x/y is on a read-only file system"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "local", "/x/y: permission denied"),
     ],
 )

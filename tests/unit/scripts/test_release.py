@@ -1,55 +1,47 @@
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from scripts.release import FOREIGN, RECORD, Released, collect, plan, release
+from scripts import releasing
+from scripts.errors import ReleaseError
+from scripts.release import DEPLOYMENT, HISTORY, KEPT, SERVING, Entry, Release, Releases, before, collect, kept, serving
+from winbatch import release as runtime
+from winbatch.times import format_time
 
-PATHS = st.sampled_from(["a.py", "b.py", "lib/x.py", "lib/y.py", "jobs/a.yaml", "deployment.json"])
-OURS = PATHS.filter(lambda path: path not in FOREIGN)
-HASHES = st.sampled_from(["1", "2"])
-
-
-@given(
-    st.dictionaries(OURS, HASHES),
-    st.dictionaries(PATHS, HASHES),
-    st.dictionaries(OURS, st.builds(Released, HASHES, HASHES)),
-)
-def test_a_plan_makes_the_bucket_what_the_folder_is(local, remote, record):
-    todo = plan(local, remote, record)
-    # Carry it out: every upload gives the object the local content.
-    content = {
-        path: record[path].sha256 if path in record and record[path].etag == etag else "?"
-        for path, etag in remote.items()
-    }
-    content |= {path: local[path] for path in todo.upload}
-    for path in todo.delete:
-        del content[path]
-    assert {path: value for path, value in content.items() if path not in FOREIGN} == local
-    assert ("deployment.json" in remote) == ("deployment.json" in content)
-    assert todo.unchanged == len(local) - len(todo.upload)
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PINNED = {"workloads": {"ber": {"task_definition": "arn:aws:ecs:x:1:task-definition/ber:1", "image": "i@sha256:1"}}}
+NAMES = st.sampled_from("abcd")
 
 
-@given(st.dictionaries(OURS, HASHES))
-def test_nothing_is_done_twice(local):
-    remote = {path: f"etag-{sha}" for path, sha in local.items()}
-    record = {path: Released(sha, f"etag-{sha}") for path, sha in local.items()}
-    assert plan(local, remote, record).changes == 0
+def release(**files):
+    contents = {f"{name}.py": text.encode() for name, text in files.items()}
+    return Release({**contents, DEPLOYMENT: json.dumps(PINNED).encode()})
 
 
-def test_what_is_imported_goes_up_before_what_imports_it_and_goes_last():
-    local = dict.fromkeys(["batch.py", "jobs/ber.yaml", "winbatch/__init__.py", "winbatch/dag.py"], "1")
-    up = plan(local, {}, {}).upload
-    assert up == ["winbatch/__init__.py", "winbatch/dag.py", "jobs/ber.yaml", "batch.py"]
-    assert plan({}, dict.fromkeys(local, "1"), {}).delete == up[::-1]
+def history(*names):
+    """Switches an hour apart; the last one an hour before noon."""
+    return [Entry(name, format_time(NOON - timedelta(hours=len(names) - number))) for number, name in enumerate(names)]
 
 
-def test_a_release_holds_no_caches_tests_or_hidden_files(tmp_path):
+def test_an_id_is_made_of_names_contents_and_what_it_is_pinned_to():
+    one = release(a="1")
+    assert one.id == Release(dict(one.files), "later", "other").id
+    others = [release(a="2"), release(b="1"), release(a="1", b=""), Release({**one.files, DEPLOYMENT: b"{}"})]
+    assert len({one.id, *(other.id for other in others)}) == 5
+
+
+def test_a_release_holds_no_caches_tests_hidden_or_terraforms_files(tmp_path):
     for name in (
         "batch.py",
         ".airflowignore",
-        ".hidden",
         "deployment.json",
         "winbatch/__init__.py",
         "winbatch/__pycache__/x.cpython-312.pyc",
@@ -59,51 +51,255 @@ def test_a_release_holds_no_caches_tests_or_hidden_files(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert sorted(collect(tmp_path)) == [".airflowignore", "batch.py", "jobs/ber.yaml", "winbatch/__init__.py"]
+    assert sorted(collect(tmp_path)) == ["batch.py", "jobs/ber.yaml", "winbatch/__init__.py"]
+
+
+@given(st.lists(NAMES, min_size=1, max_size=8), st.integers(0, 10))
+def test_what_is_served_what_was_before_and_what_a_job_may_have_begun_with_stays(names, hours):
+    entries = history(*names)
+    stays = kept(entries, NOON - timedelta(hours=hours))
+    assert entries[-1].release in stays
+    assert len(stays) >= min(KEPT, len(set(names)))
+    # Each moment from then on: whatever was served at it.
+    for minute in range(0, hours * 60, 30):
+        moment = NOON - timedelta(minutes=minute)
+        served = [entry.release for entry in entries if datetime.fromisoformat(entry.at) <= moment]
+        assert not served or served[-1] in stays
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [("", None), ("a", None), ("ab", "a"), ("aba", None), ("abcb", "a"), ("abc", "b")]
+)
+def test_rolling_back_twice_goes_back_twice(names, expected):
+    assert before(history(*names)) == expected
 
 
 @pytest.fixture
-def s3():
+def bucket():
     with mock_aws():
-        client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
-        client.create_bucket(Bucket="dags", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        yield client
+        s3 = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+        s3.create_bucket(Bucket="dags", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_object(Bucket="dags", Key="dags/deployment.json", Body=b"{}")
+        s3.put_object(Bucket="dags", Key="requirements.txt", Body=b"")
+        yield s3
 
 
-def keys(s3):
-    return sorted(entry["Key"] for entry in s3.list_objects_v2(Bucket="dags").get("Contents", []))
+def keys(s3, prefix="dags/"):
+    return {entry["Key"] for entry in s3.list_objects_v2(Bucket="dags", Prefix=prefix).get("Contents", [])}
 
 
-def test_releasing_brings_the_bucket_along(s3, tmp_path):
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "a.py").write_text("1")
-    (tmp_path / "lib" / "b.py").write_text("2")
-    s3.put_object(Bucket="dags", Key="dags/deployment.json", Body=b"{}")
-    s3.put_object(Bucket="dags", Key="requirements.txt", Body=b"")
-
-    assert release(s3, "dags", "dags", tmp_path).changes == 2
-    assert keys(s3) == ["dags/a.py", "dags/deployment.json", "dags/lib/b.py", RECORD, "requirements.txt"]
-    assert release(s3, "dags", "dags", tmp_path).changes == 0
-
-    (tmp_path / "a.py").write_text("3")
-    (tmp_path / "lib" / "b.py").unlink()
-    done = release(s3, "dags", "dags", tmp_path)
-    assert (done.upload, done.delete) == (["a.py"], ["lib/b.py"])
-    assert keys(s3) == ["dags/a.py", "dags/deployment.json", RECORD, "requirements.txt"]
+def test_releasing_serving_again_and_falling_back(bucket):
+    releases = Releases(bucket, "dags", "dags")
+    one, two = release(a="1"), release(a="2")
+    done = releases.serve(one, None)
+    assert (done.release, done.previous, done.uploaded) == (one.id, "", 3)
+    assert releases.serve(one, None).changes == 0
+    assert releases.serve(two, None).previous == one.id
+    assert (releases.served().release, releases.served().previous) == (two.id, one.id)
+    assert [entry.release for entry in releases.history()] == [one.id, two.id]
+    again = releases.load(one.id)
+    assert (again.id, again.files) == (one.id, one.files)
+    assert releases.serve(again, None).changes == 1
+    assert [entry.release for entry in releases.history()] == [one.id, two.id, one.id]
+    assert "dags/deployment.json" in keys(bucket)
 
 
-def test_what_somebody_else_changed_in_the_bucket_is_mended(s3, tmp_path):
-    (tmp_path / "a.py").write_text("1")
-    release(s3, "dags", "dags", tmp_path)
-    s3.put_object(Bucket="dags", Key="dags/a.py", Body=b"else")
-    s3.put_object(Bucket="dags", Key="dags/stray.py", Body=b"")
-    done = release(s3, "dags", "dags", tmp_path)
-    assert (done.upload, done.delete) == (["a.py"], ["stray.py"])
-    assert s3.get_object(Bucket="dags", Key="dags/a.py")["Body"].read() == b"1"
+def test_new_files_are_up_before_the_switch_and_old_ones_go_after_it(bucket):
+    order = []
+    bucket.meta.events.register("before-call.s3", lambda model, params, **_: order.append((model.name, params["url"])))
+    releases = Releases(bucket, "dags", "dags")
+    releases.serve(release(a="1"), None)
+    bucket.put_object(Bucket="dags", Key="dags/stray.py", Body=b"")
+    order.clear()
+    two = release(a="2")
+    releases.serve(two, None)
+    names = [(name, url.partition("/dags/")[2]) for name, url in order if name in {"PutObject", "DeleteObject"}]
+    switch = names.index(("PutObject", SERVING))
+    assert names.index(("PutObject", f"releases/{two.id}/a.py")) < switch
+    assert names.index(("PutObject", f"releases/{two.id}/release.json")) == switch - 3
+    assert names.index(("DeleteObject", "stray.py")) > switch
 
 
-def test_a_record_that_does_not_parse_costs_one_upload(s3, tmp_path):
-    (tmp_path / "a.py").write_text("1")
-    s3.put_object(Bucket="dags", Key=RECORD, Body=b"half-writ")
-    assert release(s3, "dags", "dags", tmp_path).changes == 1
-    assert release(s3, "dags", "dags", tmp_path).changes == 0
+def test_a_release_that_a_job_may_have_begun_with_stays_until_it_has_ended(bucket):
+    releases = Releases(bucket, "dags", "dags")
+    made = [release(a=str(number)) for number in range(5)]
+    for one in made:
+        releases.serve(one, None)
+    past = [vars(entry) for entry in history(*(one.id for one in made))]
+    bucket.put_object(Bucket="dags", Key=HISTORY, Body=json.dumps(past).encode())
+    removed = releases.serve(made[4], NOON - timedelta(hours=3, minutes=30)).removed
+    assert set(removed) == {made[0].id}
+    assert set(releases.serve(made[4], None).removed) == {made[1].id, made[2].id}
+    # What has left the prefix can be served again all the same.
+    assert releases.serve(releases.load(made[0].id), None).uploaded == 3
+
+
+def test_of_two_releases_at_once_the_second_is_told(bucket):
+    class Slow(Releases):
+        def _upload(self, made, progress):
+            Releases(bucket, "dags", "dags").serve(release(a="other"), None)
+            return super()._upload(made, progress)
+
+    with pytest.raises(ReleaseError, match=r"somebody else has released meanwhile .* invoke dags-list, and call again"):
+        Slow(bucket, "dags", "dags").serve(release(a="mine"), None)
+    releases = Releases(bucket, "dags", "dags")
+    assert releases.served().release == release(a="other").id
+    assert releases.serve(release(a="mine"), None).release == release(a="mine").id
+
+
+def test_what_somebody_else_changed_in_the_bucket_is_mended(bucket):
+    releases, one = Releases(bucket, "dags", "dags"), release(a="1")
+    releases.serve(one, None)
+    bucket.put_object(Bucket="dags", Key=f"dags/releases/{one.id}/a.py", Body=b"2")
+    bucket.put_object(Bucket="dags", Key=f"dags/{SERVING}", Body=b"broken")
+    assert releases.serve(one, None).uploaded == 1
+    assert bucket.get_object(Bucket="dags", Key=f"dags/releases/{one.id}/a.py")["Body"].read() == b"1"
+    assert releases.served().release == one.id
+
+
+@pytest.mark.parametrize("calls", range(1, 9))
+def test_a_release_that_is_cut_off_anywhere_is_ended_by_the_next_call(bucket, calls):
+    releases, one, two = Releases(bucket, "dags", "dags"), release(a="1"), release(a="2", b="2")
+    releases.serve(one, None)
+    left = iter(range(calls))
+
+    def cut(**_):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    bucket.meta.events.register("before-call.s3.PutObject", cut, "cut")
+    try:
+        releases.serve(two, None)
+    except KeyboardInterrupt:
+        assert releases.served().release in {one.id, two.id}
+    bucket.meta.events.unregister("before-call.s3.PutObject", cut, "cut")
+    releases.serve(two, None)
+    assert releases.served().release == two.id
+    assert [entry.release for entry in releases.history()] == [one.id, two.id]
+    assert releases.serve(two, None).changes == 0
+
+
+def test_an_unknown_release_names_the_known_ones(bucket):
+    releases = Releases(bucket, "dags", "dags")
+    with pytest.raises(ReleaseError, match="unknown release 'x'; there are none"):
+        releases.load("x")
+    releases.serve(release(a="1"), None)
+    with pytest.raises(ReleaseError, match=f"there are {release(a='1').id}"):
+        releases.load("x")
+
+
+def test_without_a_deployment_nothing_can_be_released(bucket):
+    bucket.delete_object(Bucket="dags", Key="dags/deployment.json")
+    with pytest.raises(ReleaseError, match="Terraform writes it: invoke up"):
+        Releases(bucket, "dags", "dags").deployment()
+
+
+def test_a_release_whose_task_definition_or_image_is_gone_is_not_served_again():
+    with mock_aws():
+        options = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+        ecs, ecr = boto3.client("ecs", **options), boto3.client("ecr", **options)
+        container = {"name": "c", "image": "i", "memory": 512}
+        made = ecs.register_task_definition(family="ber", containerDefinitions=[container])["taskDefinition"]
+        ecr.create_repository(repositoryName="winbatch-dev/ber")
+        registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/winbatch-dev/ber"
+        pinned = {"ber": {"task_definition": made["taskDefinitionArn"], "image": f"{registry}@sha256:{'0' * 64}"}}
+        assert "the image of workload ber" in releasing.missing(pinned, ecs, ecr)
+        pinned["ber"]["image"] = "elsewhere/ber@sha256:1"
+        assert releasing.missing(pinned, ecs, ecr) is None
+        ecs.deregister_task_definition(taskDefinition=made["taskDefinitionArn"])
+        assert "its task definition ber:1 is gone" in releasing.missing(pinned, ecs, ecr)
+
+
+# --- What Airflow runs: serve.py, by an interpreter that has nothing of Airflow's but a class called DAG.
+
+STUB = "class DAG:\n    def __init__(self, name):\n        self.name = name\n"
+SEE = """
+import runpy, sys
+for turn in range(int(sys.argv[2])):
+    made = runpy.run_path(sys.argv[1])
+    print(sorted(value.name for value in made.values() if type(value).__name__ == "DAG"))
+"""
+
+
+def write(folder, made, *, without=()):
+    for path, content in {**made.files, "release.json": json.dumps(made.manifest).encode()}.items():
+        if path not in without:
+            (folder / "releases" / made.id / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "releases" / made.id / path).write_bytes(content)
+
+
+def served(folder, turns=1):
+    (folder / "stub" / "airflow").mkdir(parents=True, exist_ok=True)
+    (folder / "stub" / "airflow" / "__init__.py").touch()
+    (folder / "stub" / "airflow" / "sdk.py").write_text(STUB)
+    command = [sys.executable, "-B", "-c", SEE, str(folder / SERVING), str(turns)]
+    environ = {"PYTHONPATH": str(folder / "stub")}
+    return subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def dags(text):
+    """A release whose DAG is called by two modules of it."""
+    return Release(
+        {
+            "batch.py": (
+                f"from airflow.sdk import DAG\nfrom winbatch import name\none = DAG('{text} ' + name.NAME)\n".encode()
+            ),
+            "winbatch/__init__.py": b"",
+            "winbatch/name.py": f"NAME = '{text}'\n".encode(),
+            DEPLOYMENT: json.dumps(PINNED).encode(),
+        }
+    )
+
+
+@pytest.mark.parametrize("missing", ["winbatch/name.py", "batch.py", "release.json", DEPLOYMENT])
+def test_a_folder_that_is_half_synced_serves_the_release_before_and_never_a_mixture(tmp_path, missing):
+    old, new = dags("old"), dags("new")
+    write(tmp_path, old)
+    write(tmp_path, new, without=[missing])
+    (tmp_path / SERVING).write_text(serving(new.id, old.id))
+    assert served(tmp_path).stdout == "['old old']\n"
+    write(tmp_path, new)
+    assert served(tmp_path, turns=2).stdout == "['new new']\n['new new']\n"
+
+
+def test_a_file_that_is_cut_off_is_no_file(tmp_path):
+    old, new = dags("old"), dags("new")
+    write(tmp_path, old)
+    write(tmp_path, new)
+    (tmp_path / "releases" / new.id / "winbatch" / "name.py").write_bytes(b"NAME =")
+    (tmp_path / SERVING).write_text(serving(new.id, old.id))
+    assert served(tmp_path).stdout == "['old old']\n"
+
+
+def test_without_any_whole_release_the_dags_wait_for_the_next_sync(tmp_path):
+    new = dags("new")
+    (tmp_path / SERVING).write_text(serving(new.id, ""))
+    assert "is not wholly here yet" in served(tmp_path).stderr.splitlines()[-1]
+
+
+USE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from winbatch import release
+print(release.current())
+release.use(sys.argv[2])
+from winbatch import name
+print(name.NAME)
+"""
+
+
+@pytest.mark.parametrize(("pinned", "expected"), [("old", "old"), ("gone", "new"), ("", "new")])
+def test_a_job_goes_on_with_the_release_that_it_began_with_as_long_as_it_is_there(tmp_path, pinned, expected):
+    code = Path(runtime.__file__).read_bytes()
+    made = {text: Release({**dags(text).files, "winbatch/release.py": code}) for text in ("old", "new")}
+    for one in made.values():
+        write(tmp_path, one)
+    name = made[pinned].id if pinned in made else pinned
+    folder = tmp_path / "releases" / made["new"].id
+    command = [sys.executable, "-B", "-c", USE, str(folder), name]
+    done = subprocess.run(command, env={}, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [made["new"].id, expected]
+
+
+def test_code_outside_a_release_belongs_to_none():
+    assert runtime.current() == ""

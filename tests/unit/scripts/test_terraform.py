@@ -59,7 +59,7 @@ def test_events_arrive_while_the_command_runs(fake, tmp_path):
 
 def test_a_plan_with_changes_is_no_failure_and_its_options_are_terraforms(fake, tmp_path):
     terraform = fake("""echo "$@" > arguments; exit 2""")
-    assert terraform.plan(tmp_path / "p", var_files=[tmp_path / "a", tmp_path / "b"]) == []
+    assert terraform.plan(tmp_path / "p", var_files=[tmp_path / "a", tmp_path / "b"]) is True
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[0] == "plan"
     assert {"-json", "-detailed-exitcode", "-input=false", f"-out={tmp_path / 'p'}"} <= set(arguments)
@@ -93,10 +93,18 @@ def test_a_failure_in_words_for_people_becomes_a_line(fake, tmp_path):
 def test_a_locked_state_says_who_and_how_to_unlock(fake, tmp_path):
     detail = "Lock Info:\n  ID:        abc-1\n  Who:       me@there\n  Created:   2026-11-22 19:00\n"
     (tmp_path / "events").write_text(diagnostic(summary="Error acquiring the state lock", detail=detail))
-    line = r"locked by me@there since 2026-11-22 19:00.*force-unlock abc-1"
+    line = r"locked by me@there since 2026-11-22 19:00.*invoke unlock --id abc-1"
     with pytest.raises(StateLockedError, match=line) as caught:
         fake("cat events; exit 1").plan(tmp_path / "p", var_files=[])
     assert caught.value.lock_id == "abc-1"
+
+
+def test_a_lock_that_could_not_be_given_back_is_nobody_elses(fake, tmp_path):
+    detail = "Lock Info:\n  ID:        abc-1\n"
+    (tmp_path / "events").write_text(diagnostic(summary="Error releasing the state lock", detail=detail))
+    with pytest.raises(TerraformError) as caught:
+        fake("cat events; exit 1").apply(tmp_path / "p")
+    assert not isinstance(caught.value, StateLockedError)
 
 
 def test_a_command_that_takes_too_long_is_stopped(fake):
