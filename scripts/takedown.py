@@ -1,7 +1,7 @@
 """Taking an environment down on AWS: what must go before Terraform can destroy, and what Terraform leaves behind."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,20 +55,10 @@ def drain(aws: Aws, target: Target, progress: Progress, patience: float = DRAIN_
         PreflightError: it does not empty.
     """
     ecs, scaling = aws.client("ecs"), aws.client("autoscaling")
-    groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[target.group])["AutoScalingGroups"]
-    if groups:
-        # Before the instances go: a group that is at zero starts no other ones.
-        scaling.update_auto_scaling_group(AutoScalingGroupName=target.group, MinSize=0, DesiredCapacity=0)
-        ids = [instance["InstanceId"] for instance in groups[0]["Instances"]]
-        for some in _chunks(ids, 50):
-            scaling.set_instance_protection(
-                AutoScalingGroupName=target.group, InstanceIds=some, ProtectedFromScaleIn=False
-            )
-        if groups[0].get("WarmPoolConfiguration"):
-            scaling.delete_warm_pool(AutoScalingGroupName=target.group, ForceDelete=True)
     stopped: set[str] = set()
     began = time.monotonic()
     while True:
+        in_group = _scale_in(scaling, target.group)
         tasks, instances = _tasks(ecs, target.cluster), _instances(ecs, target.cluster)
         for arn in tasks:
             if arn not in stopped:
@@ -76,12 +66,12 @@ def drain(aws: Aws, target: Target, progress: Progress, patience: float = DRAIN_
         stopped |= set(tasks)
         for some in _chunks(instances, 10):
             ecs.update_container_instances_state(cluster=target.cluster, containerInstances=some, status="DRAINING")
-        if not tasks and not instances and not _in_group(scaling, target.group):
+        if not tasks and not instances and not in_group:
             return f"{len(stopped)} ECS tasks stopped"
         if time.monotonic() - began > patience:
             raise PreflightError(
-                f"{len(tasks)} ECS tasks and {len(instances)} instances are still there after {patience:.0f} s: look at"
-                f" cluster {target.cluster}, and call again"
+                f"{len(tasks)} ECS tasks and {max(len(instances), in_group)} instances are still there after"
+                f" {patience:.0f} s: look at cluster {target.cluster}, and call again"
             )
         progress(f"{len(tasks)} ECS tasks, {len(instances)} instances left")
         time.sleep(LOOK_SECONDS)
@@ -234,11 +224,21 @@ def _arns(ecs: Any, call: str, key: str, **arguments: Any) -> list[str]:
         raise
 
 
-def _in_group(scaling: Any, group: str) -> bool:
-    groups: Sequence[Mapping[str, Any]] = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])[
-        "AutoScalingGroups"
-    ]
-    return any(found["Instances"] for found in groups)
+def _scale_in(scaling: Any, name: str) -> int:
+    """Ask a group for nothing, and let every instance of it go, protected or kept warm; how many there are still."""
+    groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    if not groups:
+        return 0
+    ids: list[str] = [instance["InstanceId"] for instance in groups[0]["Instances"]]
+    for some in _chunks(ids, 50):
+        scaling.set_instance_protection(AutoScalingGroupName=name, InstanceIds=some, ProtectedFromScaleIn=False)
+    scaling.update_auto_scaling_group(
+        AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0, NewInstancesProtectedFromScaleIn=False
+    )
+    pool = groups[0].get("WarmPoolConfiguration")
+    if pool and pool.get("Status") != "PendingDelete":
+        scaling.delete_warm_pool(AutoScalingGroupName=name, ForceDelete=True)
+    return len(ids)
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import dags, figures, machine, orchestration, root, simulated, worker
+from scripts.bench import dags, deploy, figures, machine, orchestration, root, simulated, worker
 from scripts.bench.figures import Figure
 from scripts.console import Steps, console, emit
 from scripts.errors import BenchError, OperatorError, SettingsError
@@ -138,10 +138,15 @@ def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
+def _deploy(settings: Settings, options: Options) -> Measured:
+    return deploy.measure(settings, options.runs), {}
+
+
 PARTS: Mapping[str, Callable[[Settings, Options], Measured]] = {
     "engine.dag": _dag,
     "engine.sim": _simulated,
     "engine.orchestration": _orchestration,
     "terraform": _terraform,
     "worker": _worker,
+    "deploy": _deploy,
 }

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from scripts import takedown
 from scripts.images import assemble, push
 
 from .conftest import REGION, Emulator, Terraform
@@ -45,7 +46,13 @@ def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator)
 
     # A bucket with objects and a repository with images go too.
     emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
+    target = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
+    assert any("s3:::" in arn for arn in takedown.left(emulator, target))
+    takedown.drain(emulator, target, print)
     terraform.run("destroy", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
+    # Revisions stay for rollbacks, as long as the environment does.
+    assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, target)
+    assert takedown.left(emulator, target) == []
     assert leftovers(emulator) == {}
 
 
