@@ -7,11 +7,12 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from scripts import lifecycle, releasing
-from scripts.bench.figures import Figure
 from scripts.bench.environment import free_port
+from scripts.bench.figures import Figure
 from scripts.settings import Settings
 
 MAX_NOTHING_TO_DO = 25.0
