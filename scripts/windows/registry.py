@@ -44,7 +44,7 @@ class Document:
 
 
 class Repository:
-    """One repository; requests follow redirects, and connections are tried three times.
+    """One repository; requests follow redirects.
 
     Args:
         name: `host/path`, as an image's name begins.
@@ -61,7 +61,6 @@ class Repository:
             headers={"Authorization": authorization} if authorization else {},
             follow_redirects=True,
             timeout=httpx.Timeout(120, connect=20),
-            transport=httpx.HTTPTransport(retries=3) if local else None,
             trust_env=not local,
         )
 
