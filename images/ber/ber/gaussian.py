@@ -42,6 +42,9 @@ SQRT_HALF = np.int32(0x3F3504F3)
 # 2^27 steps of the angle make π/4.
 ANGLE_STEP = np.float32(2.0**-27)
 
+# Deviation of each component of a fading gain whose mean power is 1.
+GAIN = np.float32(0.70710677)
+
 # Odd constants of the splitmix64 generator (Steele, Lea and Flood), which mixes a block's key and a position.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

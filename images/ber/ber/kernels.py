@@ -1,4 +1,4 @@
-"""The kernel that this machine can run: numba's where it is installed, else numpy's."""
+"""The kernels that this machine can run: numba's where it is installed, else numpy's."""
 
 import dataclasses
 import logging
@@ -7,30 +7,60 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+VERSIONS = {"waveform": 1, "decision": 2, "importance": 1}
+"""By method; one changes whenever the counts of its method do."""
+
 _log = logging.getLogger(__name__)
 
 
 class Waveform(Protocol):
-    """Makes bits and noise samples, and counts the bits that the noise turned over."""
+    """Makes bits and noise samples, and counts the bits that the noise turned over; one bit a sample, no fading."""
 
     def __call__(self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, deviation: np.float32, /) -> int:
         """Bit errors among `bits` bits of each block; `deviation` is the noise's, for symbols ±1."""
 
 
+class Symbols(Protocol):
+    """Makes labels, symbols, noise and fading gains, and counts the bits that are wrong behind the receiver."""
+
+    def __call__(  # noqa: PLR0917 - numba's functions take arguments by place
+        self,
+        state: NDArray[np.uint32],
+        keys: NDArray[np.uint64],
+        bits: int,
+        axis_i: int,
+        axis_q: int,
+        deviation: np.float32,
+        fading: bool,
+        /,
+    ) -> tuple[int, int]:
+        """Bit errors among `bits` bits of each block, and the sum of the squares of each symbol's number of them.
+
+        `axis_i` and `axis_q` are the bits on each axis, up to 3; `deviation` is the noise's on an axis whose thresholds
+        are 1 away from its levels; with `fading`, each symbol has a complex Gaussian gain of mean power 1, which the
+        receiver knows.
+        """
+
+
 class Decision(Protocol):
     """Draws an error for each bit with a probability given in units of 2⁻⁶⁴, and counts."""
 
-    def __call__(self, state: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int, threshold: np.uint64, /) -> int:
+    def __call__(self, state: NDArray[np.uint32], bits: int, threshold: np.uint64, /) -> int:
         """Bit errors among `bits` bits of each block."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernels:
-    """A kernel of each method; `version` goes into results and changes whenever counts do."""
+    """A kernel of each kind, and what compiles them."""
 
-    version: str
+    name: str
     waveform: Waveform
+    symbols: Symbols
     decision: Decision
+
+    def label(self, method: str) -> str:
+        """What a result says of how it was made: method, code, version."""
+        return f"{method}/{'numpy' if method == 'importance' else self.name}/{VERSIONS[method]}"
 
 
 def best() -> Kernels:
@@ -38,8 +68,13 @@ def best() -> Kernels:
     try:
         from ber import kernel_numba  # noqa: PLC0415 - it may be missing
     except ImportError as error:
-        _log.warning("numba cannot be imported (%s): the numpy kernel is some twenty times slower", error)
-        from ber import kernel_numpy  # noqa: PLC0415 - only where it is needed
+        _log.warning("numba cannot be imported (%s): the numpy kernel is some ten times slower", error)
+        return numpy_kernels()
+    return Kernels(kernel_numba.NAME, kernel_numba.waveform, kernel_numba.symbols, kernel_numba.decision)
 
-        return Kernels(kernel_numpy.VERSION, kernel_numpy.waveform, kernel_numpy.decision)
-    return Kernels(kernel_numba.VERSION, kernel_numba.waveform, kernel_numba.decision)
+
+def numpy_kernels() -> Kernels:
+    """Numpy's kernels."""
+    from ber import kernel_numpy  # noqa: PLC0415 - only where it is needed
+
+    return Kernels(kernel_numpy.NAME, kernel_numpy.waveform, kernel_numpy.symbols, kernel_numpy.decision)

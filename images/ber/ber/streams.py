@@ -18,7 +18,7 @@ LANES = 256
 BLOCK_BITS = 1 << 24
 """Bits a block. Seeding a block costs as much as simulating about 2e5 bits, so it is about 1 % of the time."""
 
-BATCH_BLOCKS = 16
+BATCH_BLOCKS = 128
 """Most blocks handed to a kernel at once: width for numpy, and still seconds at most between two batches."""
 
 
@@ -37,11 +37,26 @@ class Batch:
     bits: int
 
 
-def batches(*, seed: int, item: int, bits: int) -> Iterator[Batch]:
-    """Cut an item's bits into blocks, each with its stream; the last block holds the rest."""
-    whole, rest = divmod(bits, BLOCK_BITS)
-    for first in range(0, whole, BATCH_BLOCKS):
-        yield _batch(seed, item, range(first, min(first + BATCH_BLOCKS, whole)), BLOCK_BITS)
+def batches(
+    *, seed: int, item: int, bits: int, block_bits: int | None = None, growing: bool = False
+) -> Iterator[Batch]:
+    """Cut an item's bits into blocks, each with its stream; the last block holds the rest.
+
+    Args:
+        seed: the job's.
+        item: its number.
+        bits: in all.
+        block_bits: of a block; None: `BLOCK_BITS`.
+        growing: begin with batches of 1, 1, 2, 4, … blocks, for who may not need all of them.
+    """
+    size = block_bits or BLOCK_BITS
+    whole, rest = divmod(bits, size)
+    first = 0
+    while first < whole:
+        most = min(max(1, first), BATCH_BLOCKS) if growing else BATCH_BLOCKS
+        last = min(first + most, whole)
+        yield _batch(seed, item, range(first, last), size)
+        first = last
     if rest:
         yield _batch(seed, item, range(whole, whole + 1), rest)
 

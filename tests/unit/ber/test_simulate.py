@@ -31,9 +31,22 @@ def test_a_retry_is_the_same_and_another_item_is_not(tmp_path):
 
 def test_the_decision_method(tmp_path):
     values = simulate.run({**GOOD, "method": "decision"}, context(tmp_path))
-    assert values["kernel"] == "decision/numba/1"
+    assert values["kernel"] == "decision/numba/2"
     expected = values["bits"] * theory.bit_error_rate(4.0)
     assert abs(values["bit_errors"] - expected) < 5 * math.sqrt(expected)
+
+
+def test_symbols_bring_their_squares_and_importance_its_weights(tmp_path):
+    values = simulate.run({**GOOD, "modulation": "16qam", "channel": "rayleigh"}, context(tmp_path))
+    assert values["bit_errors"] < values["bit_errors_squared"] < 4 * values["bit_errors"]
+    values = simulate.run({**GOOD, "method": "importance", "ebn0_db": 14.0}, context(tmp_path))
+    assert values["kernel"] == "importance/numpy/1"
+    assert 0 < values["weight_squared"] < values["weight"] < values["bit_errors"] << 32
+
+
+@pytest.mark.parametrize(("width", "why"), [(0.5, "width"), (0.0001, "budget")])
+def test_a_relative_width_says_what_ended_the_item(tmp_path, width, why):
+    assert simulate.run({**GOOD, "relative_width": width}, context(tmp_path))["stopped"] == why
 
 
 def test_numbers_are_plain_integers(tmp_path):
@@ -56,7 +69,13 @@ def test_numbers_are_plain_integers(tmp_path):
         ({"ebn0_db": "4"}, "ebn0_db is '4'; a finite number"),
         ({"ebn0_db": True}, "ebn0_db is True; a finite number"),
         ({"ebn0_db": 51}, "must lie between -50 and 50"),
-        ({"method": "magic"}, "method is 'magic'; it must be one of waveform, decision"),
+        ({"method": "magic"}, "method is 'magic'; it must be one of waveform, decision, importance"),
+        ({"modulation": "8psk"}, "modulation is '8psk'; it must be one of bpsk, qpsk, 16qam, 64qam"),
+        ({"channel": "rice"}, "channel is 'rice'; it must be one of awgn, rayleigh"),
+        ({"relative_width": -0.1}, "relative_width is -0.1; it must lie between 0 and 1"),
+        ({"relative_width": "0.1"}, "relative_width is '0.1'; a finite number"),
+        ({"method": "importance", "channel": "rayleigh"}, "importance is for channel awgn"),
+        ({"method": "importance", "ebn0_db": 29}, "must be above 1e-300"),
         ({"frames": 4}, "unknown parameter frames; known are ebn0_db"),
     ],
 )
