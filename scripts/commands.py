@@ -334,7 +334,7 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     }
 )
 def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str = "", json: bool = False) -> None:
-    """Fetch a job's results: results.json, results.csv, results.png.
+    """Fetch a job's results: report, tables, figure.
 
     Example: invoke results --run-id ber-20261122-190000 --out build/mine
     """

@@ -8,8 +8,12 @@ for the same item however often it runs. An exception fails the item, with the l
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from winbatch.account import Account
 from winbatch.results import ItemFailure, ItemResult
+
+type Fold = Callable[[str, Callable[[Iterator[ItemResult]], Any], Callable[[Any, Any], Any]], Any]
 
 
 class Context:
@@ -30,6 +34,8 @@ class Context:
         folder: Path,
         read_results: Callable[[str], Iterator[ItemResult]],
         read_failures: Callable[[str], Sequence[ItemFailure]],
+        read_account: Callable[[str], Account] | None = None,
+        fold_results: Fold | None = None,
     ) -> None:
         """Called by whoever runs items.
 
@@ -40,6 +46,8 @@ class Context:
             folder: where the item's folders are to be, each made when it is first asked for.
             read_results: what `results` calls.
             read_failures: what `failures` calls.
+            read_account: what `account` calls; without it nothing is known of a stage but its results.
+            fold_results: what `fold` calls; without it, one leaf takes all results.
         """
         self.item = item
         self.job = job
@@ -47,6 +55,8 @@ class Context:
         self._folder = folder
         self._read_results = read_results
         self._read_failures = read_failures
+        self._read_account = read_account
+        self._fold_results = fold_results
 
     @functools.cached_property
     def outputs(self) -> Path:
@@ -90,3 +100,29 @@ class Context:
             StorageError: S3 refuses.
         """
         return self._read_failures(stage)
+
+    def fold[T](self, stage: str, leaf: Callable[[Iterator[ItemResult]], T], combine: Callable[[T, T], T]) -> T:
+        """Merge the item results of an earlier stage: of a large one, ranges of shards by a process each, then these.
+
+        Args:
+            stage: its name.
+            leaf: merges results as `results` gives them. It and what it returns must be what pickle takes.
+            combine: merges two neighbours. It must not matter where the ranges end.
+
+        Raises:
+            JobError: as `results`.
+            StorageError: S3 refuses.
+        """
+        if self._fold_results is None:
+            return leaf(self.results(stage))
+        merged: T = self._fold_results(stage, leaf, combine)
+        return merged
+
+    def account(self, stage: str) -> Account | None:
+        """What an earlier stage took; None where nobody kept account.
+
+        Raises:
+            JobError: the stage is no input of this one, or its ledger cannot be read.
+            StorageError: S3 refuses.
+        """
+        return None if self._read_account is None else self._read_account(stage)

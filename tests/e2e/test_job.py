@@ -37,7 +37,13 @@ def job(operator):
 def curve(operator, job, tmp_path_factory):
     out = tmp_path_factory.mktemp("results")
     files = operator.json("results", "--run-id", job["run_id"], "--out", str(out))["files"]
-    assert sorted(Path(file).name for file in files) == ["results.csv", "results.json", "results.png"]
+    assert sorted(Path(file).name for file in files) == [
+        "report.html",
+        "results.csv",
+        "results.json",
+        "results.parquet",
+        "results.png",
+    ]
     return out
 
 

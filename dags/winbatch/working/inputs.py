@@ -1,23 +1,34 @@
-"""The results of an earlier stage, in order, a bounded number of them fetched ahead."""
+"""The results of an earlier stage: in order, a bounded number of them fetched ahead, or merged by several processes."""
 
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from winbatch import results
+from winbatch.account import Account
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure, ItemResult
-from winbatch.stage import Stage
+from winbatch.stage import Stage, load_object
 from winbatch.working.partials import read_partials
 from winbatch.working.store import Store
 
 FETCHES = 16
-"""Results on their way at once; as many lie in memory at most."""
+"""Threads that fetch results, each as many of them as hold about `FETCH_ITEMS` items; they lie in memory at most."""
+
+FETCH_ITEMS = 64
+
+LEAF_SHARDS = 2048
+"""Shards that are worth a process: its start takes half a second, and fetching so many several."""
 
 
 def read_results(store: Store, stage: Stage, name: str) -> Iterator[ItemResult]:
@@ -28,11 +39,70 @@ def read_results(store: Store, stage: Stage, name: str) -> Iterator[ItemResult]:
         StorageError: S3 refuses.
     """
     source = _Source.open(store, stage, name)
+    return _read(source, range(source.stage.shards))
+
+
+def fold_results[T](
+    store: Store, stage: Stage, name: str, leaf: Callable[[Iterator[ItemResult]], T], combine: Callable[[T, T], T]
+) -> T:
+    """Merge the item results of the stage `name`, as `Context.fold` says it.
+
+    Raises:
+        JobError: as `read_results`.
+        StorageError: S3 refuses.
+    """
+    source = _Source.open(store, stage, name)
+    shards = source.stage.shards
+    processes = min(os.cpu_count() or 1, shards // LEAF_SHARDS)
+    if processes <= 1:
+        return leaf(_read(source, range(shards)))
+    leaves = [range(first, min(first + LEAF_SHARDS, shards)) for first in range(0, shards, LEAF_SHARDS)]
+    # Spawned, as on Windows: threads of this process may hold anything.
+    method = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=method, initializer=_end_with_parent) as pool:
+        return functools.reduce(combine, pool.map(functools.partial(_leaf, source, leaf), leaves))
+
+
+def read_account(store: Store, stage: Stage, name: str) -> Account:
+    """What the stage `name` took, as its ledger and the job's parameters have it.
+
+    Raises:
+        JobError: it is no input of `stage`, or there is no job.json, or the ledger does not parse.
+        StorageError: S3 refuses.
+    """
+    source = _Source.open(store, stage, name)
+    body = store.find(source.ledger)
+    ledger = None if body is None else Ledger.from_json(body, where=store.where(source.ledger))
+    key = stage.manifest.rsplit("/", 2)[0] + "/job.json"
+    found = store.find(key)
+    params = {} if found is None else dict(load_object(found, where=store.where(key)).get("params", {}))
+    return Account(params=params, items=source.stage.items, shards=source.stage.shards, ledger=ledger)
+
+
+def _leaf[T](source: "_Source", leaf: Callable[[Iterator[ItemResult]], T], shards: range) -> T:
+    return leaf(_read(source, shards))
+
+
+def _end_with_parent() -> None:
+    """In a process that merges: end when the worker is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _read(source: "_Source", shards: range) -> Iterator[ItemResult]:
+    """The items of some shards, in order."""
+    size = max(1, FETCH_ITEMS // source.stage.shard_items)
     with ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch") as pool:
-        fetched: collections.deque[Future[tuple[ItemResult, ...]]] = collections.deque()
+        fetched: collections.deque[Future[list[ItemResult]]] = collections.deque()
         try:
-            for shard in range(source.stage.shards):
-                fetched.append(pool.submit(source.read, shard))
+            for some in itertools.batched(shards, size):
+                fetched.append(pool.submit(source.read_all, some))
                 if len(fetched) >= FETCHES:
                     yield from fetched.popleft().result()
             while fetched:
@@ -94,11 +164,18 @@ class _Source:
         source = Stage.from_json(store.get(key), where=store.where(key))
         return cls(store, source, key.rpartition("/")[0] + "/ledger.json")
 
+    def read_all(self, shards: tuple[int, ...]) -> list[ItemResult]:
+        """The items of some shards."""
+        return [item for shard in shards for item in self.read(shard)]
+
     def read(self, shard: int) -> tuple[ItemResult, ...]:
         """A shard's items, all that have not failed for good."""
         items, problem = self.find(shard)
+        lines = self.stage.shard_lines(shard)
+        if len(items) == len(lines):  # each of them is there once, as `results` has checked
+            return items
         there = {item.item for item in items}
-        missing = [item for item in self.stage.shard_lines(shard) if item not in there]
+        missing = [item for item in lines if item not in there]
         if missing and not all(item in self.failures for item in missing):
             raise JobError(problem or self._missing(shard, missing))
         return items

@@ -18,7 +18,7 @@ from winbatch.stage import ClaimMark, Stage
 from winbatch.working import failures, logs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import ItemError
-from winbatch.working.inputs import fetch_outputs, read_failures, read_results
+from winbatch.working.inputs import fetch_outputs, fold_results, read_account, read_failures, read_results
 from winbatch.working.manifest import Item, Manifest
 from winbatch.working.partials import Progress
 from winbatch.working.programs import Stopped
@@ -158,6 +158,8 @@ class ShardRunner:
             folder=folder,
             read_results=lambda name: read_results(self._store, self._stage, name),
             read_failures=lambda name: read_failures(self._store, self._stage, name),
+            read_account=lambda name: read_account(self._store, self._stage, name),
+            fold_results=lambda name, leaf, combine: fold_results(self._store, self._stage, name, leaf, combine),
         )
         try:
             self._fetch(item, context)

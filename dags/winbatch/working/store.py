@@ -50,6 +50,12 @@ class Store:
         with _told(f"s3://{bucket}"):
             return cls(get_session().create_client("s3", region_name=region, config=config), bucket)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process connects anew: a client is of the process that made it."""
+        client: Any = self._client
+        config = client.meta.config
+        return _connect, (self.bucket, client.meta.region_name, config.max_pool_connections)
+
     def where(self, key: str) -> str:
         """A key's address, for people."""
         return f"s3://{self.bucket}/{key}"
@@ -225,6 +231,10 @@ class Store:
     def _chunks(self, key: str, body: Any) -> Iterator[bytes]:
         with _told(self.where(key)):
             yield from body.iter_chunks(_CHUNK)
+
+
+def _connect(bucket: str, region: str | None, connections: int) -> Store:
+    return Store.connect(bucket, region=region, connections=connections)
 
 
 @contextlib.contextmanager

@@ -1,22 +1,25 @@
-"""The curve: counts of all items merged by Eb/N0, each point with its interval and what theory says."""
+"""The curve: counts of all items merged by point, each with its interval and what theory says."""
 
-import collections
 import csv
 import dataclasses
+import functools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ber import plot, theory
-from ber.interval import proportion_interval
+from ber import importance, plot, report, theory
+from ber.interval import SPAN, clustered_interval, proportion_interval
+from ber.modulation import MODULATIONS
 from winbatch.results import ItemFailure, ItemResult
 from winbatch.workload import Context
 
 SCHEMA = 1
-FILES = ("results.json", "results.csv", "results.png")
+FILES = ("results.json", "results.csv", "results.parquet", "results.png", "report.html")
 
 _INPUT = "simulate"
+_DEFAULTS = {"method": "waveform", "modulation": "bpsk", "channel": "awgn"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +29,13 @@ class CurvePoint:
     Attributes:
         ebn0_db: energy per bit over noise density, in dB.
         bits: simulated at it.
-        bit_errors: among them.
-        ber: their ratio.
+        bit_errors: among them; by `importance`, before they are weighted.
+        ber: their ratio, or the weighted estimate.
         ci95: bounds of its 95 % confidence interval; without an error the interval is one-sided.
-        theory: 0.5·erfc(√(Eb/N0)).
-        method: `waveform` or `decision`.
+        theory: what it should be.
+        method: `waveform`, `decision` or `importance`.
+        modulation: one of `MODULATIONS`.
+        channel: one of `CHANNELS`.
     """
 
     ebn0_db: float
@@ -40,6 +45,8 @@ class CurvePoint:
     ci95: tuple[float, float]
     theory: float
     method: str
+    modulation: str = "bpsk"
+    channel: str = "awgn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +75,12 @@ class Curve:
 
 
 def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Merge the results of the stage `simulate` into `results.json`, `results.csv` and `results.png`.
+    """Merge the results of the stage `simulate` into results as JSON, CSV, Parquet and a figure, and a report.
 
     Items that failed for good are named in `results.json`; the points rest on the others.
 
     Args:
-        params: `seed` and `method`, which each item must share.
+        params: those which each item must share, such as `seed` and `method`.
         context: of the one item of this stage.
 
     Returns:
@@ -83,10 +90,13 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         ValueError: there is no item, or one has no counts, impossible counts, or another seed or method.
         JobError: an item's result is missing or there twice, and it has not failed.
     """
-    curve = dataclasses.replace(merge(context.results(_INPUT), params), failed=context.failures(_INPUT))
+    sums = context.fold(_INPUT, functools.partial(add_up, shared=dict(params)), Sums.combined)
+    curve = dataclasses.replace(sums.curve(), failed=context.failures(_INPUT))
     write_json(curve, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
     write_csv(curve, context.outputs / FILES[1])
-    plot.write(curve.points, context.outputs / FILES[2])
+    write_parquet(curve, context.outputs / FILES[2])
+    plot.write(curve.points, context.outputs / FILES[3])
+    report.write(curve, context.account(_INPUT), context.outputs / FILES[4], job=context.job)
     return {
         "points": len(curve.points),
         "items": curve.items,
@@ -98,37 +108,74 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     }
 
 
-def merge(results: Iterable[ItemResult], shared: Mapping[str, Any]) -> Curve:
-    """Add up the counts by Eb/N0. They are integers, so neither order nor grouping matters.
+class Key(NamedTuple):
+    """What makes a point."""
+
+    ebn0_db: float
+    method: str
+    modulation: str
+    channel: str
+
+
+# Of a point: bits, errors, their squares by symbol, weights, squared weights.
+type Counts = tuple[int, int, int, int, int]
+
+
+@dataclasses.dataclass
+class Sums:
+    """Counts by point, all of them integers: neither order nor grouping matters."""
+
+    points: dict[Key, Counts] = dataclasses.field(default_factory=dict)
+    kernels: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add(self, key: Key, counts: Counts) -> None:
+        there = self.points.get(key)
+        if there is not None:
+            a, b, c, d, e = there
+            counts = (a + counts[0], b + counts[1], c + counts[2], d + counts[3], e + counts[4])
+        self.points[key] = counts
+
+    def combined(self, other: "Sums") -> "Sums":
+        """The sums of both."""
+        both = Sums(dict(self.points), self.kernels + other.kernels)
+        for key, counts in other.points.items():
+            both.add(key, counts)
+        return both
+
+    def curve(self) -> Curve:
+        """The points.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not self.points:
+            raise ValueError(f"stage {_INPUT} has no items: there is nothing to merge")
+        points = [_point(key, counts) for key, counts in sorted(self.points.items())]
+        return Curve(points, dict(sorted(self.kernels.items())), self.kernels.total())
+
+
+def add_up(results: Iterable[ItemResult], shared: Mapping[str, Any]) -> Sums:
+    """Add up the counts by point.
 
     Args:
-        results: of all items.
+        results: of all items, or of some.
         shared: parameters that must be the same in each of them.
 
     Raises:
         ValueError: as `run`.
     """
-    bits: collections.Counter[tuple[float, str]] = collections.Counter()
-    errors: collections.Counter[tuple[float, str]] = collections.Counter()
-    kernels: collections.Counter[str] = collections.Counter()
+    sums = Sums()
     for result in results:
+        params = result.params
         for name, value in shared.items():
-            if result.params.get(name) != value:
+            if params.get(name, _DEFAULTS.get(name)) != value:
                 raise ValueError(
-                    f"item {result.item} has {name} {result.params.get(name)!r}, this job has {value!r};"
-                    " it is another job's"
+                    f"item {result.item} has {name} {params.get(name)!r}, this job has {value!r}; it is another job's"
                 )
-        item_bits, item_errors = _counts(result)
-        method = str(result.params.get("method", "waveform"))
-        bits[float(result.params["ebn0_db"]), method] += item_bits
-        errors[float(result.params["ebn0_db"]), method] += item_errors
-        kernels[str(result.values["kernel"])] += 1
-    if not bits:
-        raise ValueError(f"stage {_INPUT} has no items: there is nothing to merge")
-    points = [
-        _point(ebn0_db, method, bits[ebn0_db, method], errors[ebn0_db, method]) for ebn0_db, method in sorted(bits)
-    ]
-    return Curve(points, dict(sorted(kernels.items())), kernels.total())
+        method, modulation, channel = (str(params.get(name, default)) for name, default in _DEFAULTS.items())
+        sums.add(Key(float(params["ebn0_db"]), method, modulation, channel), _counts(result, method))
+        sums.kernels[str(result.values["kernel"])] += 1
+    return sums
 
 
 def write_json(curve: Curve, path: Path, *, job: str, seed: int | None) -> None:
@@ -151,27 +198,81 @@ def write_csv(curve: Curve, path: Path) -> None:
     """Write one line a point, for spreadsheets."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(("ebn0_db", "bits", "bit_errors", "ber", "ci95_low", "ci95_high", "theory", "method"))
-        for point in curve.points:
-            lines.writerow(
-                (point.ebn0_db, point.bits, point.bit_errors, point.ber, *point.ci95, point.theory, point.method)
-            )
+        lines.writerow(_COLUMNS)
+        lines.writerows(map(_row, curve.points))
 
 
-def _counts(result: ItemResult) -> tuple[int, int]:
-    match result.values:
+def write_parquet(curve: Curve, path: Path) -> None:
+    """Write the same table with its types."""
+    from arro3.core import Array, DataType, Table  # noqa: PLC0415 - its readers need not have it
+    from arro3.io import write_parquet as write  # noqa: PLC0415
+
+    kinds = {int: DataType.int64(), float: DataType.float64(), str: DataType.string()}
+    columns = zip(*map(_row, curve.points), strict=True)
+    arrays = [Array(list(column), kinds[kind]) for column, kind in zip(columns, _COLUMNS.values(), strict=True)]
+    write(Table.from_arrays(arrays, names=list(_COLUMNS)), path)
+
+
+_COLUMNS: Mapping[str, type] = {
+    "ebn0_db": float,
+    "bits": int,
+    "bit_errors": int,
+    "ber": float,
+    "ci95_low": float,
+    "ci95_high": float,
+    "theory": float,
+    "method": str,
+    "modulation": str,
+    "channel": str,
+}
+
+
+def _row(point: CurvePoint) -> tuple[float | int | str, ...]:
+    return (
+        point.ebn0_db,
+        point.bits,
+        point.bit_errors,
+        point.ber,
+        *point.ci95,
+        point.theory,
+        point.method,
+        point.modulation,
+        point.channel,
+    )
+
+
+def _counts(result: ItemResult, method: str) -> Counts:
+    values = result.values
+    match values:
         case {"bits": int(bits), "bit_errors": int(errors), "kernel": str()} if 0 <= errors <= bits and bits > 0:
-            return bits, errors
-    raise ValueError(f"item {result.item} has no counts of bits and errors: {dict(result.values)}")
+            if method != "importance":
+                return bits, errors, int(values.get("bit_errors_squared", errors)), 0, 0
+            match values:
+                case {"weight": int(weight), "weight_squared": int(squared)} if weight >= 0 and squared >= 0:
+                    return bits, errors, errors, weight, squared
+    raise ValueError(f"item {result.item} has no counts of bits and errors: {dict(values)}")
 
 
-def _point(ebn0_db: float, method: str, bits: int, errors: int) -> CurvePoint:
+def _point(key: Key, counts: Counts) -> CurvePoint:
+    bits, errors, squared, weight, weight_squared = counts
+    kind = MODULATIONS[key.modulation]
+    rate = errors / bits
+    if key.method == "importance":
+        far = importance.distance(theory.ebn0(key.ebn0_db), kind.bit_energy)
+        rate, error = importance.estimate(weight, weight_squared, bits, key.modulation, far)
+        bounds = max(0.0, rate - SPAN / 2 * error), rate + SPAN / 2 * error
+    elif squared > errors:
+        bounds = clustered_interval(errors, squared, bits / kind.bits, bits)
+    else:
+        bounds = proportion_interval(errors, bits, confidence=0.95)
     return CurvePoint(
-        ebn0_db=ebn0_db,
-        bits=bits,
-        bit_errors=errors,
-        ber=errors / bits,
-        ci95=proportion_interval(errors, bits, confidence=0.95),
-        theory=theory.bit_error_rate(ebn0_db),
-        method=method,
+        key.ebn0_db,
+        bits,
+        errors,
+        rate,
+        bounds,
+        theory.bit_error_rate(key.ebn0_db, key.modulation, key.channel),
+        key.method,
+        key.modulation,
+        key.channel,
     )

@@ -1,9 +1,12 @@
 """The curve as a figure for print: simulated points with their intervals over the theory's line."""
 
+import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,14 +14,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ber import theory
+from ber.modulation import CHANNELS, MODULATIONS
 
 _SIZE = (6.4, 4.8)  # inches
 _DPI = 200
-_THEORY = "#444444"
-_SIMULATED = "#0b5cad"
 _FORMULA = r"theory, $\frac{1}{2}\,\mathrm{erfc}\,\sqrt{E_\mathrm{b}/N_0}$"
 _LIMIT = "no error seen: upper limit at 95 %"
 _LOWEST = 1e-15  # theory falls off so steeply that a curve must end somewhere
+
+
+@dataclasses.dataclass(frozen=True)
+class Palette:
+    """Colours of a figure. Series differ in their marker, too, for who prints in grey or sees colours otherwise."""
+
+    paper: str = "#ffffff"
+    ink: str = "#000000"
+    theory: str = "#444444"
+    series: Sequence[str] = ("#0b5cad", "#b34700", "#1b7837", "#762a83")
+    grid: str = "#cccccc"
+    fine_grid: str = "#eeeeee"
+
+
+LIGHT = Palette()
+DARK = Palette("#14181d", "#e6e8ea", "#b8bcc0", ("#6cb4ff", "#ff9d5c", "#7fd08f", "#d79bf0"), "#3a4149", "#23282e")
+
+_MARKERS = "osD^"
 
 
 class Point(Protocol):
@@ -34,6 +54,12 @@ class Point(Protocol):
     def ber(self) -> float: ...
     @property
     def ci95(self) -> tuple[float, float]: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def modulation(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
 
 
 def write(points: Sequence[Point], path: Path) -> None:
@@ -41,34 +67,57 @@ def write(points: Sequence[Point], path: Path) -> None:
     draw(points).savefig(path, metadata={"Software": None})
 
 
-def draw(points: Sequence[Point]) -> Figure:
+def svg(points: Sequence[Point], palette: Palette) -> str:
+    """The figure as SVG, letters as shapes, so that it looks the same everywhere."""
+    text = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "winbatch", "svg.fonttype": "path"}):
+        draw(points, palette).savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def draw(points: Sequence[Point], palette: Palette = LIGHT) -> Figure:
     """The figure. Points without an error are drawn as upper limits, by an arrow down from their bound."""
-    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained", facecolor=palette.paper)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw_theory(axes, points)
-    _draw_measured(axes, [point for point in points if point.bit_errors])
-    _draw_limits(axes, [point for point in points if not point.bit_errors])
-    _dress(axes, points)
+    axes = figure.add_subplot(facecolor=palette.paper)
+    kinds = sorted({(point.modulation, point.channel) for point in points})
+    for modulation, channel in kinds:
+        _draw_theory(axes, points, modulation, channel, palette)
+    series = sorted({_series(point) for point in points})
+    for number, name in enumerate(series):
+        own = [point for point in points if _series(point) == name]
+        look = palette.series[number % len(palette.series)], _MARKERS[number % len(_MARKERS)]
+        label = "" if len(series) == 1 else f"{_name(*name[:2])}, {name[2]}: "
+        _draw_measured(axes, [point for point in own if point.bit_errors], look, label, palette)
+        _draw_limits(axes, [point for point in own if not point.bit_errors], look[0], label)
+    _dress(axes, points, " and ".join(_name(*kind) for kind in kinds), palette)
     return figure
 
 
-def _draw_theory(axes: Axes, points: Sequence[Point]) -> None:
+def _series(point: Point) -> tuple[str, str, str]:
+    return point.modulation, point.channel, point.method
+
+
+def _name(modulation: str, channel: str) -> str:
+    return f"{MODULATIONS[modulation].label} over {CHANNELS[channel]}"
+
+
+def _draw_theory(axes: Axes, points: Sequence[Point], modulation: str, channel: str, palette: Palette) -> None:
     low, high = _span(points)
     x = np.linspace(low, high, 400)
-    y = np.array([theory.bit_error_rate(value) for value in x])
+    y = np.array([theory.bit_error_rate(value, modulation, channel) for value in x])
     shown = y > 0.1 * _floor(points)  # the axes cut off the rest
     axes.plot(
         x[shown],
         y[shown],
-        color=_THEORY,
+        color=palette.theory,
         linewidth=1.2,
         zorder=1,
-        label=_FORMULA,
+        label=_FORMULA if (modulation, channel) == ("bpsk", "awgn") else f"theory, {_name(modulation, channel)}",
     )
 
 
-def _draw_measured(axes: Axes, points: Sequence[Point]) -> None:
+def _draw_measured(axes: Axes, points: Sequence[Point], look: tuple[str, str], label: str, palette: Palette) -> None:
     if not points:
         return
     rates = np.array([point.ber for point in points])
@@ -77,19 +126,19 @@ def _draw_measured(axes: Axes, points: Sequence[Point]) -> None:
         [point.ebn0_db for point in points],
         rates,
         yerr=np.abs(bounds.T - rates),
-        fmt="o",
+        fmt=look[1],
         markersize=4.5,
-        markerfacecolor="white",
+        markerfacecolor=palette.paper,
         markeredgewidth=1.2,
-        color=_SIMULATED,
+        color=look[0],
         elinewidth=1.2,
         capsize=3.5,
         zorder=3,
-        label="simulated, with 95 % confidence interval",
+        label=f"{label}simulated, with 95 % confidence interval",
     )
 
 
-def _draw_limits(axes: Axes, points: Sequence[Point]) -> None:
+def _draw_limits(axes: Axes, points: Sequence[Point], color: str, label: str) -> None:
     if not points:
         return
     bounds = np.array([point.ci95[1] for point in points])
@@ -101,31 +150,40 @@ def _draw_limits(axes: Axes, points: Sequence[Point]) -> None:
         fmt="_",
         markersize=9,
         markeredgewidth=1.4,
-        color=_SIMULATED,
+        color=color,
         elinewidth=1.2,
         capsize=3,
         zorder=3,
     )
     # The legend's own drawing of such a point lacks the arrow.
-    axes.plot([], [], linestyle="", marker=r"$\downarrow$", markersize=8, color=_SIMULATED, label=_LIMIT)
+    axes.plot([], [], linestyle="", marker=r"$\downarrow$", markersize=8, color=color, label=label + _LIMIT)
 
 
-def _dress(axes: Axes, points: Sequence[Point]) -> None:
+def _dress(axes: Axes, points: Sequence[Point], title: str, palette: Palette) -> None:
     axes.set_yscale("log")
     axes.set_xlim(*_span(points))
     axes.set_ylim(_floor(points), 1.0)
-    axes.set_xlabel(r"$E_\mathrm{b}/N_0$ in dB")
-    axes.set_ylabel("bit error rate")
-    axes.set_title(f"BPSK over AWGN, {_power(sum(point.bits for point in points))} bits", fontsize=11)
+    axes.set_xlabel(r"$E_\mathrm{b}/N_0$ in dB", color=palette.ink)
+    axes.set_ylabel("bit error rate", color=palette.ink)
+    bits = _power(sum(point.bits for point in points))
+    axes.set_title(f"{title}, {bits} bits", fontsize=11, color=palette.ink)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(numticks=20))
     axes.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=200))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(which="both", direction="in", top=True, right=True)
-    axes.grid(which="major", color="#cccccc", linewidth=0.6)
-    axes.grid(which="minor", color="#eeeeee", linewidth=0.4)
+    axes.tick_params(which="both", direction="in", top=True, right=True, colors=palette.ink)
+    axes.spines[:].set_color(palette.ink)
+    axes.grid(which="major", color=palette.grid, linewidth=0.6)
+    axes.grid(which="minor", color=palette.fine_grid, linewidth=0.4)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower left", framealpha=1.0, edgecolor="#cccccc", fontsize=9)
+    axes.legend(
+        loc="lower left",
+        framealpha=1.0,
+        facecolor=palette.paper,
+        edgecolor=palette.grid,
+        labelcolor=palette.ink,
+        fontsize=9,
+    )
 
 
 def _span(points: Sequence[Point]) -> tuple[float, float]:
@@ -136,7 +194,15 @@ def _span(points: Sequence[Point]) -> tuple[float, float]:
 
 def _floor(points: Sequence[Point]) -> float:
     """The lowest decade that is needed for points, bounds and theory."""
-    lowest = min(min(point.ci95[0] or 0.4 * point.ci95[1], theory.bit_error_rate(point.ebn0_db)) for point in points)
+    lowest = min(
+        min(
+            point.ci95[0] or 0.4 * point.ci95[1],
+            theory.bit_error_rate(point.ebn0_db, point.modulation, point.channel),
+        )
+        for point in points
+    )
+    if all(point.method == "importance" for point in points):
+        return float(10.0 ** np.floor(np.log10(max(lowest, 1e-300) * 0.4)))
     return float(10.0 ** np.floor(np.log10(max(lowest, _LOWEST) * 0.4)))
 
 

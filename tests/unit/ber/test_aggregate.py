@@ -1,14 +1,27 @@
 import csv
+import dataclasses
+import datetime as dt
+import functools
 import io
 import json
+import os
+import re
 
+import numpy as np
 import pytest
+from arro3.io import read_parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from playwright.sync_api import sync_playwright
 
-from ber import aggregate, plot, theory
+from ber import aggregate, kernels, plot, theory
 from ber.interval import proportion_interval
+from ber.simulate import Point, count
+from scripts import browser
+from scripts.settings import Settings
+from winbatch.account import Account
+from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure, ItemResult
 from winbatch.workload import Context
 
@@ -21,6 +34,10 @@ def result(item, ebn0_db, bits, errors, kernel="waveform/numba/1", **params):
         {"ebn0_db": ebn0_db, "frame_size": 1, "num_frames": bits, **SHARED, **params},
         {"bits": bits, "bit_errors": errors, "kernel": kernel},
     )
+
+
+def merge(results, shared=SHARED):
+    return aggregate.add_up(results, shared).curve()
 
 
 def run(results, folder, failures=()):
@@ -52,7 +69,7 @@ def test_the_files(tmp_path):
         "bits": 7 * 10**9,
         "bit_errors": 157_299_643,
         "kernels": {"waveform/numba/1": 4, "waveform/numpy/1": 1},
-        "files": ["results.json", "results.csv", "results.png"],
+        "files": ["results.json", "results.csv", "results.parquet", "results.png", "report.html"],
     }
     assert sorted(path.name for path in (tmp_path / "out/outputs").iterdir()) == sorted(values["files"])
 
@@ -73,7 +90,17 @@ def test_the_files(tmp_path):
         (13.0, 10**9, 0, "waveform"),
     ]
     for point in data["points"]:
-        assert set(point) == {"ebn0_db", "bits", "bit_errors", "ber", "ci95", "theory", "method"}
+        assert set(point) == {
+            "ebn0_db",
+            "bits",
+            "bit_errors",
+            "ber",
+            "ci95",
+            "theory",
+            "method",
+            "modulation",
+            "channel",
+        }
         assert point["ber"] == point["bit_errors"] / point["bits"]
         assert tuple(point["ci95"]) == proportion_interval(point["bit_errors"], point["bits"])
         assert point["theory"] == theory.bit_error_rate(point["ebn0_db"])
@@ -100,6 +127,135 @@ def test_the_table_has_the_same_digits(tmp_path):
         for name in ("ebn0_db", "ber", "theory"):
             assert float(line[name]) == point[name]
         assert (int(line["bits"]), int(line["bit_errors"])) == (point["bits"], point["bit_errors"])
+
+
+def test_parquet_has_the_same_rows_with_their_types(tmp_path):
+    run({"simulate": RESULTS}, tmp_path / "out")
+    points = json.loads((tmp_path / "out/outputs/results.json").read_text())["points"]
+    table = read_parquet(tmp_path / "out/outputs/results.parquet").read_all()
+    assert [str(field.type).strip() for field in table.schema] == [
+        *["arro3.core.DataType<Float64>", "arro3.core.DataType<Int64>", "arro3.core.DataType<Int64>"],
+        *["arro3.core.DataType<Float64>"] * 4,
+        *["arro3.core.DataType<Utf8>"] * 3,
+    ]
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    for number, point in enumerate(points):
+        low, high = point.pop("ci95")
+        expected = {**point, "ci95_low": low, "ci95_high": high}
+        assert {name: column[number] for name, column in columns.items()} == expected
+
+
+def test_symbols_have_an_interval_that_knows_of_their_dependence():
+    """All four bits of a symbol wrong or none: a quarter as many trials."""
+    params = {"modulation": "16qam", "channel": "rayleigh"}
+    whole = ItemResult(
+        0,
+        {"ebn0_db": 4, **SHARED, **params},
+        {"bits": 40_000, "bit_errors": 4_000, "bit_errors_squared": 16_000, "kernel": "waveform/numba/1"},
+    )
+    (point,) = merge([whole]).points
+    assert point.ci95 == pytest.approx(proportion_interval(1000, 10_000), rel=1e-3)
+    assert point.theory == theory.bit_error_rate(4, "16qam", "rayleigh")
+
+
+def test_weights_are_merged_exactly_and_estimate_the_rate():
+    where = Point(20.0, 1, 400_000, 1234, "importance")
+    tallies = [count(where, item, kernels.numpy_kernels()) for item in range(3)]
+    shared = {"seed": 1234, "method": "importance"}
+    results = [
+        ItemResult(
+            item,
+            {"ebn0_db": 20.0, **shared},
+            {
+                "bits": tally.bits,
+                "bit_errors": tally.errors,
+                "weight": tally.weights[0],
+                "weight_squared": tally.weights[1],
+                "kernel": "importance/numpy/1",
+            },
+        )
+        for item, tally in enumerate(tallies)
+    ]
+    (point,) = merge(results, shared).points
+    assert merge(results[::-1], shared).points == [point]
+    assert point.bits == 1_200_000
+    # Twice the interval is four standard errors: the seed is fixed, so it cannot flake.
+    assert abs(point.ber - point.theory) < point.ci95[1] - point.ci95[0]
+    assert point.ci95[1] - point.ci95[0] < 0.03 * point.theory
+    without = [dataclasses.replace(results[0], values={"bits": 4, "bit_errors": 1, "kernel": "k"})]
+    with pytest.raises(ValueError, match="item 0 has no counts"):
+        merge(without, shared)
+
+
+STARTED = dt.datetime(2026, 11, 24, 19, tzinfo=dt.UTC)
+LEDGER = Ledger(
+    dag="ber",
+    job="ber-1",
+    stage="simulate",
+    items=5,
+    shards=3,
+    shard_items=2,
+    started_at=STARTED,
+    updated_at=STARTED + dt.timedelta(seconds=70),
+    due_at=STARTED,
+    progress_at=STARTED,
+    state="succeeded",
+    instance_seconds=5400.0,
+    cost=0.567,
+)
+
+
+def report_of(folder, failures=()):
+    context = Context(
+        item=0,
+        job="ber-<1>",
+        folder=folder,
+        read_results=lambda _name: iter(RESULTS),
+        read_failures=lambda _name: failures,
+        read_account=lambda _name: Account({"seed": 1234, "ebn0_db": [0, 12]}, 5 + len(failures), 3, LEDGER),
+    )
+    aggregate.run(SHARED, context)
+    return (folder / "outputs/report.html").read_text()
+
+
+def test_the_report_says_all_and_needs_nothing_else(tmp_path):
+    failures = [ItemFailure(7, 3, "memory", "MemoryError: <nothing> left")]
+    page = report_of(tmp_path / "out", failures)
+    for text in (
+        *["ber-&lt;1&gt;", "5 of 6 items", "7,000,000,000 bits", "12 dB", "9.7500e-09", "ebn0_db", "0, 12"],
+        *["70 s", "100 Mbit/s", "1.50", "0.57 US dollars", "memory", "MemoryError: &lt;nothing&gt; left"],
+        *["waveform/numpy/1", np.__version__],
+    ):
+        assert text in page
+    assert set(re.findall(r"(?:src|href|srcset|url)[=(]['\"]?([a-z]+:)", page)) == {"data:"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "paper"), [("light", (255, 255, 255)), ("dark", (20, 24, 29))])
+def test_the_report_is_drawn_in_light_and_dark_without_a_network(tmp_path, scheme, paper, monkeypatch):
+    found = os.environ.get("WINBATCH_BROWSER") or browser.find(Settings.load("local"))
+    assert found, "no browser: invoke setup --tests"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    report_of(tmp_path / "out")
+    asked = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(found), args=["--no-sandbox"])
+        page = chromium.new_page(color_scheme=scheme, viewport={"width": 1000, "height": 1400})
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "out/outputs/report.html").as_uri())
+        assert page.evaluate("document.images[0].naturalWidth") > 300
+        page.screenshot(path=tmp_path / "page.png")
+        figure = page.locator("img").bounding_box()
+        chromium.close()
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    pixels = (imread(tmp_path / "page.png")[..., :3] * 255).round()
+    assert tuple(pixels[2, 2]) == paper
+    left, top = int(figure["x"]), int(figure["y"])
+    inside = pixels[top : top + int(figure["height"]), left : left + int(figure["width"])]
+    assert tuple(inside[1, 1]) == paper
+    # Something is drawn that stands out from the paper.
+    assert 0.02 < (abs(inside - np.array(paper)).max(axis=2) > 80).mean() < 0.3
 
 
 def test_running_again_writes_the_same_bytes(tmp_path):
@@ -129,7 +285,7 @@ def test_the_plot_is_a_picture(tmp_path):
 )
 def test_everything_drawn_lies_within_the_axes(errors, labels):
     results = [result(i, ebn0_db, 1000, count) for i, (ebn0_db, count) in enumerate(errors.items())]
-    points = aggregate.merge(results, SHARED).points
+    points = merge(results).points
     (axes,) = plot.draw(points).axes
     assert axes.get_yscale() == "log"
     shown = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -154,15 +310,17 @@ def test_merging_is_exact_in_any_order(entries, rng):
     for entry in results:
         bits, errors = totals.get(entry.params["ebn0_db"], (0, 0))
         totals[entry.params["ebn0_db"]] = bits + entry.values["bits"], errors + entry.values["bit_errors"]
-    curve = aggregate.merge(shuffled, SHARED)
+    curve = merge(shuffled)
     assert {point.ebn0_db: (point.bits, point.bit_errors) for point in curve.points} == totals
     assert [point.ebn0_db for point in curve.points] == sorted(totals)
-    assert aggregate.merge(results, SHARED) == curve
+    assert merge(results) == curve
+    parts = [aggregate.add_up(part, SHARED) for part in (shuffled[:3], shuffled[3:5], shuffled[5:])]
+    assert functools.reduce(aggregate.Sums.combined, parts).curve() == curve
 
 
 def test_points_of_two_methods_stay_apart():
     results = [result(0, 4, 100, 1), result(1, 4, 100, 3, method="decision", kernel="decision/numba/1")]
-    points = aggregate.merge(results, {"seed": 1234}).points
+    points = merge(results, {"seed": 1234}).points
     assert [(point.method, point.bit_errors) for point in points] == [("decision", 3), ("waveform", 1)]
 
 
@@ -184,10 +342,10 @@ def test_no_items_is_said(tmp_path):
 def test_impossible_counts_are_named(values):
     broken = ItemResult(17, RESULTS[0].params, values)
     with pytest.raises(ValueError, match="item 17 has no counts"):
-        aggregate.merge([broken], SHARED)
+        merge([broken])
 
 
 @pytest.mark.parametrize("change", [{"seed": 9}, {"method": "decision"}])
 def test_an_item_of_another_job_is_named(change):
     with pytest.raises(ValueError, match=r"item 8 has (seed|method) .*another job"):
-        aggregate.merge([result(8, 4, 100, 1, **change)], SHARED)
+        merge([result(8, 4, 100, 1, **change)])

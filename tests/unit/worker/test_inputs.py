@@ -1,11 +1,14 @@
 import dataclasses
+import functools
 
 import pytest
 
+from ber.aggregate import Sums, add_up
 from winbatch import results
 from winbatch.errors import JobError
 from winbatch.results import ItemFailure, ItemResult
-from winbatch.working.inputs import FETCHES, read_failures, read_results
+from winbatch.working import inputs
+from winbatch.working.inputs import FETCHES, fold_results, read_account, read_failures, read_results
 
 
 @pytest.fixture
@@ -102,3 +105,54 @@ def test_reading_may_end_early(job, source):
     found = read_results(job.store, job.stage, "first")
     assert next(found).item == 0
     found.close()
+
+
+@pytest.fixture
+def counts(job, monkeypatch, s3_url):
+    """An earlier stage with 100 counts in 34 shards, for processes that find S3 by their environment."""
+    for name, value in {"ENDPOINT_URL": s3_url, "ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    params = [{"ebn0_db": float(n % 7), "seed": 1} for n in range(100)]
+    job.plan(params, stage="first", shard_items=3, results="out/job-1/first/")
+    source, key = job.stage, job.stage_key
+    for shard in range(source.shards):
+        items = [
+            ItemResult(n, params[n], {"bits": 1000 + n, "bit_errors": n * n % 1000, "kernel": f"k{n % 2}"})
+            for n in source.shard_lines(shard)
+        ]
+        job.put(source.result_key(shard), results.encode(source, shard, items))
+    job.stage = dataclasses.replace(source, stage="second", inputs={"first": key})
+    return source
+
+
+def fold(job):
+    return fold_results(job.store, job.stage, "first", functools.partial(add_up, shared={"seed": 1}), Sums.combined)
+
+
+def test_processes_merge_to_what_one_merges(job, counts, monkeypatch):
+    alone = fold(job)
+    assert alone.kernels == {"k0": 50, "k1": 50}
+    monkeypatch.setattr(inputs, "LEAF_SHARDS", 7)
+    monkeypatch.setattr(inputs.os, "cpu_count", lambda: 2)
+    made = []
+    pool = inputs.ProcessPoolExecutor
+    monkeypatch.setattr(inputs, "ProcessPoolExecutor", lambda *args, **more: made.append(args) or pool(*args, **more))
+    assert fold(job) == alone
+    assert made == [(2,)]
+
+
+def test_what_is_missing_is_named_by_a_process_too(job, counts, monkeypatch):
+    monkeypatch.setattr(inputs, "LEAF_SHARDS", 7)
+    monkeypatch.setattr(inputs.os, "cpu_count", lambda: 2)
+    job.client.delete_object(Bucket=job.bucket, Key=counts.result_key(20))
+    with pytest.raises(JobError, match=r"out/job-1/first/000020.json is missing: items 60 to 62 of stage first"):
+        fold(job)
+
+
+def test_an_account_is_the_ledger_and_the_jobs_parameters(job, source):
+    assert read_account(job.store, job.stage, "first").ledger is None
+    job.put_ledger(source, ItemFailure(5, 1, "program", "bad"))
+    job.put(source.manifest.rsplit("/", 2)[0] + "/job.json", b'{"schema": 1, "params": {"seed": 7}}')
+    account = read_account(job.store, job.stage, "first")
+    assert (account.params, account.items, account.shards) == ({"seed": 7}, 100, 34)
+    assert account.ledger.failures[0].item == 5
