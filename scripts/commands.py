@@ -23,6 +23,7 @@ from scripts import (
     checks,
     demo,
     errors,
+    foundation,
     image_verbs,
     item_log,
     jobs,
@@ -93,6 +94,30 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
     Example: invoke setup --tests
     """
     setup.run(Settings.load(env), tests=tests)
+
+
+@command(
+    help={
+        "env": ENV,
+        "json": JSON,
+        "yes": "do not ask before changing a real environment",
+        "github": "owner/name, whose workflows may plan and apply; default: as before, at first none",
+        "bucket": "the state bucket's name, written to the environment's backend file; default: what that says",
+    }
+)
+def bootstrap(
+    _: Context, env: str = "", github: str = "", bucket: str = "", json: bool = False, yes: bool = False
+) -> None:
+    """Make what an environment stands on: its state's bucket and key, its pipeline's roles. Twice is harmless.
+
+    Examples: invoke bootstrap --env dev; invoke bootstrap --env dev --github acme/winbatch
+    """
+    settings = Settings.load(env)
+    laid = foundation.lay(settings, repository=github, bucket=bucket, confirm=not yes)
+    if json:
+        emit({"environment": settings.environment, **laid.as_json()})
+    for line in laid.lines(settings):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @command(
@@ -584,6 +609,7 @@ def collection() -> Collection:
     return Collection(
         apply,
         bench_,
+        bootstrap,
         cancel,
         check,
         clean,

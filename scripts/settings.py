@@ -69,6 +69,11 @@ class Settings:
         return self.root / "terraform"
 
     @property
+    def bootstrap_root(self) -> Path:
+        """The root of what the environment's state lies in."""
+        return self.terraform_root / "bootstrap"
+
+    @property
     def dags(self) -> Path:
         """The folder that is released."""
         return self.root / "dags"

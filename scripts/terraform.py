@@ -63,13 +63,24 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         """Terraform's version."""
         return str(json.loads(self._checked("version", json=IsFlagged))["terraform_version"])
 
-    def init(self, backend_config: Path | None) -> None:
-        """Initialise the folder; without a backend when there is no configuration for one."""
-        options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}
+    def init(self, backend_config: Path | Sequence[str] | None, *, migrate: bool = False) -> None:
+        """Initialise the folder.
+
+        Args:
+            backend_config: a file, or options of the command line; None: no backend.
+            migrate: move the state from the backend that was initialised before.
+        """
+        options: dict[str, Any] = {"timeout": 600, "input": False, "no_color": IsFlagged, "lockfile": "readonly"}
         if backend_config is None:
-            self._checked("init", timeout=600, backend=False, **options)
-        else:
-            self._checked("init", timeout=600, backend_config=str(backend_config), reconfigure=IsFlagged, **options)
+            self._checked("init", backend=False, **options)
+            return
+        config = [str(backend_config)] if isinstance(backend_config, Path) else list(backend_config)
+        how = {"migrate_state": IsFlagged, "force_copy": IsFlagged} if migrate else {"reconfigure": IsFlagged}
+        self._checked("init", backend_config=config, **how, **options)
+
+    def addresses(self) -> list[str]:
+        """What the state knows, one address a resource."""
+        return self._checked("state list").split("\n")[:-1]
 
     def plan(
         self,

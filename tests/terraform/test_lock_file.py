@@ -18,12 +18,13 @@ def test_hashes_of_archives_and_of_unpacked_folders():
 
 
 def test_constraints_are_those_of_every_module():
-    files = [ROOT / "terraform" / "versions.tf", *(ROOT / "terraform" / "modules").glob("*/versions.tf")]
+    roots = [ROOT / "terraform", ROOT / "terraform" / "bootstrap"]
+    files = [*(root / "versions.tf" for root in roots), *(ROOT / "terraform" / "modules").glob("*/versions.tf")]
     constraints = {
         (*re.findall(r'required_version = "([^"]+)"', text), *re.findall(r'version = "(>= 5[^"]+)"', text))
         for text in (file.read_text() for file in files)
     }
-    assert len(files) == 1 + sum(1 for folder in (ROOT / "terraform" / "modules").iterdir() if folder.is_dir())
+    assert len(files) == 2 + sum(1 for folder in (ROOT / "terraform" / "modules").iterdir() if folder.is_dir())
     assert constraints == {(">= 1.11", ">= 5.100, < 7.0")}
 
 

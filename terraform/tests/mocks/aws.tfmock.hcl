@@ -94,3 +94,7 @@ mock_resource "aws_autoscaling_policy" {
 mock_resource "aws_cloudwatch_metric_alarm" {
   defaults = { arn = "arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm:mock" }
 }
+
+mock_resource "aws_iam_policy" {
+  defaults = { arn = "arn:aws-cn:iam::123456789012:policy/mock" }
+}

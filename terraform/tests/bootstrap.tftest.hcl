@@ -1,0 +1,185 @@
+# The bootstrap root with a mocked provider; tests/terraform/test_bootstrap.py applies it.
+
+# Planned and not applied: nothing here may be destroyed, a test's own things included.
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  environment  = "test"
+  region       = "cn-north-1"
+  state_bucket = "acme-winbatch-test-tfstate"
+}
+
+run "state_alone" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  assert {
+    condition     = output.github == null && length(aws_iam_role.deployment) + length(aws_iam_policy.deployment) == 0
+    error_message = "Without GitHub there is no role to assume."
+  }
+
+  assert {
+    condition     = aws_s3_bucket.state.bucket == "acme-winbatch-test-tfstate" && output.backend.key == "winbatch.tfstate"
+    error_message = "The state lies where the backend file says."
+  }
+
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.bucket.statement : statement.sid => statement.effect
+    } == { OnlyTls = "Deny", OnlyThisAccount = "Deny", OnlyItsKey = "Deny", NothingIsLost = "Deny" }
+    error_message = "The bucket is closed to anything but TLS, this account and its key, and keeps what it has."
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_versioning.state.versioning_configuration).status == "Enabled"
+    error_message = "Every state is kept."
+  }
+}
+
+run "github" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    github = { repository = "acme@123/winbatch@456" }
+  }
+
+  assert {
+    condition = jsonencode({
+      for role, trust in data.aws_iam_policy_document.trust : role => {
+        for condition in one(trust.statement).condition : condition.variable => [condition.test, sort(condition.values)]
+      }
+      }) == jsonencode({
+      apply = {
+        "token.actions.githubusercontent.com:aud" = ["StringEquals", ["sts.amazonaws.com"]]
+        "token.actions.githubusercontent.com:sub" = ["StringEquals", ["repo:acme@123/winbatch@456:environment:test"]]
+      }
+      plan = {
+        "token.actions.githubusercontent.com:aud" = ["StringEquals", ["sts.amazonaws.com"]]
+        "token.actions.githubusercontent.com:sub" = ["StringEquals", ["repo:acme@123/winbatch@456:environment:test-plan"]]
+      }
+    })
+    error_message = "Each role is for one repository and its environment, to the letter."
+  }
+
+  assert {
+    condition     = keys(aws_iam_role_policy_attachment.deployment) == ["apply-identity", "apply-network", "apply-platform", "apply-read", "apply-state", "plan-lock", "plan-read"]
+    error_message = "The plan role reads and locks, and nothing else."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in concat(data.aws_iam_policy_document.lock.statement, data.aws_iam_policy_document.read.statement) : [
+        for action in statement.actions : action
+        if statement.effect != "Deny" && !can(regex("^[a-z0-9-]+:(BatchGet|Describe|Get|List|View)", action))
+      ]
+    ])) == toset(["kms:Decrypt", "kms:GenerateDataKey", "s3:DeleteObject", "s3:PutObject"])
+    error_message = "Beside reading, the plan role uses keys and writes the lock."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in data.aws_iam_policy_document.lock.statement : statement.resources if contains(statement.actions, "s3:PutObject")
+    ])) == toset([for object in ["plans/*.plan", "winbatch.tfstate.tflock"] : "${aws_s3_bucket.state.arn}/${object}"])
+    error_message = "The plan role writes plans and the lock, and no state."
+  }
+
+  # Whoever may write a role's policy without a boundary is an administrator.
+  assert {
+    condition = alltrue([
+      for statement in data.aws_iam_policy_document.identity.statement : anytrue([
+        for condition in statement.condition : condition.variable == "iam:PermissionsBoundary" && one(condition.values) == "arn:aws-cn:iam::123456789012:policy/deployment/winbatch-test-boundary"
+      ]) if length(setintersection(statement.actions, ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"])) > 0
+    ])
+    error_message = "Roles are made and given rights within the boundary only."
+  }
+
+  assert {
+    condition = length(setintersection(flatten([for document in ["identity", "network", "platform", "state"] : [
+      for statement in {
+        identity = data.aws_iam_policy_document.identity, network = data.aws_iam_policy_document.network
+        platform = data.aws_iam_policy_document.platform, state = data.aws_iam_policy_document.state
+      }[document].statement : statement.actions
+      ]]), [
+      "iam:CreatePolicyVersion", "iam:DeleteRolePermissionsBoundary", "iam:SetDefaultPolicyVersion", "iam:UpdateOpenIDConnectProviderThumbprint",
+      "iam:CreateOpenIDConnectProvider", "iam:AddClientIDToOpenIDConnectProvider", "iam:CreateUser", "iam:CreateAccessKey", "sts:AssumeRole",
+      "ec2:AssociateIamInstanceProfile", "ssm:SendCommand", "lambda:UpdateFunctionCode", "iam:*", "s3:*", "ecs:*", "ec2:*", "kms:*",
+    ])) == 0
+    error_message = "The apply role has no way past its boundary."
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 1 && aws_iam_role.deployment["apply"].max_session_duration == 10800
+    error_message = "The account gets GitHub's provider, and an apply has time for MWAA."
+  }
+
+  assert {
+    condition     = output.github.permissions_boundary == "deployment/winbatch-test-boundary"
+    error_message = "The environment's values name the boundary."
+  }
+}
+
+run "a_provider_that_is_there" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    github = { create_provider = false, repository = "acme/winbatch" }
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && length(aws_iam_role.deployment) == 2
+    error_message = "An account has one provider; a second environment uses it."
+  }
+
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.trust["plan"].statement).principals).identifiers == toset(["arn:aws-cn:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"])
+    error_message = "The provider's ARN is known by its name."
+  }
+}
+
+run "refusals" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    environment      = "my-env"
+    github           = { repository = "acme/*" }
+    old_version_days = 1
+    region           = "cn-north-1a"
+    state_bucket     = "UPPER"
+    state_key        = "bootstrap.tfstate"
+  }
+
+  expect_failures = [var.environment, var.github, var.old_version_days, var.region, var.state_bucket, var.state_key]
+}
+
+run "half_an_id_and_a_bucket_of_the_environments" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    github       = { repository = "acme@123/winbatch" }
+    state_bucket = "winbatch-test-123456789012-cn-north-1-state"
+  }
+
+  expect_failures = [var.github, var.state_bucket]
+}
