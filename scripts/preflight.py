@@ -22,13 +22,13 @@ def check(settings: Settings, steps: Steps) -> list[str]:
     """
     toolchain.find_terraform(settings)
     providers.config_file(settings)
-    settings.state.mkdir(parents=True, exist_ok=True)
     requirements.check(settings)
     if settings.local:
         local.check_disk(settings)
         if local.recorded(settings) is None:
             local.check_port(settings.port)
         return []
+    settings.state.mkdir(parents=True, exist_ok=True)
     with steps.step("Preflight") as step:
         account = identify(settings, Aws(settings.region).client("sts"))
         step.detail = f"account {account}"
