@@ -121,13 +121,13 @@ IDLE: Sequence[Line] = (
     Line('`network.egress = "nat"`', [_hours(1, "NAT gateway"), _hours(1, "public address")], "and 0.045 a GB"),
     *(
         Line(
-            f"a NAT gateway in each of {zones} zones",
+            f'`network.egress = "nat_per_zone"`, {zones} zones',
             [_hours(zones, "NAT gateway"), _hours(zones, "public address")],
             "and 0.045 a GB",
         )
         for zones in (2, 3)
     ),
-    Line("a network of your own that has a way out", [], "its own cost"),
+    Line('`network.egress = "existing"`', [], "whatever that network costs"),
     *(
         Line(f'`airflow.environment_class = "{name}"`', [_hours(1, name)], note)
         for name, note in (

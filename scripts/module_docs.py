@@ -37,7 +37,7 @@ def pages(root: Path) -> dict[Path, str]:
     Raises:
         CheckFailed: a declaration has no description.
     """
-    folders = [file.parent for file in sorted(root.rglob("variables.tf")) if ".terraform" not in file.parts]
+    folders = sorted({file.parent for file in root.rglob("variables*.tf") if ".terraform" not in file.parts})
     return {folder / "README.md": _page(folder) for folder in folders}
 
 

@@ -42,6 +42,15 @@ class Terraform:
         assert done.returncode in ok, f"terraform {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.returncode
 
+    def shown(self, plan: str) -> Path:
+        """A saved plan as JSON."""
+        file = self.folder / f"{plan}.json"
+        with file.open("wb") as output:
+            subprocess.run(
+                [self.binary, "show", "-json", plan], cwd=self.folder, env=self.environ, stdout=output, check=True
+            )
+        return file
+
     def outputs(self) -> dict[str, Any]:
         text = subprocess.check_output([self.binary, "output", "-json"], cwd=self.folder, env=self.environ, text=True)
         return {name: output["value"] for name, output in json.loads(text).items()}

@@ -28,6 +28,8 @@ data "aws_availability_zones" "wanted" {
 }
 
 resource "aws_vpc" "vpc" {
+  #checkov:skip=CKV2_AWS_11: until 2027-05-31: flow_logs.tf has them; in a plan checkov does not see them behind local.vpc_id
+  #checkov:skip=CKV2_AWS_12: until 2027-05-31: the group below is the default one; in a plan checkov does not see it behind an index
   count = local.own ? 1 : 0
 
   cidr_block           = var.vpc_cidr

@@ -1,0 +1,32 @@
+"""What is asked of every plan's policies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from scripts import policies
+from scripts.settings import Settings
+
+# Resources that are a policy, or have one.
+POLICIES = {
+    "aws_iam_policy",
+    "aws_iam_role",
+    "aws_iam_role_policy",
+    "aws_kms_key_policy",
+    "aws_s3_bucket_policy",
+    "aws_sns_topic_policy",
+    "aws_sqs_queue_policy",
+}
+
+
+def check_policies(plan: Path, *, all_known: bool = True) -> None:
+    """The plan keeps to the policies; after an apply, each IAM policy in it is rendered and so was looked at."""
+    found = policies.findings(plan, Settings.load("local"))
+    assert not found, "\n".join(map(str, found))
+    document = json.loads(plan.read_text())
+    wanted = {change["address"] for change in document["resource_changes"] if change["type"] in POLICIES}
+    rendered = {policy.address.rsplit(".", 1)[0] for policy in policies.rendered(document)}
+    assert len(wanted) > 10
+    assert wanted <= rendered or not all_known, wanted - rendered
+    assert wanted & rendered
