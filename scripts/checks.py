@@ -153,6 +153,11 @@ def _terraform(context: Context) -> None:
             raise CheckFailed(f"not formatted: {', '.join(unformatted.split())}; make format")
         terraform.init(None)
         terraform.validate()
+    with Steps().step("Terraform: generated tables"):
+        old = _stale(_generated(settings))
+        if old:
+            names = ", ".join(str(path.relative_to(settings.root)) for path in old)
+            raise CheckFailed(f"what is generated in {names} is not what the code says any more: make format")
     with Steps().step("Terraform: native tests") as step:
         step.detail = terraform.test("tests").strip().splitlines()[-1]
 

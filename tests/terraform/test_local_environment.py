@@ -14,8 +14,9 @@ from scripts import takedown
 from scripts.images import assemble, push
 
 from .conftest import REGION, Emulator, Terraform
+from .inventory import ACCOUNT, inventory
+from .policed import check_policies
 
-ACCOUNT = "123456789012"
 VAR_FILE = "-var-file=environments/local.tfvars"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator):
     image = assemble({"app/hello.txt": b"hello"}, {})
     digests = {"ber": image.digest}
+    before = inventory(emulator)
 
     terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
     repository = terraform.outputs()["ecr_repositories"]["ber"]
@@ -30,7 +32,8 @@ def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator)
     push(emulator.client("ecr"), "winbatch-local/ber", image)
 
     # The second plan: exit code 0 is "no changes".
-    terraform.run("plan", "-input=false", "-detailed-exitcode", VAR_FILE, digests=digests)
+    terraform.run("plan", "-input=false", "-detailed-exitcode", "-out=after.plan", VAR_FILE, digests=digests)
+    check_policies(terraform.shown("after.plan"))
     outputs = terraform.outputs()
     deployment = outputs["deployment"]
     check_deployment(deployment, f"{repository}@{image.digest}")
@@ -53,7 +56,7 @@ def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator)
     # Revisions stay for rollbacks, as long as the environment does.
     assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, target)
     assert takedown.left(emulator, target) == []
-    assert leftovers(emulator) == {}
+    assert inventory(emulator) == before
 
 
 def check_deployment(deployment: dict[str, Any], image: str) -> None:
@@ -264,54 +267,6 @@ def idle(expression: str, **values: float | None) -> bool:
     condition, yes, no = re.fullmatch(r"IF\((.+), (\d), (\d)\)", expression).groups()  # type: ignore[union-attr]
     filled = re.sub(r"FILL\((\w+), (\d+)\)", r"(\2 if \1 is None else \1)", condition).replace(" AND ", " and ")
     return (yes if eval(filled, {"__builtins__": {}}, values) else no) == "1"  # our own text
-
-
-def leftovers(emulator: Emulator) -> dict[str, Any]:
-    """What is there that was not there before, by kind; kinds with nothing are left out."""
-    ec2, ecs, iam = (emulator.client(service) for service in ("ec2", "ecs", "iam"))
-    cloudwatch = emulator.client("cloudwatch")
-    found = {
-        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
-        "auto scaling groups": emulator.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"],
-        "buckets": [
-            bucket["Name"]
-            for bucket in emulator.client("s3").list_buckets()["Buckets"]
-            if bucket["Name"] != "winbatch-local-tfstate"
-        ],
-        "budgets": emulator.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"],
-        # A deleted cluster can still be seen for a while, as inactive.
-        "clusters": [
-            cluster["clusterArn"]
-            for cluster in ecs.describe_clusters(clusters=["winbatch-local"])["clusters"]
-            if cluster["status"] != "INACTIVE"
-        ],
-        "dashboards": cloudwatch.list_dashboards()["DashboardEntries"],
-        "elastic addresses": ec2.describe_addresses()["Addresses"],
-        "endpoints": [
-            endpoint["VpcEndpointId"]
-            for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]
-            if endpoint["State"] != "deleted"
-        ],
-        "instance profiles": iam.list_instance_profiles()["InstanceProfiles"],
-        "keys": [
-            alias for alias in emulator.client("kms").list_aliases()["Aliases"] if "winbatch" in alias["AliasName"]
-        ],
-        "launch templates": ec2.describe_launch_templates()["LaunchTemplates"],
-        "log groups": [group["logGroupName"] for group in emulator.client("logs").describe_log_groups()["logGroups"]],
-        "MWAA environments": emulator.client("mwaa").list_environments()["Environments"],
-        "networks": [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
-        "repositories": emulator.client("ecr").describe_repositories()["repositories"],
-        "roles": [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith("winbatch")],
-        "scaling policies": emulator.client("autoscaling").describe_policies()["ScalingPolicies"],
-        "subscriptions": [
-            subscription
-            for subscription in emulator.client("sns").list_subscriptions()["Subscriptions"]
-            if subscription["Protocol"] != "sqs"
-        ],
-        "task definitions": ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"],
-        "topics": emulator.client("sns").list_topics()["Topics"],
-    }
-    return {kind: things for kind, things in found.items() if things}
 
 
 def role_statements(emulator: Emulator, role: str) -> list[dict[str, Any]]:

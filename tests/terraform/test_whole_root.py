@@ -1,18 +1,23 @@
-"""The whole root: every environment plans, in every partition."""
+"""The whole root: every environment plans, in every partition, and with every option on it lives and leaves nothing."""
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from .conftest import Terraform
+from scripts import takedown
+
+from .conftest import Emulator, Terraform
+from .inventory import inventory
 from .policed import check_policies
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
+EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
 
 
@@ -35,3 +40,22 @@ def test_every_environment_and_partition_plans(terraform: Terraform):
         plans += [pool.submit(partition, region) for region in PARTITIONS]
         for plan in plans:
             plan.result()
+
+
+def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulator: Emulator):
+    values = ["-var-file=environments/local.tfvars", f"-var-file={EVERY_OPTION}"]
+    boundary = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    emulator.client("iam").create_policy(
+        PolicyName="winbatch-local-boundary", Path="/deployment/", PolicyDocument=json.dumps(boundary)
+    )
+    before = inventory(emulator)
+    terraform.run("apply", "-input=false", "-auto-approve", *values, digests=DIGESTS)
+    there = inventory(emulator)
+    terraform.run("plan", "-input=false", "-detailed-exitcode", "-out=after.plan", *values, digests=DIGESTS)
+    check_policies(terraform.shown("after.plan"))
+    terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
+    # Revisions stay for rollbacks, as long as the environment does.
+    takedown.sweep(emulator, takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local"))
+    assert inventory(emulator) == before
+    # Else that nothing is left would say nothing.
+    assert len({kind for kind in there if there[kind] != before.get(kind)}) > 15
