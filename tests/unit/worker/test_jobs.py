@@ -40,7 +40,7 @@ def run(job):
             security_groups=("g",),
             instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
         ),
-        workloads={"tools": WORKLOAD, "my-work": WORKLOAD},
+        workloads={"ber": WORKLOAD, "tools": WORKLOAD, "my-work": WORKLOAD},
     )
 
     def run(dag, folder=spec.JOBS, code="", **params):
@@ -90,6 +90,19 @@ def test_chain_prices_what_its_first_stage_simulated(run):
     prices = [float(row["price"]) for row in table]
     assert len(set(prices)) == 4
     assert max(prices[:2]) < min(prices[2:]), "an option is dearer the less the price stands still"
+
+
+def test_ber_runs_with_another_modulation_over_fading(job, run):
+    more = {"modulation": "16qam", "channel": "rayleigh", "ebn0_db": [0, 10], "num_items": 4, "num_frames": 50}
+    data = json.loads(run("ber", **more)["results.json"])
+    assert [(point["modulation"], point["channel"], point["bits"]) for point in data["points"]] == [
+        ("16qam", "rayleigh", 2 * 50 * 4096)
+    ] * 2
+    for point in data["points"]:
+        # Twice the interval is four deviations; the seed is fixed.
+        assert abs(point["ber"] - point["theory"]) < point["ci95"][1] - point["ci95"][0]
+    page = job.get(job.stage.outputs + "report.html").decode()
+    assert "16qam, rayleigh, waveform" in page
 
 
 def test_a_workload_that_was_made_just_now_runs(run, checkout):
