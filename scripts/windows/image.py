@@ -124,7 +124,8 @@ def push(built: Built, repository: Repository, step: Step) -> bool:
     Raises:
         ImageError: a registry refuses or cannot be reached; calling again continues.
     """
-    if repository.has("manifests", built.digest):
+    there = repository.has("manifests", built.digest)
+    if there and repository.has("manifests", built.attestations):
         return False
     manifest = json.loads(built.blob(built.digest).read_bytes())
     said = json.loads(built.blob(built.attestations).read_bytes())
@@ -140,7 +141,8 @@ def push(built: Built, repository: Repository, step: Step) -> bool:
                     repository.upload(digest, size, _chunks(file), progress)
             else:
                 below.copy(digest, size, repository, progress)
-    repository.put(Document(built.blob(built.digest).read_bytes(), MANIFESTS[0]), built.tag)
+    if not there:
+        repository.put(Document(built.blob(built.digest).read_bytes(), MANIFESTS[0]), built.tag)
     repository.put(Document(built.blob(built.attestations).read_bytes(), MANIFESTS[0]))
     return True
 
