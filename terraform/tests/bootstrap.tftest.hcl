@@ -1,4 +1,4 @@
-# The bootstrap root with a mocked provider; tests/terraform/test_bootstrap.py applies it.
+# The bootstrap root with a mocked provider.
 
 # Planned and not applied: nothing here may be destroyed, a test's own things included.
 mock_provider "aws" {
