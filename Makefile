@@ -36,11 +36,11 @@ bench: bootstrap ## Measure what is promised in numbers (ONLY=engine: a part); w
 up: bootstrap ## Bring an environment up (ENV=local, dev, prod); call it again to continue
 	@$(INVOKE) setup up
 
-plan: bootstrap ## Show what `make up` would change (OUT=file or state: save it; MARKDOWN=file: for people)
+plan: bootstrap ## Show what `make up` would change (OUT=file: save it; SEAL=yes: encrypted; MARKDOWN=file: for people)
 	@mkdir -p build
-	@$(INVOKE) setup plan $(if $(OUT),--out $(OUT)) $(if $(MARKDOWN),--markdown >> $(MARKDOWN))
+	@$(INVOKE) setup plan $(if $(OUT),--out $(OUT)) $(if $(SEAL),--seal) $(if $(MARKDOWN),--markdown >> $(MARKDOWN))
 
-deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file or state: that plan and no other; SMOKE=no: without a job)
+deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file: that plan and no other; SMOKE=no: without a job)
 	@$(INVOKE) setup up --yes $(if $(PLAN),--plan $(PLAN)) $(if $(SMOKE),--no-smoke)
 
 images: bootstrap ## Build the workloads' images and push them

@@ -125,7 +125,7 @@ def bootstrap(
         "env": ENV,
         "json": JSON,
         "yes": "do not ask before changing a real environment",
-        "plan": "apply this plan, which invoke plan --out has saved (a file, or state), instead of a new one",
+        "plan": "apply this plan, which invoke plan --out has saved, instead of a new one",
         "smoke": "end with a small job when something has changed (--no-smoke: do not)",
     }
 )
@@ -134,7 +134,7 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: s
 
     Examples: invoke up; invoke up --env dev; invoke up --env prod --plan prod.plan
     """
-    done = lifecycle.up(Settings.load(env), confirm=not yes, plan=plan or None, check=smoke)
+    done = lifecycle.up(Settings.load(env), confirm=not yes, plan=Path(plan) if plan else None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
     if json:
         emit(
@@ -156,7 +156,8 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: s
         "env": ENV,
         "json": JSON,
         "markdown": "Markdown on standard output, for a pull request's comment",
-        "out": "file to save the plan in, for invoke apply; state: beside the state, under the commit's name",
+        "out": "file to save the plan in, for invoke apply",
+        "seal": "encrypt that file with the key of Terraform's state, since others may come by it",
         "drift-only": "show only what was changed behind Terraform's back; the exit code is 2 when something was",
         "issue": "with --drift-only: keep a GitHub issue of it, opened, brought up to date or closed",
     }
@@ -167,6 +168,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     json: bool = False,
     markdown: bool = False,
     out: str = "",
+    seal: bool = False,
     drift_only: bool = False,
     issue: bool = False,
 ) -> None:
@@ -178,8 +180,10 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
         raise SettingsError("--json and --markdown both mean standard output: choose one")
     if issue and not drift_only:
         raise SettingsError("--issue is about drift: call it with --drift-only")
+    if seal and not out:
+        raise SettingsError("--seal encrypts a file: call it with --out")
     settings = Settings.load(env)
-    summary = lifecycle.plan(settings, out or None, judge=not drift_only)
+    summary = lifecycle.plan(settings, Path(out) if out else None, seal=seal, judge=not drift_only)
     if drift_only:
         summary = dataclasses.replace(summary, resources=[], outputs=[])
     if issue:
@@ -195,7 +199,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
         console.print(render.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
     else:
         console.print(*render.plan(summary), sep="\n")
-    if drift_only and summary.drift:
+    if drift_only and summary.drift and not issue:
         raise Exit(
             f"{len(summary.drift)} resources of {settings.environment} were changed behind Terraform's back: invoke up"
             f"{_env(settings)} puts them back",
@@ -203,13 +207,13 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
         )
 
 
-@command(help={"env": ENV, "plan": "what invoke plan --out has saved: a file, or state", "json": JSON})
+@command(help={"env": ENV, "plan": "a file that invoke plan --out has saved", "json": JSON})
 def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
     """Apply exactly a saved plan. It is refused when it is of another commit or environment, or stale.
 
     Example: invoke apply --env prod --plan prod.plan
     """
-    saved = lifecycle.apply(Settings.load(env), plan)
+    saved = lifecycle.apply(Settings.load(env), Path(plan))
     if json:
         emit({"plan": saved.digest, **saved.summary})
 

@@ -103,14 +103,14 @@ def _findings(settings: Settings, shown: Mapping[str, Any]) -> list[str]:
         file.unlink()
 
 
-def load(workspace: Workspace, where: str) -> SavedPlan:
+def load(workspace: Workspace, file: Path) -> SavedPlan:
     """A saved plan that may be applied here and now; Terraform is not started for that.
 
     Raises:
         PlanRefused: it is another environment's or commit's, or stale; one that was applied already is no fault.
     """
     settings, s3 = workspace.settings, workspace.aws.client("s3")
-    saved = plans.load(where, s3, settings)
+    saved = plans.load(file, workspace.aws.client("kms"), settings)
     refusal = plans.refusal(saved.bound, plans.here(settings, state.identity(s3, settings)))
     if refusal is not None and not _was_applied(workspace, saved):
         raise PlanRefused(refusal)

@@ -4,11 +4,25 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import airflow, converging, images, local, plans, preflight, releasing, render, smoke, state, takedown
+from scripts import (
+    airflow,
+    converging,
+    images,
+    local,
+    plans,
+    preflight,
+    releasing,
+    render,
+    sealing,
+    smoke,
+    state,
+    takedown,
+)
 from scripts.console import Steps, console
 from scripts.converging import Watched
 from scripts.errors import OperatorError, PreflightError
@@ -31,13 +45,13 @@ class Up:
     seconds: Mapping[str, float]
 
 
-def up(settings: Settings, *, confirm: bool = True, plan: str | None = None, check: bool = True) -> Up:
+def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, check: bool = True) -> Up:
     """Bring an environment to what the checkout says.
 
     Args:
         settings: which.
         confirm: ask before anything changes (never for the local one).
-        plan: a saved plan (a file, or `state`), applied instead of a new one; nobody is asked, since it was reviewed.
+        plan: a saved plan, applied instead of a new one; nobody is asked, since it was reviewed.
         check: end with a small job, when something has changed since the last one.
 
     Raises:
@@ -70,12 +84,13 @@ def up(settings: Settings, *, confirm: bool = True, plan: str | None = None, che
     return Up(workspace, outputs, changes, done.changes, done.release, steps.seconds)
 
 
-def plan(settings: Settings, out: str | None = None, *, judge: bool = True) -> PlanSummary:
+def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, judge: bool = True) -> PlanSummary:
     """What `up` would change in AWS.
 
     Args:
         settings: which environment.
-        out: file to save the plan in, for `apply`, or `state` for beside the state; it must be of a commit.
+        out: file to save the plan in, for `apply`; it must be of a commit.
+        seal: encrypt that file with the key of Terraform's state, since others may come by it.
         judge: say what the policies forbid of it, too.
 
     Raises:
@@ -94,11 +109,15 @@ def plan(settings: Settings, out: str | None = None, *, judge: bool = True) -> P
             with steps.step("Save the plan") as step:
                 summary = {**planned.summary.as_json(), "sentence": planned.summary.sentence}
                 packed = plans.pack(planned.file, settings, summary)
-                step.detail = plans.save(out, packed, workspace.aws.client("s3"), settings)
+                if seal:
+                    kms, key = workspace.aws.client("kms"), settings.state_key_alias
+                    packed = sealing.seal(kms, key, packed, plans.purpose(settings))
+                plans.save(out, packed)
+                step.detail = f"{out}, {'sealed' if seal else 'every value in the clear, secrets included'}"
         return planned.summary
 
 
-def apply(settings: Settings, plan: str) -> SavedPlan:
+def apply(settings: Settings, plan: Path) -> SavedPlan:
     """Apply exactly a saved plan, and nothing else of `up`.
 
     Raises:

@@ -1,8 +1,8 @@
 """Saved plans: a file that is reviewed first and applied later, perhaps on another machine.
 
 It is a zip of Terraform's plan and a manifest, which binds it to an environment, a commit, the files that Terraform
-read, and the state that it was made against. Terraform's plan holds every value in the clear, secret or not: whoever
-passes the file on encrypts it.
+read, and the state that it was made against. Terraform's plan holds every value in the clear, secret or not: a file
+that others may come by is sealed (`scripts.sealing`).
 """
 
 import dataclasses
@@ -17,15 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import checkout, state
+from scripts import checkout, sealing
 from scripts.errors import PlanRefused
 from scripts.settings import Settings
 from scripts.state import StateId
 from winbatch.times import format_time
 
 SCHEMA = 1
-# In place of a file: the state's bucket, under the commit's name.
-BESIDE_STATE = "state"
 _PLAN = "plan"
 _MANIFEST = "manifest.json"
 # Terraform's own file is a zip, too; this is the state that it planned against.
@@ -143,55 +141,44 @@ def pack(plan: Path, settings: Settings, summary: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def save(where: str, packed: bytes, s3: Any, settings: Settings) -> str:
-    """Save a plan in a file, or beside the state (`state`), where the bucket encrypts it; where it is, in words."""
-    if where == BESIDE_STATE:
-        bucket, key = settings.backend("bucket"), _key(settings)
-        s3.put_object(Bucket=bucket, Key=key, Body=packed)
-        return f"s3://{bucket}/{key}"
-    file = Path(where)
+def save(file: Path, packed: bytes) -> None:
+    """Save a plan, or a sealed one; only its owner may read the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     write_private(partial, packed)
     partial.replace(file)
-    return where
 
 
-def load(where: str, s3: Any, settings: Settings) -> SavedPlan:
-    """Read a saved plan from a file, or the one of this commit from beside the state (`state`).
+def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
+    """Read a saved plan, sealed or not.
 
     Raises:
         PlanRefused: there is none, it is something else, or it was changed.
     """
-    if where == BESIDE_STATE:
-        where = f"s3://{settings.backend('bucket')}/{_key(settings)}"
-        packed = state.content(s3, settings.backend("bucket"), _key(settings))
-    else:
-        packed = Path(where).read_bytes() if Path(where).is_file() else None
-    if packed is None:
-        raise PlanRefused(
-            f"{where} is not there: make the plan: invoke plan --env {settings.environment} --out {Path(where).name}"
-            if not where.startswith("s3:")
-            else f"{where} is not there: nobody has planned this commit: invoke plan --env {settings.environment} --out"
-            f" {BESIDE_STATE}"
-        )
+    again = f"invoke plan --env {settings.environment} --out {file.name}"
+    if not file.is_file():
+        raise PlanRefused(f"{file} is not there: make the plan: {again}")
+    packed = file.read_bytes()
+    if sealing.sealed(packed):
+        packed = sealing.unseal(kms, packed, purpose(settings))
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as source:
             manifest = json.loads(source.read(_MANIFEST))
             content = source.read(_PLAN)
         if manifest["schema"] != SCHEMA:
-            raise PlanRefused(f"{where}: its schema is {manifest['schema']}, {SCHEMA} is expected: make a new plan")
+            raise PlanRefused(f"{file}: its schema is {manifest['schema']}, {SCHEMA} is expected: make a new plan")
         bound = Bound(**{field.name: manifest[field.name] for field in dataclasses.fields(Bound)})
         found = SavedPlan(bound, manifest["created_at"], manifest["summary"], content)
         if found.digest != manifest["sha256"]:
-            raise PlanRefused(f"{where}: the plan in it is not the one that was saved: make a new plan")
+            raise PlanRefused(f"{file}: the plan in it is not the one that was saved: make a new plan")
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise PlanRefused(f"{where} is no plan that invoke plan --out has saved ({error}): make a new one") from error
+        raise PlanRefused(f"{file} is no plan that invoke plan --out has saved ({error}): make a new one") from error
     return found
 
 
-def _key(settings: Settings) -> str:
-    return f"plans/{checkout.commit(settings.root) or 'none'}.plan"
+def purpose(settings: Settings) -> dict[str, str]:
+    """What a sealed plan is for: the pipeline's roles may use the state's key for this alone (terraform/bootstrap)."""
+    return {"environment": settings.environment, "purpose": "plan"}
 
 
 def write_private(file: Path, content: bytes) -> None:

@@ -55,6 +55,11 @@ class Settings:
     tf_releases: str
 
     @property
+    def state_key_alias(self) -> str:
+        """The KMS key of Terraform's state, which `terraform/bootstrap` makes."""
+        return f"alias/winbatch-{self.environment}-tfstate"
+
+    @property
     def local(self) -> bool:
         """Whether the emulator is this environment's AWS."""
         return self.environment == "local"

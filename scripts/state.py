@@ -11,7 +11,7 @@ from scripts.errors import StateLockedError
 from scripts.settings import Settings
 
 # The saved plan that was applied last.
-_APPLIED = "plans/applied.json"
+_APPLIED = "applied.json"
 
 
 @dataclass(frozen=True)

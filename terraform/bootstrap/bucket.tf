@@ -70,24 +70,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
     }
   }
 
-  # Saved plans, which hold what a state holds.
-  rule {
-    id     = "plans"
-    status = "Enabled"
-
-    filter {
-      prefix = "plans/"
-    }
-
-    expiration {
-      days = 7
-    }
-
-    noncurrent_version_expiration {
-      noncurrent_days = 1
-    }
-  }
-
   depends_on = [aws_s3_bucket_versioning.state]
 }
 

@@ -1,4 +1,9 @@
-# The environment's state and plans, and nothing of this root's own.
+# The environment's state, and nothing of this root's own.
+
+locals {
+  # KMS's encryption context of a saved plan, as scripts/plans.py has it.
+  sealed_plan = { environment = var.environment, purpose = "plan" }
+}
 
 data "aws_iam_policy_document" "lock" {
   statement {
@@ -9,21 +14,31 @@ data "aws_iam_policy_document" "lock" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = ["${var.state_key}*", "plans/*"]
+      values   = ["${var.state_key}*", "applied.json"]
     }
   }
 
   statement {
     sid       = "ReadState"
     actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/plans/*"]
+    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/applied.json"]
   }
 
-  # A plan that a merge makes is kept for the apply of exactly it.
+  # Who plans seals a plan, and only who applies opens it (docs/decisions/0187).
   statement {
-    sid       = "SavePlan"
-    actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.state.arn}/plans/*.plan"]
+    sid       = "SealPlan"
+    actions   = ["kms:GenerateDataKey"]
+    resources = [aws_kms_key.state.arn]
+
+    dynamic "condition" {
+      for_each = local.sealed_plan
+
+      content {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:${condition.key}"
+        values   = [condition.value]
+      }
+    }
   }
 
   statement {
@@ -51,6 +66,22 @@ data "aws_iam_policy_document" "state" {
   statement {
     sid       = "WriteState"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/plans/applied.json"]
+    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/applied.json"]
+  }
+
+  statement {
+    sid       = "OpenPlan"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.state.arn]
+
+    dynamic "condition" {
+      for_each = local.sealed_plan
+
+      content {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:${condition.key}"
+        values   = [condition.value]
+      }
+    }
   }
 }

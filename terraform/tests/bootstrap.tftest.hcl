@@ -89,8 +89,17 @@ run "github" {
   assert {
     condition = toset(flatten([
       for statement in data.aws_iam_policy_document.lock.statement : statement.resources if contains(statement.actions, "s3:PutObject")
-    ])) == toset([for object in ["plans/*.plan", "winbatch.tfstate.tflock"] : "${aws_s3_bucket.state.arn}/${object}"])
-    error_message = "The plan role writes plans and the lock, and no state."
+    ])) == toset(["${aws_s3_bucket.state.arn}/winbatch.tfstate.tflock"])
+    error_message = "The plan role writes the lock, and no state."
+  }
+
+  assert {
+    condition = (
+      !anytrue([for statement in data.aws_iam_policy_document.lock.statement : statement.sid == "OpenPlan"]) &&
+      toset(flatten([for statement in data.aws_iam_policy_document.lock.statement : [for condition in statement.condition : condition.values] if statement.sid == "SealPlan"])) == toset(["plan", "test"]) &&
+      toset(flatten([for statement in data.aws_iam_policy_document.state.statement : [for condition in statement.condition : condition.values] if statement.sid == "OpenPlan"])) == toset(["plan", "test"])
+    )
+    error_message = "The plan role seals this environment's plans, and only the apply role opens them."
   }
 
   # Whoever may write a role's policy without a boundary is an administrator.

@@ -4,12 +4,13 @@ import json
 import shutil
 import stat
 import zipfile
+from pathlib import Path
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import plans, state
+from scripts import plans, sealing, state
 from scripts.errors import PlanRefused
 from scripts.settings import ROOT, Settings
 from scripts.state import StateId
@@ -22,6 +23,16 @@ def s3():
     with mock_aws():
         client = boto3.client("s3", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield client
+
+
+@pytest.fixture
+def kms():
+    with mock_aws():
+        client = boto3.client("kms", "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+        client.create_alias(
+            AliasName="alias/winbatch-dev-tfstate", TargetKeyId=client.create_key()["KeyMetadata"]["KeyId"]
+        )
         yield client
 
 
@@ -43,18 +54,20 @@ def terraforms(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("place", ["a file", "state"])
-def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, s3, tmp_path, place):
-    where = "state" if place == "state" else str(tmp_path / "new" / "dev.plan")
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, kms, tmp_path, sealed):
+    file = tmp_path / "new" / "dev.plan"
     packed = plans.pack(terraforms, dev, {"changes": 1})
-    plans.save(where, packed, s3, dev)
-    found = plans.load(where, s3, dev)
+    if sealed:
+        packed = sealing.seal(kms, dev.state_key_alias, packed, plans.purpose(dev))
+    plans.save(file, packed)
+    assert (b"tfplan" in file.read_bytes()) != sealed
+    found = plans.load(file, kms, dev)
     assert found.content == terraforms.read_bytes()
     assert found.bound.state == StateId("l", 7)
     assert found.summary == {"changes": 1}
     assert plans.refusal(found.bound, plans.here(dev, StateId("l", 7))) is None
-    if place != "state":
-        assert stat.S_IMODE((tmp_path / "new" / "dev.plan").stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
@@ -85,7 +98,7 @@ def test_whatever_terraform_reads_is_part_of_what_a_plan_is_bound_to(dev, name):
     assert plans.sources(dev) != before
 
 
-def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, s3, tmp_path):
+def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, kms, tmp_path):
     other = tmp_path / "other"
     for spoil, words in [
         (lambda packed: b"no zip", "is no plan that invoke plan --out has saved"),
@@ -95,11 +108,9 @@ def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, s3, tmp_pat
     ]:
         other.write_bytes(spoil(plans.pack(terraforms, dev, {})))
         with pytest.raises(PlanRefused, match=words):
-            plans.load(str(other), s3, dev)
+            plans.load(other, kms, dev)
     with pytest.raises(PlanRefused, match=r"nowhere is not there: make the plan"):
-        plans.load("nowhere", s3, dev)
-    with pytest.raises(PlanRefused, match=r"nobody has planned this commit: invoke plan --env dev --out state"):
-        plans.load("state", s3, dev)
+        plans.load(Path("nowhere"), kms, dev)
 
 
 def tampered(packed, name, content):

@@ -1,0 +1,145 @@
+"""The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment."""
+
+import dataclasses
+import json
+import re
+import subprocess
+
+import pytest
+
+from .operators import copy_checkout, make_operator
+from .world import NAME, World, clients, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+KEY = "alias/winbatch-local-tfstate"
+
+
+def replace(file, old, new):
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def git(root, *arguments):
+    command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(root, message):
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+@dataclasses.dataclass
+class Pipeline:
+    operator: object
+    root: object
+    world: World
+
+    def make(self, verb, *variables, succeeds=True, timeout=400):
+        """A step of a workflow, with invoke called as the Makefile's recipe does."""
+        recipe = subprocess.run(
+            ["make", "--dry-run", "--no-print-directory", verb, *variables],
+            cwd=self.root,
+            env=self.operator.environ,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        (line,) = [line for line in recipe.splitlines() if line.startswith(".venv/bin/invoke ")]
+        words = line.removeprefix(".venv/bin/invoke ")
+        shown = re.search(r" >> (\S+)$", words)
+        done = self.operator.call(*words.split(" >> ")[0].split(), timeout=timeout)
+        assert (done.returncode == 0) == succeeds, done.stderr
+        if shown:
+            (self.root / shown[1]).parent.mkdir(exist_ok=True)
+            (self.root / shown[1]).write_text(done.stdout)
+        return done
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    root = folder / "checkout"
+    copy_checkout(root)
+    git(root, "init", "-q", "-b", "main")
+    commit(root, "The first")
+    operator = make_operator(folder / "state", root)
+    try:
+        done = operator.call("up", timeout=600)
+        assert done.returncode == 0, done.stderr
+        status = operator.json("status")
+        world = World(operator, status, clients(status))
+        kms = world.client("kms")
+        kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+        yield Pipeline(operator, root, world)
+    finally:
+        down = operator.call("down", timeout=200)
+    assert down.returncode == 0, down.stderr
+    assert operator.processes() == []
+
+
+def served(pipeline):
+    (release,) = [entry["release"] for entry in pipeline.operator.json("dags-list") if entry["served"]]
+    return release
+
+
+def group(pipeline):
+    found = pipeline.world.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])
+    return found["AutoScalingGroups"][0]
+
+
+def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
+    first = served(pipeline)
+    replace(
+        pipeline.root / "terraform" / "environments" / "local.tfvars",
+        "max_instances      = 6",
+        "max_instances      = 5",
+    )
+    replace(pipeline.root / "dags" / "jobs" / "ber.yaml", "title: ", "title: The second - ")
+    made_of = commit(pipeline.root, "The second")
+
+    # The pull request: a plan that a person can decide on.
+    pipeline.make("plan", "OUT=build/sealed.plan", "SEAL=yes", "MARKDOWN=build/plan.md")
+    comment = (pipeline.root / "build" / "plan.md").read_text()
+    assert "aws_autoscaling_group" in comment
+    assert made_of in comment
+    saved = (pipeline.root / "build" / "sealed.plan").read_bytes()
+    assert saved.startswith(b"winbatch sealed")
+    assert b"winbatch-local" not in saved.split(b"\n", 2)[2]
+    assert group(pipeline)["MaxSize"] == 6
+
+    # The merge: exactly that plan, images, the release, a small job.
+    pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no")
+    pipeline.make("images")
+    assert group(pipeline)["MaxSize"] == 5
+    second = served(pipeline)
+    assert second != first
+    pipeline.make("smoke")
+    wait_for(pipeline.world.at_zero, 30)
+
+    # The same plan again, and another commit's: refused before Terraform is started.
+    assert "stale" in pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no", succeeds=False).stderr
+    (pipeline.root / "docs" / "more.md").write_text("more")
+    commit(pipeline.root, "The third")
+    assert made_of[:12] in pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no", succeeds=False).stderr
+
+    # The schedule: nothing, then something behind Terraform's back, then that mended.
+    pipeline.make("drift")
+    pipeline.world.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=NAME, MaxSize=4)
+    found = pipeline.make("drift", succeeds=False)
+    assert found.returncode == 2
+    assert "aws_autoscaling_group" in found.stderr
+    assert group(pipeline)["MaxSize"] == 4
+    pipeline.make("deploy", "SMOKE=no")
+    assert group(pipeline)["MaxSize"] == 5
+    pipeline.make("drift")
+
+    # The way back.
+    pipeline.make("rollback")
+    assert served(pipeline) == first
+    dags = pipeline.world.airflow("GET", "/dags/ber")
+    assert first in json.dumps(dags)
+    assert "The second" not in json.dumps(dags)
