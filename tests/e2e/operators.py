@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -68,6 +69,12 @@ class Operator:
             if process.pid != os.getpid() and any(str(self.state) in trace for trace in traces):
                 found.append(process)
         return found
+
+
+def copy_checkout(target: Path) -> None:
+    """Somebody else's copy of the checkout, with nothing that was made in it."""
+    made = (".git", ".venv", ".cache", ".state", ".terraform", ".*_cache", "__pycache__", "build", "node_modules")
+    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made), symlinks=True)
 
 
 def free_port() -> int:

@@ -1,28 +1,24 @@
 """The whole way, from `up` to `down`, on each Airflow that MWAA runs beside the one of the local environment."""
 
 import re
-import shutil
 
 import pytest
 
 from emulator.mwaa import versions
 
-from .operators import ROOT, make_operator
+from .operators import copy_checkout, make_operator
 from .world import World, clients, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ITEMS = 8
-NOT_THE_CHECKOUT = shutil.ignore_patterns(
-    *(".git", ".venv", ".cache", ".state", ".terraform", ".*_cache", "__pycache__", "build", "node_modules")
-)
 
 
 @pytest.fixture(params=[version for version in versions.SUPPORTED if version != versions.DEFAULT])
 def world(request, tmp_path):
     """An environment of somebody who has changed the version in their checkout."""
     root = tmp_path / "checkout"
-    shutil.copytree(ROOT, root, ignore=NOT_THE_CHECKOUT, symlinks=True)
+    copy_checkout(root)
     file = root / "terraform" / "environments" / "local.tfvars"
     text, changed = re.subn(r'(\bversion\s*= )"3\.[0-9.]+"', rf'\g<1>"{request.param}"', file.read_text())
     assert changed == 1
