@@ -93,30 +93,32 @@ module "registry" {
 module "cluster" {
   source = "./modules/cluster"
 
-  name                = local.name
-  region              = var.region
-  tags                = local.tags
-  agent_environment   = var.cluster.agent_environment
-  container_insights  = var.cluster.container_insights
-  data_bucket_arn     = module.storage.buckets.data.arn
-  data_prefixes       = var.data_prefixes
-  https_destinations  = module.network.https_destinations
-  images              = local.images
-  instance_types      = var.cluster.instance_types
-  kms_key_arn         = module.storage.kms_key_arn
-  log_retention_days  = var.log_retention_days
-  managed_scaling     = var.cluster.managed_scaling
-  max_instances       = var.cluster.max_instances
-  private_subnet_ids  = module.network.private_subnet_ids
-  purchase            = var.cluster.purchase
-  repository_arns     = [for repository in module.registry.repositories : repository.arn]
-  reserved_memory_mib = var.cluster.reserved_memory_mib
-  root_volume         = var.cluster.root_volume
-  shared_storage      = one(local.share)
-  usd_per_hour        = var.cluster.usd_per_hour
-  vpc_id              = module.network.vpc_id
-  windows             = var.cluster.windows
-  workloads           = var.workloads
+  name               = local.name
+  region             = var.region
+  tags               = local.tags
+  agent              = { environment = var.cluster.agent_environment, reserved_memory_mib = var.cluster.reserved_memory_mib }
+  container_insights = var.cluster.container_insights
+  data               = { bucket_arn = module.storage.buckets.data.arn, prefixes = var.data_prefixes }
+  data_volume        = var.cluster.data_volume
+  images             = local.images
+  instance_types     = var.cluster.instance_types
+  kms_key_arn        = module.storage.kms_key_arn
+  log_retention_days = var.log_retention_days
+  managed_scaling    = var.cluster.managed_scaling
+  max_instances      = var.cluster.max_instances
+  network = {
+    https_destinations = module.network.https_destinations
+    private_subnet_ids = module.network.private_subnet_ids
+    vpc_id             = module.network.vpc_id
+  }
+  purchase        = var.cluster.purchase
+  repository_arns = [for repository in module.registry.repositories : repository.arn]
+  root_volume     = var.cluster.root_volume
+  shared_storage  = one(local.share)
+  usd_per_hour    = var.cluster.usd_per_hour
+  warm_pool       = var.cluster.warm_pool
+  windows         = var.cluster.windows
+  workloads       = var.workloads
 
   permissions_boundary_arn = local.permissions_boundary_arn
 }

@@ -5,19 +5,20 @@ mock_provider "aws" {
 variables {
   name               = "winbatch-test"
   region             = "cn-north-1"
-  data_bucket_arn    = "arn:aws-cn:s3:::data"
-  data_prefixes      = ["jobs", "sim"]
-  https_destinations = { internet = { cidr_ipv4 = "0.0.0.0/0" }, s3 = { prefix_list_id = "pl-0123456789abcdef0" } }
+  data               = { bucket_arn = "arn:aws-cn:s3:::data", prefixes = ["jobs", "sim"] }
   images             = { ber = "r/ber@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
   instance_types     = ["c5.xlarge", "c6i.xlarge"]
   kms_key_arn        = "arn:aws-cn:kms:cn-north-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   log_retention_days = 365
   max_instances      = 3
-  private_subnet_ids = { a = "subnet-a", b = "subnet-b" }
-  repository_arns    = ["arn:aws-cn:ecr:cn-north-1:123456789012:repository/ber"]
-  tags               = { root = "winbatch" }
-  usd_per_hour       = { "c5.xlarge" = 0.378 }
-  vpc_id             = "vpc-0123456789abcdef0"
+  network = {
+    https_destinations = { internet = { cidr_ipv4 = "0.0.0.0/0" }, s3 = { prefix_list_id = "pl-0123456789abcdef0" } }
+    private_subnet_ids = { a = "subnet-a", b = "subnet-b" }
+    vpc_id             = "vpc-0123456789abcdef0"
+  }
+  repository_arns = ["arn:aws-cn:ecr:cn-north-1:123456789012:repository/ber"]
+  tags            = { root = "winbatch" }
+  usd_per_hour    = { "c5.xlarge" = 0.378 }
   workloads = {
     ber = { cpu = 2560, memory = 6144, environment = { THREADS = "2" } }
     fft = { cpu = 512, memory = 512, environment = {} }
@@ -94,10 +95,10 @@ run "another_windows_scaled_by_ecs_on_spot" {
   }
 
   variables {
-    agent_environment = { ECS_IMAGE_PULL_BEHAVIOR = "prefer-cached", ECS_CONTAINER_STOP_TIMEOUT = "it's" }
-    managed_scaling   = { enabled = true }
-    purchase          = { on_demand_percentage = 0 }
-    windows           = { edition = "Full", version = "2019" }
+    agent           = { environment = { ECS_IMAGE_PULL_BEHAVIOR = "prefer-cached", ECS_CONTAINER_STOP_TIMEOUT = "it's" } }
+    managed_scaling = { enabled = true }
+    purchase        = { on_demand_percentage = 0 }
+    windows         = { edition = "Full", version = "2019" }
   }
 
   assert {
@@ -172,25 +173,23 @@ run "refusals" {
   }
 
   variables {
-    agent_environment   = { PATH = "x" }
-    container_insights  = "on"
-    instance_types      = []
-    managed_scaling     = { target_capacity_percent = 0 }
-    max_instances       = 0
-    purchase            = { on_demand_percentage = 101 }
-    reserved_memory_mib = -1
-    root_volume         = { size_gib = 30 }
-    windows             = { edition = "Nano" }
+    agent              = { environment = { PATH = "x" } }
+    container_insights = "on"
+    instance_types     = []
+    managed_scaling    = { target_capacity_percent = 0 }
+    max_instances      = 0
+    purchase           = { on_demand_percentage = 101 }
+    root_volume        = { size_gib = 30 }
+    windows            = { edition = "Nano" }
   }
 
   expect_failures = [
-    var.agent_environment,
+    var.agent,
     var.container_insights,
     var.instance_types,
     var.managed_scaling,
     var.max_instances,
     var.purchase,
-    var.reserved_memory_mib,
     var.root_volume,
     var.windows,
   ]
@@ -204,13 +203,14 @@ run "further_refusals" {
   }
 
   variables {
+    agent          = { reserved_memory_mib = -1 }
     instance_types = ["c5.xlarge", "c5.xlarge"]
     purchase       = { spot_strategy = "cheap" }
     root_volume    = { throughput_mib = 2000 }
-    windows        = { version = "2025" }
+    windows        = { version = "2016" }
   }
 
-  expect_failures = [var.instance_types, var.purchase, var.root_volume, var.windows]
+  expect_failures = [var.agent, var.instance_types, var.purchase, var.root_volume, var.windows]
 }
 
 run "negative_price" {

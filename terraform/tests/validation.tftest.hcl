@@ -133,3 +133,13 @@ run "share_at_a_path_of_unix" {
 
   expect_failures = [var.shared_storage]
 }
+
+run "windows_that_the_locked_provider_does_not_know" {
+  command = plan
+
+  variables {
+    cluster = { instance_types = ["c5.xlarge"], max_instances = 3, windows = { version = "2025" } }
+  }
+
+  expect_failures = [var.cluster]
+}

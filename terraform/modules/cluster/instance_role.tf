@@ -64,6 +64,16 @@ data "aws_iam_policy_document" "instance" {
     ]
     resources = ["*"]
   }
+
+  dynamic "statement" {
+    for_each = local.launch_hooks
+
+    content {
+      sid       = "SayReady"
+      actions   = ["autoscaling:CompleteLifecycleAction"]
+      resources = ["arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
+    }
+  }
 }
 
 locals {

@@ -3,7 +3,7 @@
 resource "aws_security_group" "instances" {
   name        = "${var.name}-instances"
   description = "Container instances: HTTPS out"
-  vpc_id      = var.vpc_id
+  vpc_id      = var.network.vpc_id
 
   tags = { Name = "${var.name}-instances" }
 }
@@ -12,31 +12,26 @@ resource "aws_security_group" "tasks" {
   #checkov:skip=CKV2_AWS_5: until 2027-05-31: RunTask attaches it; deployment.json tells the DAGs its id
   name        = "${var.name}-tasks"
   description = "ECS tasks: HTTPS out"
-  vpc_id      = var.vpc_id
+  vpc_id      = var.network.vpc_id
 
   tags = { Name = "${var.name}-tasks" }
 }
 
-resource "aws_vpc_security_group_egress_rule" "instances_https" {
-  for_each = var.https_destinations
+locals {
+  groups = { instances = aws_security_group.instances.id, tasks = aws_security_group.tasks.id }
 
-  security_group_id            = aws_security_group.instances.id
-  description                  = "HTTPS to ${each.key}"
-  cidr_ipv4                    = each.value.cidr_ipv4
-  prefix_list_id               = each.value.prefix_list_id
-  referenced_security_group_id = each.value.security_group_id
-  ip_protocol                  = "tcp"
-  from_port                    = 443
-  to_port                      = 443
-
-  tags = { Name = "${var.name}-instances-https-${each.key}" }
+  https = merge([
+    for group in keys(local.groups) : {
+      for destination, peer in var.network.https_destinations : "${group}-${destination}" => merge(peer, { group = group, destination = destination })
+    }
+  ]...)
 }
 
-resource "aws_vpc_security_group_egress_rule" "tasks_https" {
-  for_each = var.https_destinations
+resource "aws_vpc_security_group_egress_rule" "https" {
+  for_each = local.https
 
-  security_group_id            = aws_security_group.tasks.id
-  description                  = "HTTPS to ${each.key}"
+  security_group_id            = local.groups[each.value.group]
+  description                  = "HTTPS to ${each.value.destination}"
   cidr_ipv4                    = each.value.cidr_ipv4
   prefix_list_id               = each.value.prefix_list_id
   referenced_security_group_id = each.value.security_group_id
@@ -44,5 +39,5 @@ resource "aws_vpc_security_group_egress_rule" "tasks_https" {
   from_port                    = 443
   to_port                      = 443
 
-  tags = { Name = "${var.name}-tasks-https-${each.key}" }
+  tags = { Name = "${var.name}-${each.value.group}-https-${each.value.destination}" }
 }

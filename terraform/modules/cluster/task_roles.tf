@@ -104,19 +104,19 @@ data "aws_iam_policy_document" "task" {
   statement {
     sid       = "ListJobs"
     actions   = ["s3:ListBucket"]
-    resources = [var.data_bucket_arn]
+    resources = [var.data.bucket_arn]
 
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = [for prefix in var.data_prefixes : "${prefix}/*"]
+      values   = [for prefix in var.data.prefixes : "${prefix}/*"]
     }
   }
 
   statement {
     sid       = "ReadManifestsWriteResults"
     actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = [for prefix in var.data_prefixes : "${var.data_bucket_arn}/${prefix}/*"]
+    resources = [for prefix in var.data.prefixes : "${var.data.bucket_arn}/${prefix}/*"]
   }
 
   statement {

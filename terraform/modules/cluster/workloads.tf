@@ -5,11 +5,16 @@ locals {
   # What the smallest of the instance types gives to ECS tasks. Of its memory the agent sees about 95 %.
   room = {
     cpu    = min([for type in data.aws_ec2_instance_type.type : type.default_vcpus * 1024]...)
-    memory = min([for type in data.aws_ec2_instance_type.type : floor(type.memory_size * 0.95) - var.reserved_memory_mib]...)
+    memory = min([for type in data.aws_ec2_instance_type.type : floor(type.memory_size * 0.95) - var.agent.reserved_memory_mib]...)
   }
 
-  share       = "shared-storage"
-  share_mount = { for shared in var.shared_storage[*] : "mountPoints" => [{ sourceVolume = local.share, containerPath = shared.container_path, readOnly = false }] }
+  # ECS mounts a drive of the host's only whole and under its own letter.
+  scratch = [for volume in var.data_volume[*] : "D:\\" if volume.use == "scratch"]
+  share   = "shared-storage"
+  mounts = concat(
+    [for drive in local.scratch : { sourceVolume = "scratch", containerPath = drive, readOnly = false }],
+    [for shared in var.shared_storage[*] : { sourceVolume = local.share, containerPath = shared.container_path, readOnly = false }],
+  )
 }
 
 resource "aws_cloudwatch_log_group" "workload" {
@@ -41,14 +46,14 @@ resource "aws_ecs_task_definition" "workload" {
   # Windows on EC2 ignores the size of an ECS task: the container has it. It ignores `user` and `readonlyRootFilesystem` too:
   # the image says who runs.
   container_definitions = jsonencode([
-    merge(local.share_mount, {
+    {
       name      = each.key
       image     = var.images[each.key]
       cpu       = each.value.cpu
       memory    = each.value.memory
       essential = true
       environment = [
-        for name, value in merge(each.value.environment, {
+        for name, value in merge({ for pair in setproduct(["TEMP", "TMP"], local.scratch) : pair[0] => pair[1] }, each.value.environment, {
           AWS_REGION     = var.region
           WINBATCH_SLOTS = tostring(max(1, floor(each.value.cpu / 1024)))
         }) : { name = name, value = value }
@@ -61,8 +66,18 @@ resource "aws_ecs_task_definition" "workload" {
           awslogs-stream-prefix = each.key
         }
       }
-    }),
+      mountPoints = local.mounts
+    },
   ])
+
+  dynamic "volume" {
+    for_each = toset(local.scratch)
+
+    content {
+      name      = "scratch"
+      host_path = volume.value
+    }
+  }
 
   # The agent mounts the share on the instance, as a user of its domain; containers see a folder.
   dynamic "volume" {

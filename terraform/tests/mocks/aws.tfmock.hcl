@@ -25,11 +25,22 @@ mock_data "aws_iam_policy_document" {
 }
 
 mock_data "aws_ssm_parameter" {
-  defaults = { value = "ami-0123456789abcdef0" }
+  defaults = { value = "ami-0123456789abcdef0", insecure_value = "ami-0123456789abcdef0" }
 }
 
 mock_data "aws_ec2_instance_type" {
-  defaults = { default_vcpus = 4, memory_size = 8192, maximum_network_interfaces = 4 }
+  defaults = {
+    default_vcpus              = 4
+    hibernation_supported      = true
+    instance_storage_supported = false
+    maximum_network_interfaces = 4
+    memory_size                = 8192
+    supported_architectures    = ["x86_64"]
+  }
+}
+
+mock_data "aws_ami" {
+  defaults = { id = "ami-0123456789abcdef0", architecture = "x86_64", platform = "windows", tags = {} }
 }
 
 mock_resource "aws_kms_key" {

@@ -1,0 +1,215 @@
+variable "agent" {
+  description = "The ECS agent on each instance: `environment` are further variables of its own, which win over the module's; `reserved_memory_mib` is memory that no ECS task gets, because Windows needs it."
+  type = object({
+    environment         = optional(map(string), {})
+    reserved_memory_mib = optional(number, 1024)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.agent.environment) : startswith(name, "ECS_")])
+    error_message = "agent_environment takes the agent's variables only; each name must start with ECS_."
+  }
+
+  validation {
+    condition     = var.agent.reserved_memory_mib >= 0
+    error_message = "reserved_memory_mib must not be negative."
+  }
+}
+
+variable "data_volume" {
+  description = "A fast volume D: on each instance; null: none. `source` is `ebs` (a gp3 volume of this size) or `instance-store` (the first disk that the instance type brings along). `use` is `scratch` (every container sees it as D: and keeps its temporary files there) or `docker` (images and containers lie there)."
+  type = object({
+    iops           = optional(number, 3000)
+    size_gib       = optional(number, 100)
+    source         = optional(string, "ebs")
+    throughput_mib = optional(number, 500)
+    use            = optional(string, "scratch")
+  })
+  default = null
+
+  validation {
+    condition     = alltrue([for volume in var.data_volume[*] : contains(["ebs", "instance-store"], volume.source) && contains(["docker", "scratch"], volume.use)])
+    error_message = "data_volume.source must be \"ebs\" or \"instance-store\", and data_volume.use \"scratch\" or \"docker\"."
+  }
+
+  validation {
+    condition     = alltrue([for volume in var.data_volume[*] : volume.size_gib >= 1 && volume.iops >= 3000 && volume.iops <= 16000 && volume.throughput_mib >= 125 && volume.throughput_mib <= 1000])
+    error_message = "data_volume takes what gp3 has: iops between 3000 and 16000, throughput_mib between 125 and 1000, and a size_gib of at least 1."
+  }
+
+  validation {
+    condition     = alltrue([for volume in var.data_volume[*] : volume.throughput_mib * 4 <= volume.iops])
+    error_message = "data_volume.throughput_mib may be at most a quarter of data_volume.iops: gp3 gives 0.25 MiB/s an operation."
+  }
+
+  validation {
+    condition     = alltrue([for volume in var.data_volume[*] : volume.source == "ebs" || try(var.warm_pool.state, "Running") == "Running"])
+    error_message = "An instance store is empty after each stop: choose data_volume.source \"ebs\" or warm_pool.state \"Running\"."
+  }
+}
+
+variable "instance_types" {
+  description = "The instance types that Auto Scaling may choose from, in order of preference."
+  type        = list(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.instance_types) > 0 && length(distinct(var.instance_types)) == length(var.instance_types)
+    error_message = "instance_types must name at least one instance type, and each only once."
+  }
+}
+
+variable "managed_scaling" {
+  description = "Whether ECS itself scales the group by the tasks that wait. Off: the DAG scales, which is faster from zero and stops exactly."
+  type = object({
+    enabled                 = optional(bool, false)
+    target_capacity_percent = optional(number, 100)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.managed_scaling.target_capacity_percent >= 1 && var.managed_scaling.target_capacity_percent <= 100
+    error_message = "managed_scaling.target_capacity_percent must be between 1 and 100."
+  }
+}
+
+variable "max_instances" {
+  description = "The most instances that a job may ask for."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 5000 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances must be a whole number between 1 and 5000, which is what an ECS cluster holds."
+  }
+}
+
+variable "purchase" {
+  description = "How instances are bought: this many On-Demand, then this percentage of the rest; what is left is Spot."
+  type = object({
+    on_demand_base       = optional(number, 0)
+    on_demand_percentage = optional(number, 100)
+    spot_strategy        = optional(string, "price-capacity-optimized")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.purchase.on_demand_base >= 0 && var.purchase.on_demand_percentage >= 0 && var.purchase.on_demand_percentage <= 100
+    error_message = "purchase.on_demand_base must not be negative, and purchase.on_demand_percentage must be between 0 and 100."
+  }
+
+  validation {
+    condition     = contains(["price-capacity-optimized", "capacity-optimized", "capacity-optimized-prioritized", "lowest-price"], var.purchase.spot_strategy)
+    error_message = "purchase.spot_strategy must be price-capacity-optimized, capacity-optimized, capacity-optimized-prioritized or lowest-price."
+  }
+}
+
+variable "root_volume" {
+  description = "Each instance's gp3 volume; throughput decides how fast a Windows image unpacks. `initialization_rate_mib` fetches the AMI's blocks ahead of their first use, at this rate and for a price; null: as they are used."
+  type = object({
+    initialization_rate_mib = optional(number)
+    iops                    = optional(number, 3000)
+    size_gib                = optional(number, 100)
+    throughput_mib          = optional(number, 250)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.root_volume.size_gib >= 50
+    error_message = "root_volume.size_gib must be at least 50: Windows with its base layers does not fit into less."
+  }
+
+  validation {
+    condition     = var.root_volume.iops >= 3000 && var.root_volume.iops <= 16000 && var.root_volume.throughput_mib >= 125 && var.root_volume.throughput_mib <= 1000
+    error_message = "root_volume takes what gp3 has: iops between 3000 and 16000, throughput_mib between 125 and 1000."
+  }
+
+  validation {
+    condition     = var.root_volume.throughput_mib * 4 <= var.root_volume.iops
+    error_message = "root_volume.throughput_mib may be at most a quarter of root_volume.iops: gp3 gives 0.25 MiB/s an operation."
+  }
+
+  validation {
+    condition     = alltrue([for rate in var.root_volume.initialization_rate_mib[*] : rate >= 100 && rate <= 300])
+    error_message = "root_volume.initialization_rate_mib must be between 100 and 300, which is what EBS offers."
+  }
+}
+
+variable "usd_per_hour" {
+  description = "What you pay an hour for each instance type, in US dollars, for the cost shown while a job runs. Types that are left out have no price, and no cost is shown."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for price in values(var.usd_per_hour) : price >= 0])
+    error_message = "usd_per_hour must not be negative; leave a type out and no cost is shown."
+  }
+
+  validation {
+    condition     = length(setsubtract(keys(var.usd_per_hour), var.instance_types)) == 0
+    error_message = "usd_per_hour names a type that is not in instance_types."
+  }
+}
+
+variable "warm_pool" {
+  description = "Instances that are initialised ahead of a job and wait in a `state`, `Stopped`, `Hibernated` or `Running`; null: none. `max_prepared` bounds the pool and the instances at work together, `min_size` stays in the pool whatever is at work."
+  type = object({
+    max_prepared = optional(number, 1)
+    min_size     = optional(number, 0)
+    state        = optional(string, "Stopped")
+  })
+  default = null
+
+  validation {
+    condition     = alltrue([for pool in var.warm_pool[*] : contains(["Hibernated", "Running", "Stopped"], pool.state)])
+    error_message = "warm_pool.state must be \"Stopped\", \"Hibernated\" or \"Running\"."
+  }
+
+  validation {
+    condition     = alltrue([for pool in var.warm_pool[*] : pool.min_size >= 0 && pool.min_size <= pool.max_prepared && pool.max_prepared >= 1 && pool.max_prepared <= var.max_instances])
+    error_message = "warm_pool.max_prepared must be between 1 and max_instances, and warm_pool.min_size between 0 and warm_pool.max_prepared."
+  }
+
+  validation {
+    condition     = var.warm_pool == null || var.purchase.on_demand_percentage == 100
+    error_message = "Auto Scaling keeps no Spot instances in a warm pool: set purchase.on_demand_percentage to 100 or leave warm_pool out."
+  }
+}
+
+variable "windows" {
+  description = "The Windows of the instances and containers; with process isolation the two must match. An AMI of your own, by id or by a parameter of Systems Manager that each launch reads, must be of the same version and edition, with the ECS agent in it."
+  type = object({
+    ami_id        = optional(string)
+    ami_parameter = optional(string)
+    edition       = optional(string, "Core")
+    version       = optional(string, "2022")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["Core", "Full"], var.windows.edition)
+    error_message = "windows.edition must be \"Core\" or \"Full\"."
+  }
+
+  validation {
+    condition     = contains(["2019", "2022", "2025"], var.windows.version)
+    error_message = "windows.version must be \"2019\", \"2022\" or \"2025\"."
+  }
+
+  validation {
+    condition     = var.windows.ami_id == null || var.windows.ami_parameter == null
+    error_message = "windows takes ami_id or ami_parameter, not both."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.windows.ami_id[*] : can(regex("^ami-[0-9a-f]{8,17}$", id))]) && alltrue([for name in var.windows.ami_parameter[*] : startswith(name, "/")])
+    error_message = "windows.ami_id must be an AMI's id, such as ami-0123456789abcdef0, and windows.ami_parameter a parameter's whole name, such as /imagebuilder/winbatch-prod/ami."
+  }
+}
