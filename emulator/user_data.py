@@ -12,6 +12,7 @@ _CLUSTER = (
 )
 _TASK_ENI = re.compile(r"-EnableTaskENI\b|\bECS_ENABLE_TASK_ENI=['\"]?true")
 _RESERVED = re.compile(r"ECS_RESERVED_MEMORY['\"]?\s*[,=]\s*['\"]?(\d+)")
+_LAUNCH_HOOK = re.compile(r"Complete-ASLifecycleAction\b[^\n]*?-LifecycleHookName\s+['\"]?([\w-]+)")
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class AgentSettings:
         cluster: the cluster that it joins; None when it starts no agent
         task_eni: whether ECS tasks may have network interfaces of their own
         reserved_memory: MiB that no ECS task gets
+        launch_hook: the lifecycle hook that the script completes, at each boot; None when it completes none
     """
 
     cluster: str | None
     task_eni: bool
     reserved_memory: int
+    launch_hook: str | None = None
 
 
 def parse(user_data: str | None) -> AgentSettings:
@@ -34,4 +37,7 @@ def parse(user_data: str | None) -> AgentSettings:
     script = base64.b64decode(user_data or "").decode(errors="replace")
     cluster = next((match[1] for pattern in _CLUSTER if (match := pattern.search(script))), None)
     reserved = _RESERVED.search(script)
-    return AgentSettings(cluster, bool(_TASK_ENI.search(script)), int(reserved[1]) if reserved else 0)
+    hook = _LAUNCH_HOOK.search(script)
+    return AgentSettings(
+        cluster, bool(_TASK_ENI.search(script)), int(reserved[1]) if reserved else 0, hook[1] if hook else None
+    )

@@ -182,3 +182,96 @@ def test_a_cluster_that_holds_something_is_not_deleted(cluster):
     described = cluster.ecs.describe_clusters(clusters=[cluster.name])["clusters"]
     assert [item["status"] for item in described] == ["INACTIVE"]
     cluster.ecs.create_cluster(clusterName=cluster.name)
+
+
+def hook(cluster, **changes):
+    cluster.asg.put_lifecycle_hook(
+        AutoScalingGroupName=cluster.name,
+        LifecycleHookName="initialised",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        **{"HeartbeatTimeout": 300, "DefaultResult": "ABANDON", **changes},
+    )
+
+
+def complete(cluster, instance_id, result="CONTINUE"):
+    cluster.asg.complete_lifecycle_action(
+        AutoScalingGroupName=cluster.name,
+        LifecycleHookName="initialised",
+        InstanceId=instance_id,
+        LifecycleActionResult=result,
+    )
+
+
+def pool(cluster):
+    answer = cluster.asg.describe_warm_pool(AutoScalingGroupName=cluster.name)
+    return {item["InstanceId"]: item["LifecycleState"] for item in answer["Instances"]}
+
+
+def ec2_states(cluster, ids):
+    reservations = cluster.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
+    return {item["State"]["Name"] for reservation in reservations for item in reservation["Instances"]}
+
+
+def test_a_launch_hook_holds_an_instance_until_it_is_completed(cluster):
+    hook(cluster)
+    desire(cluster, 1)
+    wait(lambda: states(cluster) == ["Pending:Wait"])
+    assert cluster.instances() == []
+    complete(cluster, cluster.group()["Instances"][0]["InstanceId"])
+    assert states(cluster) == ["InService"]
+    wait(cluster.instances)
+
+
+def test_an_abandoned_launch_is_replaced_and_completed_only_once(cluster):
+    hook(cluster)
+    desire(cluster, 1)
+    wait(lambda: states(cluster) == ["Pending:Wait"])
+    first = cluster.group()["Instances"][0]["InstanceId"]
+    complete(cluster, first, "ABANDON")
+    wait(lambda: states(cluster) == ["Pending:Wait"])
+    assert cluster.group()["Instances"][0]["InstanceId"] != first
+    with pytest.raises(ClientError, match="No active Lifecycle Action found"):
+        complete(cluster, first)
+
+
+def test_a_launch_that_says_nothing_gets_the_default_result(cluster):
+    hook(cluster, HeartbeatTimeout=1, DefaultResult="CONTINUE")
+    desire(cluster, 1)
+    wait(lambda: states(cluster) == ["Pending:Wait"])
+    wait(lambda: states(cluster) == ["InService"])
+
+
+def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
+    hook(cluster)
+    cluster.asg.put_warm_pool(
+        AutoScalingGroupName=cluster.name, MaxGroupPreparedCapacity=2, MinSize=0, PoolState="Stopped"
+    )
+    wait(lambda: sorted(pool(cluster).values()) == ["Warmed:Pending:Wait"] * 2)
+    for instance_id in pool(cluster):
+        complete(cluster, instance_id)
+    warm = pool(cluster)
+    assert set(warm.values()) == {"Warmed:Stopped"}
+    assert ec2_states(cluster, warm) == {"stopped"}
+    group = cluster.group()
+    assert (group["WarmPoolSize"], group["Instances"], cluster.instances()) == (2, [], [])
+
+    # Two of three come out of the pool; it is not filled up beyond what may be prepared.
+    desire(cluster, 3)
+    wait(lambda: states(cluster) == ["Pending:Wait"] * 3)
+    taken = {item["InstanceId"] for item in cluster.group()["Instances"]}
+    assert set(warm) < taken
+    assert pool(cluster) == {}
+    for instance_id in taken:
+        complete(cluster, instance_id)
+    wait(lambda: {item["ec2InstanceId"] for item in cluster.instances()} == taken)
+
+    # And is filled again when they go.
+    desire(cluster, 0)
+    wait(lambda: len(pool(cluster)) == 2)
+    with pytest.raises(ClientError) as raised:
+        cluster.asg.delete_warm_pool(AutoScalingGroupName=cluster.name)
+    assert raised.value.response["Error"]["Code"] == "ResourceInUse"
+    left = pool(cluster)
+    cluster.asg.delete_warm_pool(AutoScalingGroupName=cluster.name, ForceDelete=True)
+    assert ec2_states(cluster, left) == {"terminated"}
+    assert "WarmPoolConfiguration" not in cluster.group()

@@ -21,6 +21,10 @@ from emulator.user_data import AgentSettings, parse
             "echo ECS_CLUSTER=e >> ecs.config\necho ECS_RESERVED_MEMORY=256",
             AgentSettings("e", False, 256),
         ),
+        (
+            "Complete-ASLifecycleAction -LifecycleHookName 'h-1' -AutoScalingGroupName 'g'",
+            AgentSettings(None, False, 0, "h-1"),
+        ),
         ("Write-Host hello", AgentSettings(None, False, 0)),
         ("", AgentSettings(None, False, 0)),
     ],
