@@ -31,6 +31,13 @@ locals {
       file_system_id          = storage.file_system_id
     }
   ]
+
+  # Field by field, so that nothing waits for all of the network.
+  host_network = {
+    https_destinations = module.network.https_destinations
+    private_subnet_ids = module.network.private_subnet_ids
+    vpc_id             = module.network.vpc_id
+  }
 }
 
 module "network" {
@@ -41,7 +48,7 @@ module "network" {
   egress             = var.network.egress
   existing           = var.network.existing
   further_buckets    = var.network.further_buckets
-  further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints)
+  further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints, [for builder in var.image_builder[*] : "imagebuilder"])
   kms_key_arn        = module.storage.kms_key_arn
   log_retention_days = var.log_retention_days
   vpc_cidr           = var.network.vpc_cidr
@@ -106,19 +113,35 @@ module "cluster" {
   log_retention_days = var.log_retention_days
   managed_scaling    = var.cluster.managed_scaling
   max_instances      = var.cluster.max_instances
-  network = {
-    https_destinations = module.network.https_destinations
-    private_subnet_ids = module.network.private_subnet_ids
-    vpc_id             = module.network.vpc_id
-  }
-  purchase        = var.cluster.purchase
+  network            = local.host_network
+  purchase           = var.cluster.purchase
+  repository_arns    = [for repository in module.registry.repositories : repository.arn]
+  root_volume        = var.cluster.root_volume
+  shared_storage     = one(local.share)
+  usd_per_hour       = var.cluster.usd_per_hour
+  warm_pool          = var.cluster.warm_pool
+  windows            = var.cluster.windows
+  workloads          = var.workloads
+
+  permissions_boundary_arn = local.permissions_boundary_arn
+}
+
+module "image_builder" {
+  source = "./modules/image_builder"
+  count  = var.image_builder == null ? 0 : 1
+
+  name            = local.name
+  region          = var.region
+  tags            = local.tags
+  images          = local.images
+  instance_type   = var.image_builder.instance_type
+  kms_key_arn     = module.storage.kms_key_arn
+  log_bucket      = module.storage.buckets.data
+  network         = local.host_network
   repository_arns = [for repository in module.registry.repositories : repository.arn]
-  root_volume     = var.cluster.root_volume
-  shared_storage  = one(local.share)
-  usd_per_hour    = var.cluster.usd_per_hour
-  warm_pool       = var.cluster.warm_pool
+  schedule        = var.image_builder.schedule
+  volume_gib      = var.cluster.root_volume == null ? null : var.cluster.root_volume.size_gib
   windows         = var.cluster.windows
-  workloads       = var.workloads
 
   permissions_boundary_arn = local.permissions_boundary_arn
 }

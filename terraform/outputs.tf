@@ -38,6 +38,11 @@ output "ecr_repositories" {
   value       = { for workload, repository in module.registry.repositories : workload => repository.url }
 }
 
+output "image_builder" {
+  description = "The pipeline that bakes AMIs and the parameter that names the newest; null without one."
+  value       = one([for builder in module.image_builder : { parameter = builder.parameter, pipeline_arn = builder.pipeline_arn }])
+}
+
 output "log_groups" {
   description = "The names of all log groups."
   value       = sort(concat(module.network.log_groups, module.cluster.log_groups, module.airflow.log_groups, [module.observability.log_group]))

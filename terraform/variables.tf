@@ -38,58 +38,6 @@ variable "aws_provider" {
   nullable = false
 }
 
-variable "cluster" {
-  description = "The ECS cluster and its Windows instances: what is left out has the default of modules/cluster."
-  type = object({
-    agent_environment  = optional(map(string))
-    container_insights = optional(string)
-    data_volume = optional(object({
-      iops           = optional(number)
-      size_gib       = optional(number)
-      source         = optional(string)
-      throughput_mib = optional(number)
-      use            = optional(string)
-    }))
-    instance_types = list(string)
-    managed_scaling = optional(object({
-      enabled                 = optional(bool)
-      target_capacity_percent = optional(number)
-    }))
-    max_instances = number
-    purchase = optional(object({
-      on_demand_base       = optional(number)
-      on_demand_percentage = optional(number)
-      spot_strategy        = optional(string)
-    }))
-    reserved_memory_mib = optional(number)
-    root_volume = optional(object({
-      initialization_rate_mib = optional(number)
-      iops                    = optional(number)
-      size_gib                = optional(number)
-      throughput_mib          = optional(number)
-    }))
-    usd_per_hour = optional(map(number))
-    warm_pool = optional(object({
-      max_prepared = optional(number)
-      min_size     = optional(number)
-      state        = optional(string)
-    }))
-    windows = optional(object({
-      ami_id        = optional(string)
-      ami_parameter = optional(string)
-      edition       = optional(string)
-      version       = optional(string)
-    }))
-  })
-  nullable = false
-
-  validation {
-    # The lock file says which provider plans; version 5 knows no task definitions for 2025.
-    condition     = try(var.cluster.windows.version, "") != "2025" || !can(regex("registry.terraform.io/hashicorp/aws\" \\{\\s*version\\s*=\\s*\"5\\.", file("${path.root}/.terraform.lock.hcl")))
-    error_message = "cluster.windows.version 2025 needs version 6 of the AWS provider, and .terraform.lock.hcl holds version 5: terraform init -upgrade takes the newest, or choose 2022."
-  }
-}
-
 variable "environment" {
   description = "The environment's name, which is part of every other name."
   type        = string

@@ -401,3 +401,23 @@ run "too_many_variables_of_the_agent" {
 
   expect_failures = [aws_launch_template.windows]
 }
+
+run "share_and_data_volume_at_one_place" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    data_volume = {}
+    shared_storage = {
+      container_path  = "d:\\shared"
+      credentials_arn = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:share-AbCdEf"
+      domain          = "corp.example.com"
+      file_system_id  = "fs-0123456789abcdef0"
+    }
+  }
+
+  expect_failures = [aws_ecs_task_definition.workload["ber"]]
+}

@@ -168,3 +168,23 @@ run "with_shared_storage" {
     error_message = "Containers see it as C:\\shared, and the agents reach what they ask about it."
   }
 }
+
+run "instances_with_every_option" {
+  variables {
+    cluster = {
+      data_volume    = { size_gib = 200 }
+      instance_types = ["c5.xlarge", "c6i.xlarge"]
+      max_instances  = 3
+      root_volume    = { initialization_rate_mib = 200, size_gib = 120 }
+      warm_pool      = { max_prepared = 2 }
+      windows        = { edition = "Full", version = "2019" }
+    }
+    image_builder = { schedule = "cron(0 3 ? * sun *)" }
+    image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+  }
+
+  assert {
+    condition     = output.image_builder.parameter == "/imagebuilder/winbatch-test/ami"
+    error_message = "Whoever sets cluster.windows.ami_parameter is told what to."
+  }
+}

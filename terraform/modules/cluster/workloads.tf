@@ -100,6 +100,11 @@ resource "aws_ecs_task_definition" "workload" {
 
   lifecycle {
     precondition {
+      condition     = length(local.scratch) == 0 || !startswith(upper(try(var.shared_storage.container_path, "")), "D:")
+      error_message = "The data volume is D: in every container: give shared_storage another container_path, or data_volume.use \"docker\"."
+    }
+
+    precondition {
       condition     = each.value.cpu <= local.room.cpu && each.value.memory <= local.room.memory
       error_message = "Workload ${each.key} asks for cpu ${each.value.cpu} and memory ${each.value.memory} MiB, but the smallest of the instance types has room for ${local.room.cpu} and ${local.room.memory}. Make the workload smaller or choose larger instance_types."
     }

@@ -51,6 +51,11 @@ resource "aws_imagebuilder_component" "images" {
 
   lifecycle {
     create_before_destroy = true
+
+    precondition {
+      condition     = length(local.document) <= 16000
+      error_message = "Image Builder takes components of up to 16,000 characters: there are too many workloads for one AMI."
+    }
   }
 }
 
@@ -78,10 +83,5 @@ resource "aws_imagebuilder_image_recipe" "windows" {
 
   lifecycle {
     create_before_destroy = true
-
-    precondition {
-      condition     = length(local.document) <= 16000
-      error_message = "Image Builder takes components of up to 16,000 characters: there are too many workloads for one AMI."
-    }
   }
 }

@@ -109,3 +109,19 @@ mock_resource "aws_cloudwatch_metric_alarm" {
 mock_resource "aws_iam_policy" {
   defaults = { arn = "arn:aws-cn:iam::123456789012:policy/mock" }
 }
+
+mock_resource "aws_imagebuilder_component" {
+  defaults = { arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:component/mock/1.0.0/1" }
+}
+
+mock_resource "aws_imagebuilder_image_recipe" {
+  defaults = { arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:image-recipe/mock/1.0.0" }
+}
+
+mock_resource "aws_imagebuilder_infrastructure_configuration" {
+  defaults = { arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:infrastructure-configuration/mock" }
+}
+
+mock_resource "aws_imagebuilder_distribution_configuration" {
+  defaults = { arn = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:distribution-configuration/mock" }
+}
