@@ -96,6 +96,13 @@ data "aws_iam_policy_document" "boundary" {
   }
 
   # The shared storage's log-in.
+  # The instance that bakes an AMI; Image Builder's own role needs more than a bounded one has.
+  statement {
+    sid       = "ImageBuilder"
+    actions   = ["imagebuilder:GetComponent"]
+    resources = ["*"]
+  }
+
   statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue", "ssm:GetParameters"]
