@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
 from moto.ec2.models import security_groups
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
@@ -40,6 +41,15 @@ class Ec2Response(EC2Response):
             version.data["TagSpecifications"] = kept
         else:
             version.data.pop("TagSpecifications", None)
+        return result
+
+    def create_launch_template_version(self) -> ActionResult:
+        result = super().create_launch_template_version()
+        for template in self.ec2_backend.launch_templates.values():
+            data = template.latest_version().data
+            # moto keeps a later version's user data as mere text, and then cannot launch from it.
+            if isinstance(text := data.get("UserData"), str):
+                data["UserData"] = Base64EncodedString(text)
         return result
 
 

@@ -275,3 +275,11 @@ def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     cluster.asg.delete_warm_pool(AutoScalingGroupName=cluster.name, ForceDelete=True)
     assert ec2_states(cluster, left) == {"terminated"}
     assert "WarmPoolConfiguration" not in cluster.group()
+
+
+def test_instances_start_from_a_later_version_of_their_template(cluster):
+    first = cluster.ec2.describe_launch_template_versions(LaunchTemplateName=cluster.name)["LaunchTemplateVersions"][0]
+    cluster.ec2.create_launch_template_version(
+        LaunchTemplateName=cluster.name, LaunchTemplateData=first["LaunchTemplateData"]
+    )
+    assert len(cluster.scale(1)) == 1

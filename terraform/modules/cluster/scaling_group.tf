@@ -93,7 +93,8 @@ resource "aws_autoscaling_group" "windows" {
   }
 
   lifecycle {
-    ignore_changes = [desired_capacity]
+    # The provider replaces a group whose first hooks change; a group that exists gets the hook's own resource.
+    ignore_changes = [desired_capacity, initial_lifecycle_hook]
   }
 
   # An instance that starts before its role has its policy cannot join the cluster.
