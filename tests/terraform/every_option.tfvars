@@ -31,17 +31,25 @@ airflow = {
   webserver         = { access_mode = "PRIVATE_ONLY", cidrs = { vpn = "10.99.0.0/16" } }
 }
 
+# A warm pool has no Spot instances: dev.tfvars plans those. Image Builder and the Windows share are tested with a mocked provider.
 cluster = {
   agent_environment   = { ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION = "30m" }
   container_insights  = "enhanced"
+  data_volume         = { iops = 4000, size_gib = 100, source = "ebs", throughput_mib = 250, use = "docker" }
   instance_types      = ["c5.xlarge", "c5.2xlarge", "m5.xlarge"]
   managed_scaling     = { enabled = true, target_capacity_percent = 90 }
   max_instances       = 20
-  purchase            = { on_demand_base = 1, on_demand_percentage = 25, spot_strategy = "capacity-optimized" }
   reserved_memory_mib = 2048
-  root_volume         = { iops = 4000, size_gib = 150, throughput_mib = 500 }
+  root_volume         = { initialization_rate_mib = 200, iops = 4000, size_gib = 150, throughput_mib = 500 }
   usd_per_hour        = { "c5.xlarge" = 0.378 }
+  warm_pool           = { max_prepared = 3, min_size = 1, state = "Stopped" }
   windows             = { edition = "Full", version = "2019" }
+}
+
+observability = {
+  budget   = { usd_per_month = 10 }
+  emails   = ["batch-team@example.com"]
+  webhooks = ["https://example.com/alarms"]
 }
 
 workloads = {
