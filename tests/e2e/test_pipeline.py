@@ -98,7 +98,7 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
         "max_instances      = 6",
         "max_instances      = 5",
     )
-    replace(pipeline.root / "dags" / "jobs" / "ber.yaml", "title: ", "title: The second - ")
+    replace(pipeline.root / "dags" / "jobs" / "ber.yaml", "\ntitle: ", "\ntitle: The second - ")
     made_of = commit(pipeline.root, "The second")
 
     # The pull request: a plan that a person can decide on.
