@@ -18,6 +18,7 @@ from .policed import check_policies
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
+PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
 
 
@@ -53,6 +54,9 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     there = inventory(emulator)
     terraform.run("plan", "-input=false", "-detailed-exitcode", "-out=after.plan", *values, digests=DIGESTS)
     check_policies(terraform.shown("after.plan"))
+    planned = [*values, f"-var-file={PLANNED_OPTIONS}"]
+    terraform.run("plan", "-input=false", "-lock=false", "-out=more.plan", *planned, digests=DIGESTS)
+    check_policies(terraform.shown("more.plan"), all_known=False)
     terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
     # Revisions stay for rollbacks, as long as the environment does.
     takedown.sweep(emulator, takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local"))
