@@ -96,6 +96,9 @@ def test_a_manifest_has_one_line_an_item():
         "frame_size": 4096,
         "seed": 9,
         "method": "waveform",
+        "modulation": "bpsk",
+        "channel": "awgn",
+        "relative_width": 0,
     }
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 import struct
 import tarfile
 
@@ -200,8 +201,8 @@ def test_a_revision_is_that_of_the_images_own_sources():
 def test_the_windows_of_an_environment():
     for name in ("dev", "prod"):
         assert Settings.load(name, environ={}).windows_version == WINDOWS_VERSION
-    text = (ROOT / "terraform" / "modules" / "cluster" / "variables.tf").read_text()
-    assert f'version = optional(string, "{WINDOWS_VERSION}")' in text
+    text = (ROOT / "terraform" / "modules" / "cluster" / "variables_instances.tf").read_text()
+    assert re.search(rf'version\s+= optional\(string, "{WINDOWS_VERSION}"\)', text)
 
 
 def test_another_windows_is_read_from_the_values(checkout):
