@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import partial
 from typing import Any
@@ -59,6 +60,16 @@ class Group(FakeAutoScalingGroup):
     @property
     def warm_pool_size(self) -> int | None:
         return len(self.pool) if self.warm_pool else None
+
+    def update(self, *args: Any, **given: Any) -> None:
+        """UpdateAutoScalingGroup; what a call leaves out stays as it was, and moto would forget the policy."""
+        names = ("mixed_instances_policy", "launch_template", "launch_config_name")
+        if self.mixed_instances_policy and not any(given.get(name) for name in names):
+            kept = copy.deepcopy(self.mixed_instances_policy)
+            # It has the template's name as well by now, and a call may say only one of both.
+            kept["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
+            given["mixed_instances_policy"] = kept
+        super().update(*args, **given)
 
     def set_desired_capacity(self, new_capacity: int | None) -> None:
         self.desired_capacity = self.min_size if new_capacity is None else new_capacity

@@ -41,6 +41,23 @@ def test_the_desired_capacity_keeps_to_the_bounds(cluster, count, text):
     assert raised.value.response["Error"]["Code"] == "ValidationError"
 
 
+def test_an_update_leaves_what_it_does_not_name(cluster):
+    template = cluster.ec2.describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
+    policy = {
+        "LaunchTemplate": {
+            "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
+            "Overrides": [{"InstanceType": "c5.xlarge"}, {"InstanceType": "m5.xlarge"}],
+        },
+        "InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 100},
+    }
+    cluster.asg.update_auto_scaling_group(AutoScalingGroupName=cluster.name, MixedInstancesPolicy=policy)
+    before = cluster.group()["MixedInstancesPolicy"]
+    cluster.asg.update_auto_scaling_group(AutoScalingGroupName=cluster.name, MaxSize=3)
+    assert cluster.group()["MaxSize"] == 3
+    assert cluster.group()["MixedInstancesPolicy"] == before
+    assert len(before["LaunchTemplate"]["Overrides"]) == 2
+
+
 def test_an_unknown_group_is_a_validation_error(cluster):
     with pytest.raises(ClientError) as raised:
         cluster.asg.set_desired_capacity(AutoScalingGroupName="no-such-group", DesiredCapacity=1)
