@@ -47,9 +47,9 @@ try:
 except ImportError:  # Airflow 3.0
     from airflow.models.dagbag import DagBag
 
-trivial = DagBag(sys.argv[1], include_examples=False, safe_mode=True)
+trivial = DagBag(sys.argv[1], safe_mode=True)
 started = time.perf_counter()
-bag = DagBag(sys.argv[2], include_examples=False, safe_mode=True)
+bag = DagBag(sys.argv[2], safe_mode=True)
 seconds = time.perf_counter() - started
 errors = {**trivial.import_errors, **bag.import_errors}
 dags = {dag.dag_id: sorted(dag.tags) for dag in bag.dags.values()}

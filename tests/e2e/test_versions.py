@@ -43,5 +43,5 @@ def test_a_job_runs_to_its_curve(world, tmp_path):
     assert world.run_state(job["run_id"]) == "success"
     assert world.items(job["run_id"]) == list(range(ITEMS))
     files = world.operator.json("results", "--run-id", job["run_id"], "--out", str(tmp_path / "out"))["files"]
-    assert len(files) == 3
+    assert len(files) == 5
     wait_for(world.at_zero, 30)
