@@ -62,7 +62,6 @@ def test_a_bad_parameter_ends_in_a_line_and_starts_nothing(operator, parameter, 
         (["results", "--run-id", "ber-19990101-000000"], "has no run 'ber-19990101-000000'"),
         (["run", "--follow", "ber-19990101-000000"], "has no run 'ber-19990101-000000'"),
         (["image-build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
-        (["image-build", "--env", "dev"], "only the local images are built here so far"),
     ],
 )
 def test_bad_input_ends_in_a_line(operator, arguments, line):
