@@ -47,7 +47,7 @@ def busy(own_emulator, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_however_it_ends(busy, number):
     started = family(busy)
-    assert len(alive(started)) >= 4  # the watchdog, the shell, its sleep and the child that left
+    assert len(alive(started)) >= 3  # the watchdog, the shell and the child that left; the shell's sleeps come and go
     busy.process.send_signal(number)
     code = busy.process.wait(30)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
