@@ -570,18 +570,18 @@ def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> Non
     help={
         "only": "parts with commas, or how their names begin, such as engine or engine.sim; default: all",
         "runs": "runs of each figure",
-        "rare-runs": "runs of what takes minutes: each mapped operator, and 1,000 shards",
+        "minutes": "mapped operators are not run again when the whole would take longer than this",
         "json": JSON,
     },
 )
 def bench_(
-    _: Context, only: str = "", runs: int = bench.RUNS, rare_runs: int = bench.RARE_RUNS, json: bool = False
+    _: Context, only: str = "", runs: int = bench.RUNS, minutes: int = bench.MINUTES, json: bool = False
 ) -> None:
     """Measure what is promised in numbers: build/bench.json and a table. It starts what it needs and takes it down.
 
     Example: invoke bench --only engine.sim
     """
-    bench.run(Settings.load("local"), only, bench.Options(runs, rare_runs), as_json=json)
+    bench.run(Settings.load("local"), only, bench.Options(runs, minutes), as_json=json)
 
 
 @command(name="format")

@@ -88,6 +88,11 @@ class Settings:
         return self.terraform_root / "environments" / f"{self.environment}.tfvars"
 
     @property
+    def var_files(self) -> list[Path]:
+        """The environment's values for Terraform; a later file's win."""
+        return [self.var_file]
+
+    @property
     def backend_file(self) -> Path:
         return self.terraform_root / "environments" / f"{self.environment}.s3.tfbackend"
 

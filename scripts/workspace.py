@@ -99,7 +99,7 @@ class Workspace:
     @property
     def var_files(self) -> list[Path]:
         """The environment's values, and the digests of the images that were pushed for it."""
-        files = [self.settings.var_file]
+        files = self.settings.var_files
         return [*files, self.digests_file] if self.digests_file.is_file() else files
 
     @property

@@ -1,23 +1,26 @@
-"""The bench's own local environment: workloads that sleep, the DAGs that run them, Airflow slots for the comparison.
+"""The bench's one environment: the local one with workloads that sleep, the DAGs that run them, Airflow slots for more.
 
-Everything else is the product's: its Terraform, its release, its engine. State and port are the bench's, so that an
-environment that is up is neither used nor disturbed.
+Everything else is the product's: its Terraform, its images, its release, its engine. State and port are the bench's, so
+that an environment that is up is neither used nor disturbed. What making it, changing it and destroying it takes is
+measured as it happens, since making another one for that would take minutes.
 """
 
-import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scripts import airflow, images, lifecycle
 from scripts.console import Steps, console
-from scripts.errors import BenchError
+from scripts.errors import BenchError, OperatorError
+from scripts.lifecycle import Up
 from scripts.settings import Settings
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
@@ -31,19 +34,20 @@ REGISTRATION_SECONDS = 60.0
 
 
 class BenchSettings(Settings):
-    """The local environment with other values, other DAGs beside the released ones, and no images of its own making."""
+    """The local environment with other values, and other DAGs beside the released ones."""
 
     @property
-    def var_file(self) -> Path:
+    def own_values(self) -> Path:
+        """The values that are not the local environment's."""
         return self.state_root / "bench.tfvars"
+
+    @property
+    def var_files(self) -> list[Path]:
+        return [self.var_file, self.own_values]
 
     @property
     def dags(self) -> Path:
         return self.state_root / "dags"
-
-    @property
-    def workloads(self) -> list[str]:
-        return []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,30 +111,95 @@ class Environment:
         raise BenchError(f"the cluster did not come to {instances} instances within {REGISTRATION_SECONDS:.0f} s")
 
 
-@contextlib.contextmanager
-def environment(settings: Settings, comparison: Comparison) -> Iterator[Environment]:
-    """The bench's environment, taken down whatever happens.
+@dataclasses.dataclass(frozen=True)
+class Timed[T]:
+    """What something came to, and the seconds that it took."""
 
-    Args:
-        settings: of the local environment; the bench's own folders lie in its state folder.
-        comparison: what the mapped operators are given.
+    outcome: T
+    seconds: float
 
-    Raises:
-        OperatorError: it does not come up.
-    """
-    own = _settings(settings)
-    lifecycle.down(own, confirm=False)
-    shutil.rmtree(own.state_root, ignore_errors=True)
-    try:
-        built = _images(own)
-        _write(own, built, comparison)
-        done = lifecycle.up(own, confirm=False, check=False)
-        made = Environment(done.workspace, done.outputs)
-        _complete(made, built, comparison)
-        yield made
-    finally:
-        lifecycle.down(own, confirm=False)
-        shutil.rmtree(own.state_root, ignore_errors=True)
+
+class Life:
+    """The environment's life, each stretch of it when a part of the bench first asks for it."""
+
+    def __init__(self, settings: Settings, comparison: Comparison) -> None:
+        """Nothing is made yet.
+
+        Args:
+            settings: of the local environment; the bench's own folders lie in its state folder.
+            comparison: what the mapped operators are given.
+        """
+        self.settings = _settings(settings)
+        self._comparison = comparison
+        self._fault = ""
+        self._again: list[Timed[Up]] = []
+
+    @cached_property
+    def first(self) -> Timed[Up]:
+        """`up` from nothing. It does not come up a second time when it did not the first.
+
+        Raises:
+            BenchError: it did not.
+            OperatorError: it does not.
+        """
+        if self._fault:
+            raise BenchError(f"the bench's environment did not come up: {self._fault}")
+        self.close()
+        try:
+            built = _images(self.settings)
+            _write(self.settings, built, self._comparison)
+            up = _timed(lambda: lifecycle.up(self.settings, confirm=False, check=False))
+            _complete(Environment(up.outcome.workspace, up.outcome.outputs), built, self._comparison)
+        except OperatorError as error:
+            self._fault = str(error)
+            raise
+        return up
+
+    @property
+    def environment(self) -> Environment:
+        """It, up.
+
+        Raises:
+            OperatorError: it does not come up.
+        """
+        return Environment(self.first.outcome.workspace, self.first.outcome.outputs)
+
+    def again(self, runs: int) -> list[Timed[Up]]:
+        """`up` with nothing to do, so often; what was measured before counts.
+
+        Raises:
+            BenchError: Terraform finds something to do.
+        """
+        assert self.first
+        while len(self._again) < runs:
+            up = _timed(lambda: lifecycle.up(self.settings, confirm=False, check=False))
+            if up.outcome.changes:
+                raise BenchError(f"the environment is up, and the next plan has {up.outcome.changes} changes")
+            self._again.append(up)
+        return self._again[:runs]
+
+    @cached_property
+    def end(self) -> Timed[Steps]:
+        """`down` as elsewhere than locally: stop jobs, drain, empty, destroy, sweep, look.
+
+        Raises:
+            OperatorError: something is left.
+        """
+        workspace, steps = self.environment.workspace, Steps()
+        took = _timed(lambda: lifecycle.destroy(workspace, steps, confirm=False, delete_data=True))
+        return Timed(steps, took.seconds)
+
+    def close(self) -> None:
+        """Take away whatever there is of it."""
+        try:
+            lifecycle.down(self.settings, confirm=False)
+        finally:
+            shutil.rmtree(self.settings.state_root, ignore_errors=True)
+
+
+def _timed[T](what: Callable[[], T]) -> Timed[T]:
+    began = time.monotonic()
+    return Timed(what(), time.monotonic() - began)
 
 
 def free_port() -> int:
@@ -167,12 +236,26 @@ def _write(settings: BenchSettings, built: Mapping[str, images.Image], compariso
     for workload, image in built.items():
         repository = f"123456789012.dkr.ecr.{settings.region}.amazonaws.com/{_repository(workload)}"
         text = text.replace(f"@{workload}@", f"{repository}@{image.digest}")
-    settings.var_file.write_text(text, encoding="utf-8")
+    text = text.replace("@version@", settings.airflow_version).replace("@workloads@", _workloads(settings))
+    settings.own_values.write_text(text, encoding="utf-8")
     shutil.copytree(settings.root / "dags", settings.dags, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(FILES / "bench.yaml", settings.dags / "jobs")
     shutil.copy(FILES / "mapped.py", settings.dags)
     numbers = dataclasses.asdict(comparison) | {"pool": POOL}
     (settings.dags / "mapped.json").write_text(json.dumps(numbers), encoding="utf-8")
+
+
+def _workloads(settings: Settings) -> str:
+    """The lines of the local environment's workloads.
+
+    Raises:
+        BenchError: they are not written as they were.
+    """
+    text = settings.var_file.read_text(encoding="utf-8")
+    found = re.search(r"^workloads = \{\n(.*?)^\}$", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise BenchError(f"{settings.var_file.name}: no block workloads = {{ … }} to take the workloads from")
+    return found[1].rstrip("\n")
 
 
 def _complete(made: Environment, built: Mapping[str, images.Image], comparison: Comparison) -> None:

@@ -2,35 +2,75 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import dags, deploy, figures, machine, orchestration, root, simulated, worker
+from scripts.bench import dags, deploy, figures, machine, orchestration, root, worker
+from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
+from scripts.bench.simulated import Simulations
 from scripts.console import Steps, console, emit
 from scripts.errors import BenchError, OperatorError, SettingsError
 from scripts.settings import Settings
 
 SCHEMA = 1
 RUNS = 3
-# Each mapped run takes two to three minutes: one of each is what twenty minutes have room for.
-RARE_RUNS = 1
+MINUTES = 20
 PARSES = 5
 STARTS = 5
+# What comes after the mapped runs takes about so long, s: they leave it.
+AFTER = {"deploy": 100.0, "terraform": 50.0}
 # Columns of the table where there is no terminal to ask.
 WIDTH = 160
 
 
 @dataclass(frozen=True)
 class Options:
-    """How often what is measured; docs/bench.md says why not the same for all."""
+    """How often what is measured, and the minutes after which nothing is repeated that need not be."""
 
     runs: int = RUNS
-    rare_runs: int = RARE_RUNS
+    minutes: float = MINUTES
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the parts share.
+
+    Attributes:
+        settings: of the local environment.
+        options: how often.
+        parts: that were asked for.
+        began: when, by the monotonic clock.
+    """
+
+    settings: Settings
+    options: Options
+    parts: Sequence[str]
+    began: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def life(self) -> Life:
+        """Of the environment that those parts share which need one."""
+        return Life(self.settings, orchestration.COMPARISON)
+
+    @cached_property
+    def simulations(self) -> Simulations:
+        return Simulations(self.settings, self.options.runs)
+
+    def close(self) -> None:
+        """Take the environment down, if there was one."""
+        if "life" in vars(self):
+            self.life.close()
+
+    def left(self) -> float:
+        """Seconds that there are for what need not be repeated."""
+        after = sum(seconds for part, seconds in AFTER.items() if part in self.parts)
+        return self.options.minutes * 60 - after - (time.monotonic() - self.began)
 
 
 Measured = tuple[list[Figure], dict[str, Any]]
@@ -50,29 +90,32 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
         BenchError: a figure is out of its bound, or a part failed; the file is written all the same.
     """
     parts = chosen(only)
-    if min(options.runs, options.rare_runs) < 1:
-        raise SettingsError("--runs and --rare-runs take a whole number from 1 on")
+    if options.runs < 1 or options.minutes < 0:
+        raise SettingsError("--runs takes a whole number from 1 on, --minutes a number from 0 on")
     facts = machine.facts(settings)
-    began = time.monotonic()
+    bench = Bench(settings, options, parts)
     found: list[Figure] = []
     details: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    for part in parts:
-        console.rule(part)
-        try:
-            measured, details[part] = PARTS[part](settings, options)
-        except OperatorError as error:
-            # What the other parts measure is worth having all the same.
-            failed[part] = str(error)
-            console.print(f"{part} has no figures: {error}", style="red", markup=False, soft_wrap=True)
-        else:
-            found += measured
+    try:
+        for part in parts:
+            console.rule(part)
+            try:
+                measured, details[part] = PARTS[part](bench)
+            except OperatorError as error:
+                # What the other parts measure is worth having all the same.
+                failed[part] = str(error)
+                console.print(f"{part} has no figures: {error}", style="red", markup=False, soft_wrap=True)
+            else:
+                found += measured
+    finally:
+        bench.close()
     report = {
         "schema": SCHEMA,
         "parts": parts,
         "failed": failed,
         "machine": facts,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - bench.began, 1),
         "figures": {figure.name: figure.as_json() for figure in found},
         "details": details,
     }
@@ -106,31 +149,38 @@ def _means(name: str, part: str) -> bool:
     return part == name or part.startswith(f"{name}.")
 
 
-def _dag(settings: Settings, options: Options) -> Measured:  # noqa: ARG001 - as the others
+def _dag(bench: Bench) -> Measured:
     with Steps().step("The DAG folder is parsed") as step:
-        return dags.measure(settings, PARSES, step.update), {}
+        return dags.measure(bench.settings, PARSES, step.update), {}
 
 
-def _simulated(settings: Settings, options: Options) -> Measured:
-    steps = Steps()
-    with steps.step("A simulated Windows cluster") as step:
-        windows, details = simulated.windows(step.update)
-    with steps.step(f"{simulated.SHARDS:,} simulated shards") as step:
-        large, more = simulated.hundred_thousand(settings, options.runs, step.update)
-    return [*windows, *large], {"windows": details, "100k": more}
-
-
-def _orchestration(settings: Settings, options: Options) -> Measured:
-    return orchestration.measure(settings, repeat=options.runs, rarely=options.rare_runs)
-
-
-def _terraform(settings: Settings, options: Options) -> Measured:
-    return root.measure(settings, options.runs)
-
-
-def _worker(settings: Settings, options: Options) -> Measured:  # noqa: ARG001 - as the others
+def _worker(bench: Bench) -> Measured:
     with Steps().step("Workers against a local S3") as step:
-        return worker.measure(max(options.runs, STARTS), step.update)
+        return worker.measure(max(bench.options.runs, STARTS), step.update)
+
+
+def _slots(bench: Bench) -> Measured:
+    made = bench.life.environment
+    if "engine.sim" in bench.parts:
+        bench.simulations.begin()
+    return orchestration.slots(made, bench.options.runs), {}
+
+
+def _simulated(bench: Bench) -> Measured:
+    with Steps().step("Simulated clusters") as step:
+        return bench.simulations.measure(step.update)
+
+
+def _orchestration(bench: Bench) -> Measured:
+    return orchestration.measure(bench.life.environment, bench.options.runs, bench.left)
+
+
+def _deploy(bench: Bench) -> Measured:
+    return deploy.measure(bench.life, bench.options.runs), {}
+
+
+def _terraform(bench: Bench) -> Measured:
+    return root.measure(bench.life, bench.options.runs), {}
 
 
 def _write(file: Path, report: Mapping[str, Any]) -> None:
@@ -138,15 +188,13 @@ def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def _deploy(settings: Settings, options: Options) -> Measured:
-    return deploy.measure(settings, options.runs), {}
-
-
-PARTS: Mapping[str, Callable[[Settings, Options], Measured]] = {
+# In this order: the simulations compute while the long shards sleep, and what comes last takes the environment down.
+PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "engine.dag": _dag,
+    "worker": _worker,
+    "engine.slots": _slots,
     "engine.sim": _simulated,
     "engine.orchestration": _orchestration,
-    "terraform": _terraform,
-    "worker": _worker,
     "deploy": _deploy,
+    "terraform": _terraform,
 }

@@ -8,16 +8,15 @@ import contextlib
 import dataclasses
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.bench import runs
-from scripts.bench.environment import DAG, MAPPED, Comparison, Environment, environment
+from scripts.bench.environment import DAG, MAPPED, Comparison, Environment
 from scripts.bench.figures import Figure
 from scripts.bench.runs import Run
 from scripts.console import Steps
 from scripts.errors import BenchError
-from scripts.settings import Settings
 
 SHARDS, SECONDS, SLOTS = 200, 6.0, 24
 IDEAL = SHARDS * SECONDS / SLOTS
@@ -25,7 +24,7 @@ IDEAL = SHARDS * SECONDS / SLOTS
 INSTANCES, MAPPED_INSTANCES = 6, 8
 # ECS answers 20 Describe calls a second: with 24 ECS tasks in flight that each operator looks at, this is the shortest.
 POLL_SECONDS = 2
-MANY, MANY_SECONDS = 1000, 1.0
+MANY, MANY_SECONDS = 1000, 0.5
 LONG, LONG_SECONDS = 24, 120.0
 
 MAX_WALL_OVER_IDEAL = 1.5
@@ -36,6 +35,10 @@ MAX_SLOT_SHARE = 0.2
 
 # What is left of a run in Airflow and ECS ends within this, s.
 QUIET_SECONDS = 3.0
+# A run takes no longer than this, over the one before.
+SPREAD = 1.15
+
+COMPARISON = Comparison(shards=SHARDS, seconds=SECONDS, slots=SLOTS, poll_seconds=POLL_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,34 +49,49 @@ class Measured:
         ours: of 200 shards.
         mapped: of the same by each mapped operator; a run that failed is not among them.
         many: of 1,000 shards.
-        shares: the share of a worker slot of each run of 24 long shards.
     """
 
     ours: Sequence[Run]
     mapped: Mapping[str, Sequence[Run]]
     many: Sequence[Run]
-    shares: Sequence[float]
 
 
-def measure(settings: Settings, *, repeat: int, rarely: int) -> tuple[list[Figure], dict[str, Any]]:
-    """Run everything in an environment made for it.
+def measure(made: Environment, repeat: int, left: Callable[[], float]) -> tuple[list[Figure], dict[str, Any]]:
+    """Run shards that sleep.
 
     Args:
-        settings: of the local environment.
-        repeat: runs of ours, and of the long shards, which run side by side.
-        rarely: runs of each mapped operator and of the 1,000 shards.
+        made: where.
+        repeat: runs of ours; of the faster mapped operator as many, as long as there is time. The slower one is run
+            once: nothing is made of it but that it is the slower one.
+        left: seconds that there are for more runs.
 
     Returns:
         The figures, and what they were made of.
 
     Raises:
-        OperatorError: the environment does not come up, or a run of ours fails.
+        BenchError: a run of ours fails.
     """
-    comparison = Comparison(shards=SHARDS, seconds=SECONDS, slots=SLOTS, poll_seconds=POLL_SECONDS)
-    steps = Steps()
-    with environment(settings, comparison) as made:
-        measured = _measure(made, steps, repeat, rarely)
+    measured = _measure(made, Steps(), repeat, left)
     return figures(measured), _details(measured)
+
+
+def slots(made: Environment, jobs: int) -> list[Figure]:
+    """Run jobs of long shards side by side: how much of its time such a job holds a slot of an Airflow worker.
+
+    Raises:
+        BenchError: one fails.
+    """
+    with Steps().step(f"{jobs} jobs of {LONG} shards of {LONG_SECONDS:.0f} s at once") as step, _quiet(made, 0):
+        shares = runs.slot_shares(made, DAG, _job(LONG, LONG_SECONDS), jobs, step.update)
+        step.detail = ", ".join(f"{share:.3f}" for share in shares)
+    return [
+        Figure(
+            name="orchestration.worker_slot_share",
+            values=shares,
+            bound=MAX_SLOT_SHARE,
+            compared_with=f"mapped synchronous: {LONG} slots all the time",
+        )
+    ]
 
 
 def figures(measured: Measured) -> list[Figure]:
@@ -126,47 +144,52 @@ def figures(measured: Measured) -> list[Figure]:
             name="orchestration.wall_1000",
             values=[run.wall for run in measured.many],
             unit="s",
-            compared_with=f"{MANY * MANY_SECONDS / SLOTS:.0f} s: {MANY} shards of {MANY_SECONDS:.0f} s over slots",
-        ),
-        Figure(
-            name="orchestration.worker_slot_share",
-            values=measured.shares,
-            bound=MAX_SLOT_SHARE,
-            compared_with=f"mapped synchronous: {LONG} slots all the time",
+            compared_with=f"{MANY * MANY_SECONDS / SLOTS:.0f} s: {MANY} shards of {MANY_SECONDS:g} s over slots",
         ),
     ]
     return found
 
 
-def _measure(made: Environment, steps: Steps, repeat: int, rarely: int) -> Measured:
+def _measure(made: Environment, steps: Steps, repeat: int, left: Callable[[], float]) -> Measured:
     with steps.step("A first run, which is not counted") as step:
         runs.run(made, DAG, _job(SLOTS, 1.0), step.update)
     # Ours and the mapped ones by turns, so that a disturbance meets both.
     ours: list[Run] = []
     compared: dict[str, list[Run]] = {name: [] for name in MAPPED}
-    turns = [name for _ in range(rarely) for name in MAPPED]
-    for number in range(max(repeat, len(turns))):
+    for number in range(max(repeat, len(MAPPED))):
         if number < repeat:
-            with (
-                steps.step(f"{SHARDS} shards of {SECONDS:.0f} s, run {number + 1} of {repeat}") as step,
-                _quiet(made, 0),
-            ):
-                ours.append(runs.run(made, DAG, _job(SHARDS, SECONDS), step.update))
-                step.detail = f"{ours[-1].wall:.1f} s"
-        if number < len(turns):
-            compared[turns[number]] += _compare(made, steps, turns[number])
-    many: list[Run] = []
-    for number in range(rarely):
-        with (
-            steps.step(f"{MANY} shards of {MANY_SECONDS:.0f} s, run {number + 1} of {rarely}") as step,
-            _quiet(made, 0),
-        ):
-            many.append(runs.run(made, DAG, _job(MANY, MANY_SECONDS), step.update))
-            step.detail = f"{many[-1].wall:.1f} s"
-    with steps.step(f"{repeat} jobs of {LONG} shards of {LONG_SECONDS:.0f} s at once") as step, _quiet(made, 0):
-        shares = runs.slot_shares(made, DAG, _job(LONG, LONG_SECONDS), repeat, step.update)
-        step.detail = ", ".join(f"{share:.3f}" for share in shares)
-    return Measured(ours, compared, many, shares)
+            title = f"{SHARDS} shards of {SECONDS:.0f} s, run {number + 1} of {repeat}"
+            ours.append(_ours(made, steps, title, _job(SHARDS, SECONDS)))
+        if number < len(MAPPED):
+            compared[MAPPED[number]] += _compare(made, steps, MAPPED[number])
+    many = [
+        _ours(
+            made, steps, f"{MANY} shards of {MANY_SECONDS:g} s, run {number + 1} of {repeat}", _job(MANY, MANY_SECONDS)
+        )
+        for number in range(repeat)
+    ]
+    while (name := next_comparison(compared, repeat, left())) is not None:
+        again = _compare(made, steps, name)
+        if not again:
+            break
+        compared[name] += again
+    return Measured(ours, compared, many)
+
+
+def next_comparison(compared: Mapping[str, Sequence[Run]], repeat: int, left: float) -> str | None:
+    """Which mapped operator is run once more: the faster one, until it has its runs, or `left` seconds are too few."""
+    walls = {name: statistics.median(run.wall for run in found) for name, found in compared.items() if found}
+    if not walls:
+        return None
+    fastest = min(walls, key=lambda name: walls[name])
+    return fastest if len(compared[fastest]) < repeat and walls[fastest] * SPREAD < left else None
+
+
+def _ours(made: Environment, steps: Steps, title: str, params: Mapping[str, Any]) -> Run:
+    with steps.step(title) as step, _quiet(made, 0):
+        done = runs.run(made, DAG, params, step.update)
+        step.detail = f"{done.wall:.1f} s"
+        return done
 
 
 def _compare(made: Environment, steps: Steps, name: str) -> list[Run]:

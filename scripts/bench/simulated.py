@@ -1,14 +1,16 @@
 """The simulated figures: a Windows cluster with its real costs, and a hundred thousand shards under AWS's limits."""
 
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from scripts.bench.figures import Figure
@@ -30,7 +32,7 @@ INSTANCES = 500
 SHORTEST, LONGEST = 60.0, 120.0
 FAILING = 0.02
 LOST_HOSTS = 20
-# Processes at once that simulate the hundred thousand.
+# Processes at once that simulate.
 SIDE_BY_SIDE = 2
 
 
@@ -52,12 +54,70 @@ def _packed(case: Case) -> Case:
     return replace(case, shard_items=capacity.shard_items(len(case.seconds), case.all_slots))
 
 
-def windows(progress: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
-    """Workers that pull beside static shards: of each seed the worst of the three loads."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for number in range(SEEDS):
-        progress(f"seed {number + 1} of {SEEDS}")
-        found[str(SEED + number)] = {name: _both(case) for name, case in windows_cases(SEED + number).items()}
+class Simulations:
+    """All simulations, in processes of the lowest priority: beside a part that waits they cost no time of their own."""
+
+    def __init__(self, settings: Settings, runs: int) -> None:
+        """Nothing is begun yet.
+
+        Args:
+            settings: of the local environment.
+            runs: of the large simulation.
+        """
+        self._settings = settings
+        self._runs = runs
+
+    def begin(self) -> None:
+        """Begin, unless they are under way."""
+        assert self._pending
+
+    def measure(self, progress: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+        """Wait for them.
+
+        Raises:
+            BenchError: one broke a promise.
+        """
+        windows, *large = self._pending
+        progress("a Windows cluster")
+        loads = windows.result()
+        reports = []
+        for number, report in enumerate(large, 1):
+            progress(f"{SHARDS:,} shards, run {number} of {len(large)}")
+            reports.append(report.result())
+        return [*_of_windows(loads), *_of_100k(reports)], {"windows": loads, "100k": {"runs": reports}}
+
+    @cached_property
+    def _pending(self) -> list[Future[dict[str, Any]]]:
+        pool = ThreadPoolExecutor(SIDE_BY_SIDE)
+        whats = ["windows", *(str(SEED + number) for number in range(self._runs))]
+        pending = [pool.submit(self._simulate, what) for what in whats]
+        pool.shutdown(wait=False)
+        return pending
+
+    def _simulate(self, what: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.bench.simulated", what],
+            cwd=self._settings.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BenchError(f"the simulation {what}: {(done.stderr.splitlines() or ['no output'])[-1]}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+
+def windows() -> dict[str, dict[str, dict[str, float]]]:
+    """Workers that pull beside static shards: what the three loads of each seed come to."""
+    return {
+        str(SEED + number): {name: _both(case) for name, case in windows_cases(SEED + number).items()}
+        for number in range(SEEDS)
+    }
+
+
+def _of_windows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Figure]:
+    """Of each seed the worst of the three loads."""
 
     def worst(kind: str) -> list[float]:
         return [max(entry[kind] for entry in loads.values()) for loads in found.values()]
@@ -79,7 +139,7 @@ def windows(progress: Callable[[str], None]) -> tuple[list[Figure], dict[str, An
             values=worst("static_best"),
             compared_with="the same, of the size that is best for each load, known afterwards only",
         ),
-    ], found
+    ]
 
 
 def _both(case: Case) -> dict[str, float]:
@@ -97,32 +157,7 @@ def _both(case: Case) -> dict[str, float]:
     }
 
 
-def hundred_thousand(
-    settings: Settings, runs: int, progress: Callable[[str], None]
-) -> tuple[list[Figure], dict[str, Any]]:
-    """The large simulation in processes of its own, for its time and memory.
-
-    Raises:
-        BenchError: it broke a promise.
-    """
-
-    def simulate(number: int) -> dict[str, Any]:
-        progress(f"run {number + 1} of {runs}")
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.bench.simulated", str(SEED + number)],
-            cwd=settings.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise BenchError(f"the simulation of {SHARDS} shards: {(done.stderr.splitlines() or ['no output'])[-1]}")
-        report: dict[str, Any] = json.loads(done.stdout)
-        return report
-
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        reports = list(pool.map(simulate, range(runs)))
-
+def _of_100k(reports: Sequence[Mapping[str, Any]]) -> list[Figure]:
     def values(name: str) -> list[float]:
         return [float(report[name]) for report in reports]
 
@@ -160,7 +195,7 @@ def hundred_thousand(
         Figure(name="engine.sim_100k_limits_exceeded", values=values("exceeded"), bound=0),
         Figure(name="engine.sim_100k_shards_lost_or_twice", values=values("wrong"), bound=0),
         Figure(name="engine.sim_100k_wall_over_ideal", values=values("wall_over_ideal")),
-    ], {"runs": reports}
+    ]
 
 
 def case_of_100k(seed: int) -> Case:
@@ -196,8 +231,11 @@ def _report(seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Simulate once, in this process; the report on standard output."""
-    sys.stdout.write(json.dumps(_report(int(sys.argv[1]))) + "\n")
+    """Simulate in this process: the Windows cluster, or the large case of a seed; the report on standard output."""
+    os.nice(19)
+    what = sys.argv[1]
+    report = windows() if what == "windows" else _report(int(what))
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ CLUSTER = Cluster(
     security_groups=("g",),
     instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
 )
-COMPARISON = environment.Comparison(shards=200, seconds=6.0, slots=24, poll_seconds=2)
 
 
 def workload(cpu, memory):
@@ -31,15 +30,15 @@ def workload(cpu, memory):
 def own(tmp_path):
     """The bench's settings with everything written that Terraform and the release take."""
     settings = environment._settings(Settings.load("local", environ={"WINBATCH_STATE": str(tmp_path)}))
-    environment._write(settings, environment._images(settings), COMPARISON)
+    environment._write(settings, environment._images(settings), orchestration.COMPARISON)
     return settings
 
 
 def sizes(own):
-    text = own.var_file.read_text()
+    text = own.own_values.read_text()
     return {
         name: (int(cpu), int(memory))
-        for name, cpu, memory in re.findall(r"(\w+) = {.*cpu = (\d+), memory = (\d+)", text)
+        for name, cpu, memory in re.findall(r"([\w-]+)\"? += {.*cpu = (\d+), memory = (\d+)", text)
     }
 
 
@@ -65,12 +64,12 @@ def test_a_shard_of_its_job_is_an_item_and_it_has_the_slots_that_are_claimed(own
 def test_as_many_ecs_tasks_of_the_comparison_fit_on_its_instances(own):
     theirs = workload(*sizes(own)["sleep"])
     fit = capacity.tasks_per_instance(CLUSTER, theirs) * orchestration.MAPPED_INSTANCES
-    assert fit == COMPARISON.slots
+    assert fit == orchestration.COMPARISON.slots
     assert json.loads((own.dags / "mapped.json").read_text())["slots"] == fit
 
 
 def test_three_jobs_side_by_side_have_room(own):
-    most = int(re.search(r"max_instances\s*=\s*(\d+)", own.var_file.read_text())[1])
+    most = int(re.search(r"max_instances\s*=\s*(\d+)", own.own_values.read_text())[1])
     assert most == CLUSTER.max_instances == 3 * orchestration.INSTANCES
 
 
@@ -85,8 +84,9 @@ def test_the_released_folder_is_the_checkouts_and_the_benchs_files(own):
     assert checkout <= released
 
 
-def test_images_are_named_by_their_digests_and_nothing_is_built_for_the_environment(own):
-    images = re.findall(r'image = "([^"]+)"', own.var_file.read_text())
+def test_what_sleeps_is_named_by_digest_and_stands_beside_the_environments_workloads(own):
+    text = own.own_values.read_text()
+    images = re.findall(r'image = "([^"]+)"', text)
     assert len(images) == 2
     assert all(
         re.fullmatch(
@@ -94,8 +94,14 @@ def test_images_are_named_by_their_digests_and_nothing_is_built_for_the_environm
         )
         for image in images
     )
-    assert own.workloads == []
-    assert own.airflow_version == Settings.load("local").airflow_version
+    assert set(sizes(own)) == {"bench", "sleep", *own.workloads}
+    assert "@" not in re.sub(r"@sha256:", "", text.split("airflow = {")[1])
+
+
+def test_its_values_win_and_are_the_local_ones_but_for_what_it_says(own):
+    local = Settings.load("local")
+    assert own.var_files == [local.var_file, own.own_values]
+    assert f'version           = "{local.airflow_version}"' in own.own_values.read_text()
 
 
 def test_its_state_and_port_are_its_own(own, tmp_path):

@@ -1,9 +1,12 @@
 import dataclasses
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from scripts.bench import main, orchestration, root
+from scripts.bench.environment import Timed
 from scripts.bench.figures import Figure
 from scripts.bench.orchestration import Measured
 from scripts.bench.runs import Run
@@ -32,7 +35,6 @@ def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
         ours=[run(60.0), run(70.0), run(62.5)],
         mapped={"synchronous": [run(110.0)], "deferrable": [run(150.0), run(160.0), run(140.0)]},
         many=[run(70.0, RunTask=6, DescribeTasks=20)],
-        shares=[0.1, 0.2, 0.12],
     )
     found = {figure.name: figure for figure in orchestration.figures(measured)}
     assert found["orchestration.wall_over_ideal_200"].median == 62.5 / 50
@@ -40,35 +42,64 @@ def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
     assert found["orchestration.mapped_deferrable_wall_200"].median == 150.0
     assert found["orchestration.run_calls_per_shard_1000"].median == 0.006
     assert found["orchestration.describe_calls_per_shard_1000"].median == 0.02
-    assert found["orchestration.worker_slot_share"].median == 0.12
     assert all(figure.holds for figure in found.values())
 
 
-def test_a_life_of_the_root_has_its_four_figures():
-    lives = [root.Life(100, 60.0, 9.0, 30.0), root.Life(100, 62.0, 8.0, 31.0), root.Life(100, 70.0, 8.5, 29.0)]
-    found = {figure.name: figure.median for figure in root.figures(lives)}
+def test_the_faster_mapped_operator_is_run_again_while_there_is_time():
+    once = {"synchronous": [run(110.0)], "deferrable": [run(150.0)]}
+    assert orchestration.next_comparison(once, 3, 130.0) == "synchronous"
+    assert orchestration.next_comparison(once, 3, 120.0) is None  # 15 % over the last one's time are kept
+    assert orchestration.next_comparison(once, 1, 1000.0) is None
+    assert orchestration.next_comparison({**once, "synchronous": [run(110.0)] * 3}, 3, 1000.0) is None
+    assert orchestration.next_comparison({"synchronous": [], "deferrable": [run(150.0)]}, 3, 1000.0) == "deferrable"
+    assert orchestration.next_comparison({"synchronous": [], "deferrable": []}, 3, 1000.0) is None
+
+
+class Lived:
+    """What `root.measure` looks at of an environment's life."""
+
+    def __init__(self):
+        first = SimpleNamespace(seconds={"Plan": 5.0, "Apply": 55.0, "Push images": 3.0}, changes=100)
+        self.first = Timed(first, 75.0)
+        self.end = Timed(SimpleNamespace(seconds={"Drain the cluster": 2.0, "Destroy": 30.0}), 35.0)
+
+    def again(self, runs):
+        return [Timed(SimpleNamespace(seconds={"Plan": 8.0 + number}), 15.0) for number in range(runs)]
+
+
+def test_what_terraform_took_is_read_off_the_environments_life():
+    found = {figure.name: figure.median for figure in root.measure(Lived(), 3)}
     assert found == {
-        "terraform.apply_seconds": 62.0,
-        "terraform.replan_seconds": 8.5,
+        "terraform.apply_seconds": 60.0,
+        "terraform.replan_seconds": 9.0,
         "terraform.resources": 100,
         "terraform.destroy_seconds": 30.0,
     }
 
 
+def test_what_comes_after_the_mapped_runs_has_its_time():
+    def left(*parts):
+        return main.Bench(Settings.load("local"), main.Options(minutes=20), parts, began=time.monotonic() - 600).left()
+
+    assert left("engine.orchestration") == pytest.approx(600, abs=1)
+    assert left("engine.orchestration", "deploy") == pytest.approx(600 - main.AFTER["deploy"], abs=1)
+    assert set(main.AFTER) <= set(main.PARTS)
+
+
 def test_without_any_mapped_run_there_is_nothing_to_compare_with():
     with pytest.raises(BenchError, match="neither mapped operator"):
-        orchestration.figures(Measured([run(60.0)], {"synchronous": [], "deferrable": []}, [run(1.0)], [0.1]))
+        orchestration.figures(Measured([run(60.0)], {"synchronous": [], "deferrable": []}, [run(1.0)]))
 
 
-def fails(settings, options):
+def fails(bench):
     raise BenchError("the environment did not come up")
 
 
-def slow(settings, options):
+def slow(bench):
     return [Figure(name="b.slow", values=[3.0], unit="s", bound=2.0)], {"why": "a snail"}
 
 
-def fast(settings, options):
+def fast(bench):
     return [Figure(name="b.fast", values=[1.0], unit="s", bound=2.0)], {}
 
 
