@@ -43,6 +43,17 @@ class Ec2Response(EC2Response):
             version.data.pop("TagSpecifications", None)
         return result
 
+    def create_vpc_endpoint(self) -> ActionResult:
+        result = super().create_vpc_endpoint()
+        endpoint: Any = result.result["VpcEndpoint"]  # type: ignore[index] # moto's own dictionary
+        for interface in map(self.ec2_backend.get_network_interface, endpoint.network_interface_ids):
+            # moto leaves them `available`, as if anybody might delete them. On AWS the endpoint uses them.
+            interface.status = "in-use"
+            interface.interface_type = "vpc_endpoint"
+            interface.requester_managed = True
+            interface.description = f"VPC Endpoint Interface {endpoint.id}"
+        return result
+
     def create_launch_template_version(self) -> ActionResult:
         result = super().create_launch_template_version()
         for template in self.ec2_backend.launch_templates.values():

@@ -70,3 +70,22 @@ def test_a_rule_keeps_its_description(cluster):
 def test_aws_managed_policies_exist(client):
     arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
     assert client("iam").get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AmazonSSMManagedInstanceCore"
+
+
+def test_an_endpoints_interfaces_are_in_use_until_it_goes(client):
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.99.0.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.99.0.0/25")["Subnet"]["SubnetId"]
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=vpc, VpcEndpointType="Interface", ServiceName="com.amazonaws.eu-central-1.sqs", SubnetIds=[subnet]
+    )["VpcEndpoint"]["VpcEndpointId"]
+
+    def statuses():
+        found = ec2.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkInterfaces"]
+        return [(interface["Status"], interface["RequesterManaged"]) for interface in found]
+
+    assert statuses() == [("in-use", True)]
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+    assert statuses() == []
+    ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_vpc(VpcId=vpc)
