@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -101,6 +102,14 @@ def test_without_an_up_everything_says_so_and_down_is_harmless(tmp_path):
         assert other.call("down").returncode == 0
 
 
+def words(process):
+    """A process's command line; nothing once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def test_an_emulator_that_died_is_said_to_be_dead_and_down_cleans_up(tmp_path):
     """Killed in the middle of an apply, Terraform and all: the worst half of an `up`."""
     other = make_operator(tmp_path / "state")
@@ -114,7 +123,7 @@ def test_an_emulator_that_died_is_said_to_be_dead_and_down_cleans_up(tmp_path):
     )
     record = other.state / "local" / "emulator.json"
     deadline = time.monotonic() + 120
-    while not any("terraform" in process.name() for process in other.processes()):
+    while not any(Path(word).name == "terraform" for process in other.processes() for word in words(process)[:1]):
         assert time.monotonic() < deadline
         assert up.poll() is None
         time.sleep(0.2)
@@ -123,7 +132,7 @@ def test_an_emulator_that_died_is_said_to_be_dead_and_down_cleans_up(tmp_path):
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     for process in other.processes():
-        if "serve" in process.cmdline():
+        if "serve" in words(process):
             process.kill()
     assert "died" in other.refused("status")
     assert "invoke down, then invoke up" in other.refused("run")
