@@ -52,7 +52,7 @@ def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator)
     target = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
     assert any("s3:::" in arn for arn in takedown.left(emulator, target))
     takedown.drain(emulator, target, print)
-    # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is left to it;
+    # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is its own;
     # revisions stay for rollbacks, as long as the environment does.
     assert takedown.sweep(emulator, target) == ["task definition winbatch-local-ber:1"]
     terraform.run("destroy", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
