@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import dags, deploy, figures, machine, orchestration, root, worker
+from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, worker
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.simulated import Simulations
@@ -23,6 +23,7 @@ RUNS = 3
 MINUTES = 20
 PARSES = 5
 STARTS = 5
+PAIRS = 5
 # What comes after the mapped runs takes about so long, s: they leave it.
 AFTER = {"deploy": 100.0, "terraform": 50.0}
 # Columns of the table where there is no terminal to ask.
@@ -159,6 +160,15 @@ def _worker(bench: Bench) -> Measured:
         return worker.measure(max(bench.options.runs, STARTS), step.update)
 
 
+def _kernel(bench: Bench) -> Measured:
+    with Steps().step("Kernels beside Octave, on one core") as step:
+        return kernel.measure(max(bench.options.runs, PAIRS), step.update)
+
+
+def _aggregate(bench: Bench) -> Measured:
+    return aggregate.measure(bench.settings, bench.options.runs)
+
+
 def _slots(bench: Bench) -> Measured:
     made = bench.life.environment
     if "engine.sim" in bench.parts:
@@ -192,6 +202,8 @@ def _write(file: Path, report: Mapping[str, Any]) -> None:
 PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "engine.dag": _dag,
     "worker": _worker,
+    "kernel": _kernel,
+    "aggregate": _aggregate,
     "engine.slots": _slots,
     "engine.sim": _simulated,
     "engine.orchestration": _orchestration,

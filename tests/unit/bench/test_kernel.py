@@ -1,0 +1,83 @@
+import pytest
+
+from ber import kernels
+from scripts.bench import kernel
+from scripts.bench.kernel import Count, Pair
+from scripts.errors import BenchError
+
+
+def pair(octave, waveform, *, numpy=1000.0, job=50_000.0, job_seconds=5.0):
+    """Counts of one pair, from rates in Mbit/s."""
+
+    def count(rate, seconds=1.0):
+        return Count(int(rate * 1e6 * seconds), 0, seconds)
+
+    return Pair(count(octave), count(2 * octave), count(waveform), count(numpy), count(job, job_seconds))
+
+
+def figures(*pairs, scaling=(1.9,)):
+    return {figure.name: figure for figure in kernel.figures(pairs, scaling)}
+
+
+def test_a_ratio_is_that_of_its_own_pair():
+    found = figures(pair(10.0, 900.0), pair(5.0, 600.0), pair(20.0, 1600.0))
+    assert found["kernel.waveform_vs_octave"].values == pytest.approx([90.0, 120.0, 80.0])
+    assert found["kernel.waveform_vs_octave"].median == pytest.approx(90.0)
+    assert found["kernel.numpy_vs_octave"].values == pytest.approx([100.0, 200.0, 50.0])
+    assert found["kernel.decision_vs_octave"].median == pytest.approx(5000.0)
+    assert found["kernel.octave_twister_mbit_per_s"].median == pytest.approx(20.0)
+    assert found["kernel.seed_job_seconds_one_core"].median == 5.0
+    assert all(figure.holds for figure in found.values())
+
+
+@pytest.mark.parametrize(
+    ("slow", "name"),
+    [
+        (pair(10.0, 790.0), "kernel.waveform_vs_octave"),
+        (pair(10.0, 900.0, numpy=99.0), "kernel.numpy_vs_octave"),
+        (pair(10.0, 900.0, job=29_000.0), "kernel.decision_vs_octave"),
+        (pair(10.0, 900.0, job_seconds=10.5), "kernel.seed_job_seconds_one_core"),
+    ],
+)
+def test_what_is_too_slow_does_not_hold(slow, name):
+    assert [figure.name for figure in figures(slow).values() if not figure.holds] == [name]
+
+
+def test_on_one_core_there_is_no_scaling_to_speak_of():
+    assert "kernel.threads_scaling_2" in figures(pair(10.0, 900.0))
+    assert "kernel.threads_scaling_2" not in figures(pair(10.0, 900.0), scaling=())
+
+
+def test_octaves_lines_are_read():
+    assert kernel.parse("seed 4096 12 0.5\ntwister 4096 11 0.25\n") == {
+        "seed": Count(4096, 12, 0.5),
+        "twister": Count(4096, 11, 0.25),
+    }
+    assert kernel.parse("seed 4000000 12 0.5\n")["seed"].mbit_per_s == 8.0
+
+
+@pytest.mark.parametrize("line", ["seed 4096 12", "seed 4096 12 fast", "error: out of memory or so"])
+def test_a_line_that_octave_should_not_say_is_shown(line):
+    with pytest.raises(BenchError, match=line):
+        kernel.parse(f"{line}\n")
+
+
+def test_who_counts_wrong_may_be_as_fast_as_he_likes():
+    bits = 1_000_000
+    right = round(bits * 0.012500818)  # 4 dB
+    kernel.check("somebody", Count(bits, right, 1.0), {4.0: bits})
+    for wrong in (Count(bits, right + 1000, 1.0), Count(bits, 0, 1.0), Count(bits - 1, right, 1.0)):
+        with pytest.raises(BenchError, match=r"somebody: [\d,]+ errors of [\d,]+ bits, where theory has 12,501 ± 111"):
+            kernel.check("somebody", wrong, {4.0: bits})
+
+
+@pytest.mark.parametrize("method", ["waveform", "decision"])
+def test_a_task_is_counted_by_the_workloads_own_code(method):
+    counted = kernel.task(kernels.numpy_kernels(), method, 3, 4.0, frames=100)
+    assert counted.bits == 100 * kernel.FRAME_SIZE
+    assert counted.seconds > 0
+
+
+def test_the_seeds_job_is_what_the_seed_has():
+    assert kernel.TASKS % len(kernel.EBN0_DB) == 0
+    assert kernel.TASKS * kernel.FRAMES * kernel.FRAME_SIZE == 245_760_000_000
