@@ -99,9 +99,8 @@ def test_counts_do_not_depend_on_blocks(octave):
         ({"item": "0x1"}, "item is '0x1'; a whole number from 0 on is expected"),
         ({"item": None, "seed": None}, "parameter seed, item is missing"),
         (
-            {"frames": 1},
-            "unknown parameter 'frames=1'; name=value is expected,"
-            " of values, seed, item, ebn0_db, num_frames, frame_size",
+            {"x": 1},
+            "unknown parameter 'x=1'; name=value is expected, of values, seed, item, ebn0_db, num_frames, frame_size",
         ),
         ({"values": "/nowhere/values.json"}, "/nowhere/values.json cannot be written: No such file or directory"),
     ],
