@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from scripts import debian
 from scripts.errors import ToolError
 from scripts.settings import Settings
 
@@ -58,27 +59,8 @@ def _from_playwright(settings: Settings, progress: Callable[[str], None]) -> Non
     progress("fetching playwright's Chromium")
     environ = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(settings.cache / "browsers")}
     command = [sys.executable, "-m", "playwright", "install", "chromium-headless-shell"]
-    _try(command, environ)
+    debian.attempt(command, environ)
 
 
 def _from_debian(_: Settings, progress: Callable[[str], None]) -> None:
-    apt_install("chromium", progress)
-
-
-def apt_install(package: str, progress: Callable[[str], None]) -> None:
-    """Install one of Debian's packages; whether it worked shows by what is there afterwards."""
-    progress(f"apt-get install {package} (as root, into the system)")
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install_command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", package]
-    if not _try(install_command, environ):
-        _try(["apt-get", "update", "--quiet"], environ)
-        _try(install_command, environ)
-
-
-def _try(command: list[str], environ: dict[str, str]) -> bool:
-    """Run a command whose success is judged by what is there afterwards."""
-    try:
-        done = subprocess.run(command, env=environ, capture_output=True, timeout=900, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    debian.apt_install("chromium", progress)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import actionlint, browser, docker_registry, providers, toolchain, uv, workloads
+from scripts import actionlint, browser, debian, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -41,6 +41,8 @@ def run(settings: Settings, *, tests: bool = False) -> None:
             with steps.step(f"Interpreter of workload {workload}") as step:
                 made = workloads.install(settings, workload, step.update)
                 step.detail = "made" if made else "was there"
+        with steps.step("Octave, of workload ber-octave") as step:
+            step.detail = debian.OCTAVE.install(step.update) if tests else debian.OCTAVE.look()
     if tests:
         with steps.step("Airflow in every version that MWAA runs") as step:
             install_airflow(settings, step.update)
@@ -51,7 +53,7 @@ def run(settings: Settings, *, tests: bool = False) -> None:
         with steps.step("Browser") as step:
             step.detail = str(browser.install(settings, step.update))
         with steps.step("Container registry") as step:
-            step.detail = docker_registry.install(step.update)
+            step.detail = debian.REGISTRY.install(step.update)
 
 
 def install_airflow(settings: Settings, progress: Callable[[str], None], *, version: str = "") -> None:

@@ -61,7 +61,7 @@ def batch_dag(spec: Spec) -> DAG:
         is_paused_upon_creation=False,
         params={name: _param(name, schema) for name, schema in spec.parameters.items()},
         default_args={"retries": 3, "retry_delay": dt.timedelta(seconds=10)},
-        tags=["winbatch", spec.workload, *([f"release:{release.current()}"] if release.current() else [])],
+        tags=["winbatch", *spec.workloads, *([f"release:{release.current()}"] if release.current() else [])],
     ) as dag:
 
         @task

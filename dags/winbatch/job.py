@@ -96,23 +96,23 @@ def plan(
 
     Raises:
         ClusterError: it asks for more than the cluster can give.
-        DeploymentError: the workload is not deployed.
+        DeploymentError: a workload is not deployed.
         SpecError: a prefix lies where the roles may not write or read, or a table or listing is wrong.
         StorageError: S3 refuses.
     """
-    workload = deployment.workload(spec.workload)
     if params["max_instances"] > deployment.cluster.max_instances:
         raise ClusterError(
             f"max_instances is {params['max_instances']}, but {deployment.environment}'s cluster has"
             f" {deployment.cluster.max_instances} at most; lower the parameter or raise the environment's bound"
         )
-    slots = params["max_instances"] * capacity.tasks_per_instance(deployment.cluster, workload) * workload.slots
     job = job_id(run_id)
     of_stages = _items(spec, params, job, reader, deployment)
     followed = {stage.source for stage in spec.stages}
     stages: dict[str, Stage] = {}
     for stage in spec.stages:
         items = of_stages[stage.name].count
+        workload = deployment.workload(stage.workload)
+        slots = params["max_instances"] * capacity.tasks_per_instance(deployment.cluster, workload) * workload.slots
         given = stage.item_seconds
         item_seconds = float(params[given]) if isinstance(given, str) else given
         base = stage_prefix(spec.dag, job, stage.name)
@@ -122,7 +122,7 @@ def plan(
             dag=spec.dag,
             job=job,
             stage=stage.name,
-            workload=spec.workload,
+            workload=stage.workload,
             run=stage.run,
             manifest=base + "manifest.jsonl",
             claims=base + "claims/",

@@ -131,6 +131,7 @@ class Spec:
     """A job specification.
 
     Attributes:
+        workload: of the stages that name none.
         parameters: a JSON Schema a parameter, the common ones included.
         retry: what it changes of the rules for failures, by kind: `attempts`, and `backoff` in seconds.
     """
@@ -142,6 +143,11 @@ class Spec:
     parameters: Mapping[str, Mapping[str, Any]]
     stages: Sequence[StageSpec]
     retry: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def workloads(self) -> list[str]:
+        """The workloads whose images run its stages, each once, in their order."""
+        return list(dict.fromkeys(stage.workload for stage in self.stages))
 
     @property
     def lists(self) -> bool:
@@ -212,7 +218,7 @@ class Spec:
             description=data.get("description", "").strip(),
             workload=data["workload"],
             parameters={**data["parameters"], **COMMON_PARAMETERS},
-            stages=tuple(StageSpec.from_data(stage) for stage in data["stages"]),
+            stages=tuple(StageSpec.from_data({"workload": data["workload"], **stage}) for stage in data["stages"]),
             retry=data.get("retry", {}),
         )
 

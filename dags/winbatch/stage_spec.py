@@ -11,7 +11,7 @@ NAME = "^[a-z][a-z0-9_-]{0,31}$"
 
 # What a command's words may hold beside the item's own parameters.
 _OF_THE_ITEM = ("item", "job")
-_OF_THE_WORKER = ("inputs", "outputs")
+_OF_THE_WORKER = ("app", "inputs", "outputs")
 _OF_OBJECTS = ("key", "name", "size")
 _SOURCES = ("items", "grid", "csv", "objects", "from")
 
@@ -25,6 +25,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["name"],
     "properties": {
         "name": {"type": "string", "pattern": NAME},
+        "workload": {"type": "string", "pattern": NAME},
         "run": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"},
         "command": {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "number"]}},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
@@ -64,6 +65,7 @@ class StageSpec:
 
     Attributes:
         name: unique in the job.
+        workload: whose image runs it.
         run: `module:function` of the workload's code; empty where there is a command.
         command: a program and its arguments, as templates.
         timeout: seconds that the program may take.
@@ -84,6 +86,7 @@ class StageSpec:
     """
 
     name: str
+    workload: str
     run: str = ""
     command: Sequence[str] = ()
     timeout: float | None = None

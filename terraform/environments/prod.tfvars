@@ -42,6 +42,7 @@ observability = {
 }
 
 workloads = {
-  ber   = { cpu = 4096, memory = 6144 }
-  tools = { cpu = 4096, memory = 6144 }
+  ber        = { cpu = 4096, memory = 6144 }
+  ber-octave = { cpu = 4096, memory = 6144 }
+  tools      = { cpu = 4096, memory = 6144 }
 }

@@ -1,11 +1,14 @@
-"""Jobs that are a file each and no code: a program over files in S3, two programs in a row; both at the same time."""
+"""Jobs that are a file each and no code: a program over files in S3, two programs in a row, Octave scripts."""
 
 import csv
 import hashlib
+import json
 import math
 
 import pytest
 from scipy.stats import norm
+
+from scripts import debian
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -64,6 +67,24 @@ def test_each_item_of_the_second_stage_works_on_what_the_first_left_of_it(tables
         assert abs(float(row["price"]) - exact) < 5 * float(row["standard_error"])
         assert int(row["paths"]) == PATHS
     assert len({row["price"] for row in rows}) == len(rows)
+
+
+def test_octave_scripts_end_in_the_curve_of_ber(operator, tmp_path):
+    """Within five deviations of theory; the seed is fixed, so it cannot flake."""
+    if debian.OCTAVE.find() is None:
+        pytest.skip("no octave-cli on this machine: invoke setup --tests installs Debian's")
+    pairs = ("num_items=4", "ebn0_db=0,6", "num_frames=500", "max_instances=1")
+    job = operator.json("run", "--dag", "ber-octave", *(word for pair in pairs for word in ("--param", pair)))
+    assert (job["state"], job["items"], job["failed_items"]) == ("succeeded", 4, 0)
+    operator.json("results", "--run-id", job["run_id"], "--out", str(tmp_path))
+    curve = json.loads((tmp_path / "results.json").read_text())
+    assert [(point["ebn0_db"], point["bits"]) for point in curve["points"]] == [(0.0, 4096000), (6.0, 4096000)]
+    for point in curve["points"]:
+        deviation = math.sqrt(point["theory"] / point["bits"])
+        assert abs(point["ber"] - point["theory"]) < 5 * deviation
+    assert all(kernel.startswith("waveform/octave-") for kernel in curve["kernels"])
+    assert curve["items"] == 4
+    assert (tmp_path / "report.html").stat().st_size > 0
 
 
 def test_the_cluster_is_at_zero_when_both_have_ended(operator, tables):

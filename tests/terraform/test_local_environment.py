@@ -171,7 +171,8 @@ def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
         "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
     }
     assert set(listed(by_id["RunWorkers"]["Resource"])) == {
-        f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-{workload}:*" for workload in ("ber", "tools")
+        f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/winbatch-local-{workload}:*"
+        for workload in ("ber", "ber-octave", "tools")
     }
     # Instances go one by one, of this group and cluster only.
     (scaling,) = listed(by_id["ScaleCluster"]["Resource"])

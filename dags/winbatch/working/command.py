@@ -27,8 +27,9 @@ class Command:
     def __init__(self, stage: Stage, programs: Programs) -> None:
         self._stage = stage
         self._programs = programs
-        # The program runs in a folder of its own, but finds the Python packages of the image.
-        paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # The program runs in a folder of its own, but finds the files and the Python packages of the image.
+        self._app = Path.cwd()
+        paths = [str(self._app), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
     def __call__(self, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -45,6 +46,7 @@ class Command:
             **params,
             "item": context.item,
             "job": context.job,
+            "app": str(self._app),
             "inputs": str(context.inputs),
             "outputs": str(context.outputs),
         }

@@ -225,6 +225,23 @@ def test_a_prefix_that_the_roles_may_not_write_is_refused(prefix):
         planned(results_prefix=prefix)
 
 
+def test_a_stage_runs_in_the_image_that_it_names():
+    small = dataclasses.replace(WORKLOAD, cpu=1024, memory=1024)
+    deployment = dataclasses.replace(DEPLOYMENT, workloads={"ber-octave": small, "ber": WORKLOAD})
+    loaded = spec.load("ber-octave")
+    assert loaded.workloads == ["ber-octave", "ber"]
+    plan = job.plan(loaded, loaded.validate({"num_items": 10_000}), "r", deployment)
+    assert [stage.workload for stage in plan.stages] == ["ber-octave", "ber"]
+    # One slot for each of the three network interfaces that are left, and not the four of a task of `ber`.
+    assert (
+        plan.stage("simulate").shard_items
+        == capacity.shard_items(10_000, 6 * 3, None)
+        != capacity.shard_items(10_000, 6 * 4, None)
+    )
+    with pytest.raises(DeploymentError, match="'ber' is not deployed in test"):
+        job.plan(loaded, loaded.validate({}), "r", dataclasses.replace(deployment, workloads={"ber-octave": small}))
+
+
 def test_a_workload_that_is_not_deployed_is_named():
     with pytest.raises(DeploymentError, match="'ber' is not deployed in test"):
         job.plan(BER, BER.validate({}), "r", dataclasses.replace(DEPLOYMENT, workloads={}))

@@ -27,7 +27,9 @@ class Bucket:
 
 
 def items(given_, bucket=(), earlier=None, **stage):
-    made = sources.items_of(StageSpec(name="s", run="m:f", **stage), given_, earlier or {}, lambda _: Bucket(bucket))
+    made = sources.items_of(
+        StageSpec(name="s", workload="demo", run="m:f", **stage), given_, earlier or {}, lambda _: Bucket(bucket)
+    )
     listed = list(made.params())
     assert made.count == len(listed)
     assert listed == list(made.params())  # as often as it is asked

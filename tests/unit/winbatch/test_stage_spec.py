@@ -32,6 +32,8 @@ GOOD = [
     "- {name: a, run: 'm:f'}",
     "- {name: a, run: 'm:f', items: count, over: points, groups: true}",
     "- {name: a, run: 'm:f', items: 5}",
+    "- {name: a, run: 'm:f', workload: another-one}",
+    "- {name: a, command: [x, '{app}/a.ps1']}",
     "- {name: a, command: [x.exe], grid: [points, others], repetitions: 3, groups: true}",
     "- {name: a, command: [x.exe, 1, 2.5], grid: [points], repetitions: count, item_seconds: speed}",
     "- {name: a, command: ['{points}', '{repetition}', '{item}', '{job}'], grid: [points], repetitions: 2}",
@@ -59,13 +61,14 @@ BAD = [
     ("- name: a\n  command: [[x]]", 1, "is not of type"),
     ("- name: a\n  command: [tool.BAT, x]", 1, "a batch file is run by a shell"),
     ("- name: a\n  command: [tool.cmd]", 1, "a batch file is run by a shell"),
+    ("- name: a\n  run: m:f\n  workload: Nobody", 2, "does not match"),
     ("- name: a\n  run: m:f\n  timeout: 4", 2, "only a `command` has a timeout"),
     ("- name: a\n  command: [x]\n  timeout: 0", 2, "less than or equal to the minimum of 0"),
     # Placeholders.
     (
         "- name: a\n  command: [x,\n    '{strike}']",
         2,
-        "unknown placeholder {strike}; here are item, job, inputs, outputs",
+        "unknown placeholder {strike}; here are item, job, app, inputs, outputs",
     ),
     ("- name: a\n  command: [x, '{count}']", 1, "unknown placeholder {count}"),
     ("- name: a\n  command: [x, '{']", 1, "belongs to no placeholder"),
@@ -103,6 +106,7 @@ BAD = [
     ("- name: a\n  run: m:f\n  inputs: [a]", 2, "'a' is no earlier stage"),
     # Items' parameters.
     ("- name: a\n  run: m:f\n  params: [item]", 0, "cannot be called 'item'"),
+    ("- name: a\n  run: m:f\n  csv: where\n  columns: {app: string}", 0, "cannot be called 'app'"),
     ("- name: a\n  run: m:f\n  csv: where\n  columns: {job: string}", 0, "cannot be called 'job'"),
     ("- name: a\n  run: m:f\n  grid: [points]\n  params: [points]", 0, "get 'points' twice"),
     (

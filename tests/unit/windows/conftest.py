@@ -16,7 +16,7 @@ import zipfile
 
 import pytest
 
-from scripts import docker_registry
+from scripts import debian
 from scripts.settings import ROOT, Settings
 from scripts.windows.registry import Document, Repository, digest_of
 
@@ -69,7 +69,7 @@ ENTRYPOINT ["C:\\\\python\\\\python.exe", "-u", "-m", "winbatch.worker"]
 
 @pytest.fixture(scope="session")
 def registry_command():
-    found = docker_registry.find()
+    found = debian.REGISTRY.find()
     if found is None:
         pytest.skip("no docker-registry on this machine: invoke setup --tests installs Debian's")
     return found

@@ -13,10 +13,13 @@ from moto import mock_aws
 
 from scripts.console import Step, Steps
 from scripts.errors import ImageError
+from scripts.settings import ROOT
 from scripts.windows import image, staging
+from scripts.windows.dockerfile import read as read_dockerfile
 from scripts.windows.registry import digest_of
+from winbatch import spec
 
-from .conftest import DOCKERFILE, PYTHON_FILES, put_base, write
+from .conftest import DOCKERFILE, PYTHON_FILES, put_base, write, zipped
 
 
 @pytest.fixture
@@ -152,6 +155,37 @@ def test_what_is_said_about_an_image_refers_to_it(settings, base, aws, repositor
     assert {"mine", "python"} <= versions.keys()
     materials = {entry["uri"].rpartition("/")[2] for entry in slsa["buildDefinition"]["resolvedDependencies"]}
     assert {"python.zip", "servercore"} <= materials
+
+
+def test_octaves_image_holds_octave_the_scripts_and_no_package_of_ours(settings, checkout, microsoft, site):
+    shutil.copytree(ROOT / "images" / "ber-octave", checkout / "images" / "ber-octave")
+    files, address = site
+    files["/octave.zip"] = zipped({"octave-7/mingw64/bin/octave-cli.exe": b"MZ", "octave-7/HG-ID": b"1"})
+    where = checkout / "images" / "ber-octave"
+    described = (where / "workload.toml").read_text()
+    (archive,) = staging.read(checkout, "ber-octave").archives
+    described = described.replace(archive.url, f"{address}/octave.zip")
+    (where / "workload.toml").write_text(
+        described.replace(archive.sha256, digest_of(files["/octave.zip"]).removeprefix("sha256:"))
+    )
+    stage = read_dockerfile(where / "Dockerfile")
+    base = f"{microsoft}/windows/server:ltsc2022@{put_base(microsoft, name='windows/server')}"
+    text = (where / "Dockerfile").read_text()
+    (where / "Dockerfile").write_text(text.replace(f"{stage.base}@{stage.digest}", base))
+
+    built = image.build(settings, "ber-octave", Steps())
+    manifest = json.loads(built.blob(built.digest).read_bytes())
+    config = json.loads(built.blob(manifest["config"]["digest"]).read_bytes())["config"]
+    path = dict(entry.split("=", 1) for entry in config["Env"])["PATH"].split(";")
+    found = {}
+    for layer in manifest["layers"][1:]:
+        found |= unpack(gzip.decompress(built.blob(layer["digest"]).read_bytes()))[0]
+    program = spec.load("ber-octave").stages[0].command[0]
+    assert any(f"{folder}\\{program}.exe".removeprefix("C:\\").replace("\\", "/") in found for folder in path)
+    assert found["octave/HG-ID"] == b"1"
+    own = {name for name in found if name.startswith("app/") and not name.startswith("app/winbatch/")}
+    assert own == {f"app/{file.name}" for file in (where / "files").iterdir()}
+    assert "app/simulate.m" in own
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_every_workloads_dockerfile_is_built_like_this(workload):
     assert stage.copies == {name: name for name in stage.copies}
     assert set(stage.copies) == {"python", "packages", "app", *(archive.folder for archive in described.archives)}
     assert stage.entrypoint[-2:] == ["-m", "winbatch.worker"]
-    assert "servercore:ltsc2022" in stage.base
+    assert re.fullmatch(r"mcr\.microsoft\.com/windows/server(core)?:ltsc2022", stage.base)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])

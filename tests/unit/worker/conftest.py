@@ -102,11 +102,12 @@ class Job:
             if (shard := self.stage.parse_result_key(key)) is not None
         }
 
-    def start(self, slots=2, **environment):
-        """Start a worker process."""
+    def start(self, slots=2, app=None, **environment):
+        """Start a worker process, in the folder that is the image's `app`."""
         (self.folder / "temporary").mkdir(exist_ok=True)
         return subprocess.Popen(
             [sys.executable, "-m", "winbatch.worker"],
+            cwd=app,
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ECS_"))},
                 **CREDENTIALS,

@@ -62,6 +62,15 @@ def test_a_program_gets_its_words_and_leaves_files_and_values(job):
     ]
 
 
+def test_a_program_finds_the_files_of_its_image(job, tmp_path):
+    app = tmp_path / "the image's app"
+    app.mkdir()
+    (app / "a.py").write_text("import os, sys; sys.exit(os.getcwd() == os.path.dirname(os.path.abspath(__file__)))")
+    job.plan([{}], run="", command=[sys.executable, "{app}/a.py"])
+    (ended,) = job.work(app=app)
+    assert (ended.code, len(job.results())) == (0, 1), ended.lines
+
+
 def test_a_programs_lines_are_the_items_log(job):
     code = (
         "import sys; print('out', sys.argv[1]); print('err', sys.argv[1], file=sys.stderr, flush=True);"

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts import workload_new
+from scripts import debian, workload_new
 from scripts.settings import ROOT, Settings
+from scripts.windows import staging
 from winbatch import job as jobs
 from winbatch import spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.errors import SpecError
+from winbatch.stage import ClaimMark
 
 WORKLOAD = Workload(
     task_definition="td:1", container="c", cpu=1024, memory=1024, image="i", log_group="g", log_stream_prefix="p"
@@ -23,7 +25,7 @@ WORKLOAD = Workload(
 
 
 @pytest.fixture
-def run(job):
+def run(job, tmp_path):
     """Plan a job of the project and work off all of its stages; returns the last one's files by name."""
     deployment = Deployment(
         environment="test",
@@ -40,10 +42,10 @@ def run(job):
             security_groups=("g",),
             instance_types=(InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4),),
         ),
-        workloads={"ber": WORKLOAD, "tools": WORKLOAD, "my-work": WORKLOAD},
+        workloads={"ber": WORKLOAD, "ber-octave": WORKLOAD, "tools": WORKLOAD, "my-work": WORKLOAD},
     )
 
-    def run(dag, folder=spec.JOBS, code="", **params):
+    def run(dag, folder=spec.JOBS, code="", path=os.environ["PATH"], **params):
         loaded = spec.load(dag, folder)
         planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-1", deployment, job.store)
         for stage, manifest in jobs.manifests(loaded, planned, job.store):
@@ -52,13 +54,24 @@ def run(job):
             key = f"jobs/{dag}/{dag}-1/{stage.stage}/stage.json"
             job.put(key, stage.to_json())
             # As in an image, where `python` is the workload's.
-            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-            (ended,) = job.work(WINBATCH_STAGE=f"s3://{job.bucket}/{key}", PATH=path, PYTHONPATH=str(code))
+            environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}", "PYTHONPATH": str(code)}
+            app = app_of(stage.workload, tmp_path)
+            (ended,) = job.work(app=app, WINBATCH_STAGE=f"s3://{job.bucket}/{key}", **environment)
             assert ended.code == 0
             assert len(job.results()) == stage.shards, ended.lines
         return {name: job.get(stage.outputs + name).decode() for name in ("results.json", "results.csv")}
 
     return run
+
+
+def app_of(workload, tmp_path):
+    """The folder `app` of a workload's image."""
+    app = tmp_path / "images" / workload / "app"
+    if not app.exists() and workload in Settings.load("local", environ={}).workloads:
+        for name, path in staging.app_files(ROOT, workload):
+            (app / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, app / name)
+    return app if app.exists() else None
 
 
 def rows(files):
@@ -120,3 +133,56 @@ def checkout(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", root)
     workload_new.make(Settings.load("local", environ={}, root=root), "my-work")
     return root
+
+
+@pytest.fixture
+def octave():
+    if debian.OCTAVE.find() is None:
+        pytest.skip("no octave-cli on this machine: invoke setup --tests installs Debian's")
+
+
+def simulated(job):
+    """The values of the first stage of ber-octave by item, and the bytes of its results."""
+    prefix = "sim/task_results/ber-octave-1/simulate/"
+    bodies = {key: job.get(key) for key in job.all_keys(prefix)}
+    items = [item for body in bodies.values() for item in json.loads(body)["items"]]
+    return {item["item"]: item["values"] for item in items}, bodies
+
+
+@pytest.mark.usefixtures("octave")
+def test_octave_scripts_count_what_the_report_of_ber_shows(job, run):
+    data = json.loads(run("ber-octave", ebn0_db="0,4", num_items=4, num_frames=250)["results.json"])
+    values, _ = simulated(job)
+    assert [point["bits"] for point in data["points"]] == [2 * 250 * 4096] * 2
+    for number, point in enumerate(data["points"]):
+        pair = [values[2 * number + item]["bit_errors"] for item in range(2)]
+        assert pair[0] != pair[1], "each item has a stream of its own"
+        assert point["bit_errors"] == sum(pair)
+        # 2.5 widths of the interval are five deviations; the seed is fixed.
+        assert abs(point["ber"] - point["theory"]) < 1.25 * (point["ci95"][1] - point["ci95"][0])
+    assert data["items"] == 4
+    assert list(data["kernels"]) == [values[0]["kernel"]]
+    page = job.get(job.stage.outputs + "report.html").decode()
+    assert values[0]["kernel"] in page
+    assert "bpsk, awgn, waveform" in page
+
+
+@pytest.mark.usefixtures("octave")
+def test_a_retry_of_octave_scripts_writes_the_same_bytes(job, run):
+    run("ber-octave", ebn0_db="3", num_items=2, num_frames=5)
+    _, first = simulated(job)
+    for key in job.all_keys("sim/") + job.all_keys("jobs/"):
+        job.client.delete_object(Bucket=job.bucket, Key=key)
+    run("ber-octave", ebn0_db="3", num_items=2, num_frames=5)
+    _, second = simulated(job)
+    assert len(first) == 2
+    assert second == first
+
+
+def test_without_octave_an_item_says_so(job, run, tmp_path):
+    with pytest.raises(AssertionError):
+        run("ber-octave", path=str(tmp_path), ebn0_db="3", num_items=1, num_frames=1)
+    mark = job.get(job.stage.claim_key(ClaimMark(0, 0, "failed")))
+    (failure,) = json.loads(mark)["failures"]
+    assert failure["error"].startswith("ProgramError: octave-cli cannot be started: ")
+    assert "\n" not in failure["error"]
