@@ -1,8 +1,9 @@
 """What a workload's code sees of the system: the `Context` that its function is called with.
 
-A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread
-beside others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same
-for the same item however often it runs. An exception fails the item, with the lines that it logged last (`logging`).
+A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in the main
+thread of a process that runs nothing but items, one after the other; beside it run others, one a core. What it returns
+must be JSON, and the same for the same item however often it runs. An exception fails the item, with the lines that it
+logged last (`logging`, `print`), and so does the end of the process.
 """
 
 import functools
@@ -80,7 +81,7 @@ class Context:
 
     def _made(self, name: str) -> Path:
         folder = self._folder / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def results(self, stage: str) -> Iterator[ItemResult]:

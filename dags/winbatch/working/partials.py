@@ -56,16 +56,20 @@ class Progress:
         """The shard's result, of all its items."""
         return results.join(self._stage, self._mark.shard, (self._finished[number] for number in self._params))
 
-    def add(self, item: ItemResult) -> None:
+    def add(self, item: int, encoded: bytes) -> None:
         """An item is finished. It is saved if others are not, and the last save was long enough ago.
+
+        Args:
+            item: its number.
+            encoded: as it stands in the result.
 
         Raises:
             StorageError: S3 refuses.
         """
         with self._lock:
-            self._finished[item.item] = results.encode_item(item)
+            self._finished[item] = encoded
             if len(self._params) > 1:
-                self._unsaved.append(item.item)
+                self._unsaved.append(item)
         if len(self._finished) < len(self._params) and time.monotonic() - self._saved_at >= SECONDS:
             self.save()
 

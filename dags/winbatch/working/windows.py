@@ -64,15 +64,24 @@ if sys.platform == "win32":
     class Tree:
         """A program and what it starts. What it starts before it is in the job object is not; that is a moment."""
 
-        def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        def __init__(
+            self,
+            words: Sequence[str],
+            folder: Path | None = None,
+            environment: Mapping[str, str] | None = None,
+            *,
+            stdin: int = subprocess.DEVNULL,
+            stderr: int | None = subprocess.STDOUT,
+        ) -> None:
+            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe."""
             self._job = _job()
             self.process = subprocess.Popen(
                 words,
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=stderr,
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
             )
             assert self.process.stdout is not None
