@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 
 from winbatch.working import items, logs, slot
 
@@ -67,7 +68,10 @@ class _Forks:
     def _fork(self, requests: int, answers: int, told: int) -> bool:
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Threads that Python does not know, a numerical library's, take care of forks themselves.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if not pid:
             self._become_slot(requests, answers, told)
             return True
