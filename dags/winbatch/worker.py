@@ -6,7 +6,6 @@ Environment, objects and exit codes are the contract of docs/architecture.md, "A
 
 import dataclasses
 import datetime as dt
-import functools
 import logging
 import os
 import queue
@@ -25,12 +24,10 @@ from winbatch.errors import WinbatchError, WorkerError
 from winbatch.stage import Stage
 from winbatch.working import logs, stopping
 from winbatch.working.claims import Claims
-from winbatch.working.command import Command
-from winbatch.working.items import execute
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
 from winbatch.working.programs import Programs
-from winbatch.working.shards import ShardRunner
+from winbatch.working.shards import RunItem, ShardRunner
 from winbatch.working.slots import METHOD, Method, Slots
 from winbatch.working.store import Store
 from winbatch.working.trees import GRACE
@@ -115,15 +112,17 @@ class Worker:
         self._slots = settings.slots
         self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
         self._processes = Slots(settings.method)
+        self._programs = Programs()
         store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + _TRANSFERS)
         stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
         self._stage = stage
+        self._command: RunItem | None = None
         if stage.command:
             self._processes.stop()
+            self._command = _command(stage, store, self._programs)
         else:
             self._processes.tell(stage, bucket=settings.bucket, region=settings.region)
         self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}-{secrets.token_hex(4)}"
-        self._programs = Programs()
         self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
         self._runner = ShardRunner(
             store=store,
@@ -132,7 +131,6 @@ class Worker:
             claims=self._claims,
             folder=self._folder,
         )
-        self._command = functools.partial(execute, Command(stage, self._programs), stage, connect=lambda: store)
         if not stage.command:
             self._processes.check()
 
@@ -155,7 +153,7 @@ class Worker:
         slot = self._processes.open()
         try:
             while (mark := self._claims.take()) is not None:
-                self._runner.work(mark, self._command if self._stage.command else slot.run)
+                self._runner.work(mark, self._command or slot.run)
             slot.close()
         except BaseException as fault:  # noqa: BLE001 - the main thread tells it, and ends the worker
             self._events.put(_SlotEnded(fault))
@@ -202,6 +200,15 @@ class Worker:
         if thread.is_alive():
             _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
         return code
+
+
+def _command(stage: Stage, store: Store, programs: Programs) -> RunItem:
+    # Loaded by the stages that have one.
+    from winbatch.working.command import Command  # noqa: PLC0415
+    from winbatch.working.items import execute  # noqa: PLC0415
+
+    command = Command(stage, programs)
+    return lambda item, folder: execute(command, stage, item, folder, lambda: store)
 
 
 def main() -> int:

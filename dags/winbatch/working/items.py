@@ -5,7 +5,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from winbatch import results
 from winbatch.account import Account
@@ -14,6 +14,7 @@ from winbatch.results import ItemFailure, ItemResult
 from winbatch.stage import Stage
 from winbatch.working.failures import ItemError
 from winbatch.working.manifest import Item
+from winbatch.working.partials import Done
 from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 from winbatch.workload import Context
@@ -21,18 +22,6 @@ from winbatch.workload import Context
 type Run = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
 
 _SUMMARY_LENGTH = 200
-
-
-class Done(NamedTuple):
-    """An item that has been run.
-
-    Attributes:
-        encoded: as it stands in the shard's result.
-        summary: of its values, for the log.
-    """
-
-    encoded: bytes
-    summary: Mapping[str, Any]
 
 
 def load_run(name: str) -> Run:

@@ -14,9 +14,8 @@ from winbatch.stage import ClaimMark, Stage
 from winbatch.working import failures, logs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
-from winbatch.working.items import Done
 from winbatch.working.manifest import Item, Manifest
-from winbatch.working.partials import Progress
+from winbatch.working.partials import Done, Progress
 from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 
@@ -81,7 +80,7 @@ class ShardRunner:
                     failed.append(Failed(item.item, error, log.last_lines()))
                     continue
                 logs.say(**log.fields, seconds=_since(started), values=done.summary)
-            progress.add(item.item, done.encoded)
+            progress.add(item.item, done)
         if failed:
             progress.save()
             kind, described = failures.describe(failed)

@@ -1,8 +1,8 @@
 """The process that runs a slot's items, one after the other: `python -m winbatch.working.slot`.
 
-Standard input and output are its pipes from and to the worker (`winbatch.working.slots`), a JSON line a message. The first
-says what is to be run, each other is an item. When the worker closes its end, or goes away, the process ends, whatever
-it is at. It makes no request to S3 unless an item asks for an earlier stage.
+Standard input and output are its pipes from and to the worker (`winbatch.working.slots`), a JSON line a message. The
+first says what is to be run, each other is an item. When the worker closes its end, or goes away, the process ends,
+whatever it is at. It makes no request to S3 unless an item asks for an earlier stage.
 """
 
 import dataclasses
@@ -13,13 +13,14 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from winbatch.errors import StorageError, WorkerError
 from winbatch.stage import Stage
 from winbatch.working import items, logs, stopping
 from winbatch.working.failures import ItemError
 from winbatch.working.manifest import Item
+from winbatch.working.partials import Done
 from winbatch.working.store import Store
 
 _CONNECTIONS = 32
@@ -29,7 +30,7 @@ class _Worker:
     """The worker, as its slot's process sees it."""
 
     def __init__(self) -> None:
-        """Take standard input and output for messages; what else is written there goes to standard error, from now on."""
+        """Take standard input and output for messages; from now on, what is written there goes to standard error."""
         self._process = os.getpid()
         self._requests = open(os.dup(0), "rb")  # noqa: SIM115, PTH123 - until the end
         self._answers = open(os.dup(1), "wb")  # noqa: SIM115, PTH123
@@ -83,7 +84,8 @@ def main() -> NoReturn:
     stopping.outwait()
     upward = logs.Upward(worker.say)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: (worker.forget(), upward.give_back()))
+        os.register_at_fork(after_in_child=worker.forget)
+        os.register_at_fork(after_in_child=upward.give_back)
     order = json.loads(worker.next())
     stage = Stage.from_json(order["stage"], where="the worker's order")
     try:
@@ -100,16 +102,12 @@ def main() -> NoReturn:
         _run(worker, upward, functools.partial(_execute, run, stage, connect), worker.next())
 
 
-def _execute(
-    run: items.Run, stage: Stage, connect: Callable[[], Store], request: Mapping[str, object]
-) -> items.Done:
+def _execute(run: items.Run, stage: Stage, connect: Callable[[], Store], request: Mapping[str, object]) -> Done:
     item = Item(request["item"], request["params"])  # type: ignore[arg-type]  # the worker has checked them
     return items.execute(run, stage, item, Path(str(request["folder"])), connect)
 
 
-def _run(
-    worker: _Worker, upward: logs.Upward, execute: Callable[[Mapping[str, object]], items.Done], request: bytes
-) -> None:
+def _run(worker: _Worker, upward: logs.Upward, execute: Callable[[Mapping[str, object]], Done], request: bytes) -> None:
     message: Mapping[str, object]
     encoded = None
     try:

@@ -1,8 +1,8 @@
 """The processes that run the items of a stage, one a slot, as the worker sees them.
 
 A process of its own lets an item use a core for itself, whatever it holds of the interpreter, and die without harm to
-others. How one is started is its method: `spawn`, a new interpreter, works everywhere; `fork` makes it a copy of one that
-has imported the code already (`winbatch.working.template`), which on Linux saves that time for all but the first.
+others. How one is started is its method: `spawn`, a new interpreter, works everywhere; `fork` makes it a copy of one
+that has imported the code already (`winbatch.working.template`), which on Linux saves that time for all but the first.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
@@ -21,8 +21,8 @@ from winbatch.errors import StorageError, WorkerError
 from winbatch.stage import Stage
 from winbatch.working import logs
 from winbatch.working.failures import ItemError
-from winbatch.working.items import Done
 from winbatch.working.manifest import Item
+from winbatch.working.partials import Done
 from winbatch.working.programs import Stopped
 from winbatch.working.trees import GRACE, Tree
 
@@ -106,6 +106,8 @@ class Slots:
             WorkerError: it cannot; the line says why.
         """
         with self._lock:
+            if self._stopped:
+                raise Stopped
             if self._ready:
                 return self._ready.pop()
         return self._start()
@@ -151,6 +153,9 @@ class Slots:
         with self._lock:
             self._stopped = True
             running = list(self._running)
+            unused, self._ready = self._ready, []
+        for process in unused:
+            self.end(process)
         self._starter.stop()
         for process in running:
             process.ask()
@@ -192,7 +197,7 @@ class Slot:
             raise ItemError.of_process(code) from None
 
     def _request(self, request: bytes) -> _Process:
-        """Hand the request to the process, or to a new one when it has died since the last item, whose doing that is."""
+        """Hand the request to the process, or to a new one when it has died since the last item: that one's doing."""
         while True:
             if self._process is None:
                 self._process = self._slots.get()
@@ -209,6 +214,7 @@ class Slot:
         """End the process."""
         if self._process is not None:
             self._slots.end(self._process)
+            self._process = None
 
 
 def _answer(process: _Process) -> Done:
@@ -316,8 +322,8 @@ else:
             self.answers: IO[bytes] = open(theirs, "rb")  # noqa: SIM115, PTH123
             try:
                 socket.send_fds(control, [b"x"], [requests, answers, told])
-            except OSError as error:
-                raise WorkerError(_NO_TEMPLATE) from error
+            except OSError:
+                pass  # it is gone, and tells no number
             finally:
                 for number in (requests, answers, told):
                     os.close(number)
@@ -326,6 +332,7 @@ else:
             self._waiting = threading.Lock()
             pid = self._number(None)
             if pid is None:
+                self._close_pipes()
                 raise WorkerError(_NO_TEMPLATE)
             super().__init__(pid)
             with contextlib.suppress(OSError):  # as for a new interpreter
@@ -351,10 +358,14 @@ else:
             return int(line)
 
         def close(self) -> None:
+            self._close_pipes()
+            super().close()
+
+        def _close_pipes(self) -> None:
+            self.requests.close()
             with self._waiting:
                 self.answers.close()
                 os.close(self._told)
-            super().close()
 
     class _Fork:
         """Starts each process as a copy of the template."""
@@ -375,6 +386,7 @@ else:
             return _Forked(self._control, self._order)
 
         def stop(self) -> None:
+            self._control.close()
             _discard(self._tree)
 
     _NO_TEMPLATE = "the process that has imported the stage's code is gone: its import ended it, or something else did"

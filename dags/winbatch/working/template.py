@@ -1,8 +1,8 @@
 """Linux: the process that imports the workload's code once, and becomes a slot's process by a fork for each.
 
-It runs as `python -m winbatch.working.template` with a socket as standard input: the first message is the name of the code,
-each other brings a slot's pipes: its standard input and output, and one that is told its process id and, when it has
-ended, how. It has one thread, so that a fork copies nothing that is half done; code that starts threads while it is
+It runs as `python -m winbatch.working.template` with a socket as standard input: the first message is the name of the
+code, each other brings a slot's pipes: its standard input and output, and one that is told its process id and, when it
+has ended, how. It has one thread, so that a fork copies nothing that is half done; code that starts threads while it is
 imported gets a new interpreter a slot instead.
 """
 
@@ -54,11 +54,11 @@ class _Forks:
     def serve(self) -> bool:
         """Fork as asked. Returns True in a process that is to be a slot's, False when the worker has gone."""
         while True:
-            ready, _, _ = select.select([self._control, self._wake], [], [])
+            ready, _, _ = select.select([self._control.fileno(), self._wake], [], [])
             if self._wake in ready:
                 os.read(self._wake, _LONGEST)
                 self._tell_ends()
-            if self._control in ready:
+            if self._control.fileno() in ready:
                 message, pipes, _, _ = socket.recv_fds(self._control, 1, _PIPES)
                 if not message:
                     return False

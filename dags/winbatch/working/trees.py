@@ -28,7 +28,7 @@ def ending(code: int) -> str:
 
 
 if sys.platform == "win32":
-    from winbatch.working.windows import Tree as Tree
+    from winbatch.working.windows import Tree as Tree  # noqa: PLC0414 - for others to import
 else:
     import os
 

@@ -16,6 +16,7 @@ from winbatch.errors import WorkerError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark
 from winbatch.worker import Settings
+from winbatch.working.slots import METHOD
 
 DOUBLE = """
     def run(params, context):
@@ -207,12 +208,15 @@ def test_what_a_killed_worker_has_finished_is_not_run_again(job, counted):
         """
         def do(what, context):
             if what and os.environ.get("DIE"):
-                os._exit(137)
+                import psutil, time
+                worker, = [each for each in psutil.Process().parents() if "winbatch.worker" in each.cmdline()]
+                worker.kill()
+                time.sleep(60)
         """,
         ["", "", "", "die", "", "die"],
     )
     for attempt in range(2):
-        assert work(DIE="yes").code == 137
+        assert work(DIE="yes").code == -signal.SIGKILL
         job.mark(0, attempt, "released", reason="its ECS task is gone")
         (job.folder / "temporary").mkdir(exist_ok=True)
     assert counted() == [0, 1, 2, 3, 3]
@@ -567,6 +571,7 @@ def test_storage_that_fails_within_an_item_is_the_workers_fault_and_not_the_item
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "0"}, "WINBATCH_SLOTS is '0'"),
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "-1"}, "WINBATCH_SLOTS is '-1'"),
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "²"}, "WINBATCH_SLOTS is '²'"),
+        ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_START_METHOD": "x"}, "WINBATCH_START_METHOD is 'x'; here it can be "),
     ],
 )
 def test_settings_that_are_wrong(environment, line):
@@ -576,8 +581,10 @@ def test_settings_that_are_wrong(environment, line):
 
 def test_settings():
     environment = {"WINBATCH_STAGE": "s3://b/a/b/stage.json", "WINBATCH_SLOTS": "4", "AWS_REGION": "eu-west-1"}
-    assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1")
+    assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1", METHOD)
     assert Settings.from_environment({"WINBATCH_STAGE": "s3://b/k"}) == Settings("b", "k", 1, None)
+    environment["WINBATCH_START_METHOD"] = "spawn"
+    assert Settings.from_environment(environment).method == "spawn"
 
 
 def test_importing_the_library_stays_light():
@@ -587,19 +594,22 @@ def test_importing_the_library_stays_light():
     assert done.stdout == "set()\n"
 
 
-def test_code_that_kills_its_process_leaves_the_claims_to_the_engine(job):
+def test_code_that_kills_its_worker_leaves_the_claims_to_the_engine(job):
     job.code(
         """
-        import os
+        import os, time
         def run(params, context):
             if params["n"] == 0 and os.environ.get("POISON"):
-                os._exit(139)
+                import psutil
+                worker, = [each for each in psutil.Process().parents() if "winbatch.worker" in each.cmdline()]
+                worker.kill()
+                time.sleep(60)
             return {}
         """
     )
     job.plan(numbers(4))
     (died,) = job.work(slots=1, POISON="yes")
-    assert died.code == 139
+    assert died.code == -signal.SIGKILL
     claimed = [mark for mark in job.marks() if mark.shard not in job.results()]
     assert claimed == [ClaimMark(0, 0, "claim")]
     job.work(slots=1)
