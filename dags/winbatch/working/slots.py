@@ -154,15 +154,15 @@ class Slots:
             self._stopped = True
             running = list(self._running)
             unused, self._ready = self._ready, []
-        for process in unused:
-            self.end(process)
-        self._starter.stop()
         for process in running:
             process.ask()
         deadline = time.monotonic() + GRACE
         for process in running:
             process.wait(max(0.0, deadline - time.monotonic()))
             process.kill()
+        for process in unused:
+            self.end(process)
+        self._starter.stop()
 
     @property
     def stopped(self) -> bool:
