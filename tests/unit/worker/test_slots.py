@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import select
 import signal
 import threading
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from winbatch import results
-from winbatch.errors import StorageError
+from winbatch.errors import StorageError, WorkerError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark
 from winbatch.working import stopping
@@ -459,7 +460,7 @@ def test_a_process_that_dies_between_items_is_replaced(opened, tmp_path):
 def test_an_items_refusal_by_s3_is_told_apart_from_its_own_failure(opened, tmp_path):
     _slots, slot = opened(
         """
-        from winbatch.errors import StorageError
+        from winbatch.errors import StorageError, WorkerError
         def run(params, context):
             raise {"s3": StorageError, "own": ValueError}[params["kind"]](params["kind"])
         """
@@ -514,3 +515,61 @@ def test_windows_waits_for_the_worker_to_end_its_processes(monkeypatch):
     waited = []
     assert stopping.console_handler(tell, waited.append)(stopping.CTRL_SHUTDOWN_EVENT)
     assert waited == [60.0]
+
+
+@pytest.mark.parametrize("method", ["fork"], indirect=True)
+def test_without_its_template_a_process_goes_on_and_no_other_starts(opened, tmp_path):
+    slots, slot = opened("import time\ndef run(params, context): time.sleep(params['seconds']); return {}")
+    slot.run(Item(0, {"seconds": 0}), tmp_path)
+    slots._starter._tree.process.kill()
+    slots._starter._tree.process.wait()
+    slot.run(Item(1, {"seconds": 0}), tmp_path)
+    with pytest.raises(WorkerError, match="that has imported the stage's code is gone"):
+        slots.open().run(Item(2, {"seconds": 0}), tmp_path)
+    threading.Timer(0.2, os.kill, (slot._process.pid, signal.SIGKILL)).start()
+    with pytest.raises(ItemError, match=r"^the item's process went away$"):
+        slot.run(Item(3, {"seconds": 3600}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "memory"),
+    [
+        (0xC0000005, "ended with exit code 3221225477 (0xC0000005)", False),
+        (0xC00000FD, "ended with exit code 3221225725 (0xC00000FD)", False),
+        (0xC0000017, "ended with exit code 3221225495 (0xC0000017)", True),
+        (0xC000012D, "ended with exit code 3221225773 (0xC000012D)", True),
+        (None, "went away", False),
+    ],
+)
+def test_how_windows_says_that_a_process_has_ended(code, words, memory):
+    error = ItemError.of_process(code)
+    assert (str(error), error.exit_code, error.memory) == (f"the item's process {words}", code, memory)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_items_do_the_others_are_kept(job, method, seed):
+    job.code(
+        """
+        import os, signal
+        def run(params, context):
+            match params["do"]:
+                case "raise": raise ValueError("no")
+                case "abort": os.abort()
+                case "kill": os.kill(os.getpid(), signal.SIGKILL)
+                case "leave": os._exit(3)
+            return {"item": context.item}
+        """
+    )
+    chosen = random.Random(seed)
+    todo = [chosen.choice(["work", "work", "work", "raise", "abort", "kill", "leave"]) for _ in range(40)]
+    job.plan([{"do": do} for do in todo], shard_items=5)
+    ended = work(job, method, slots=2)
+    assert ended.code == 0
+    marks = [mark for mark in job.marks() if mark.kind != "claim"]
+    failed = {entry["item"] for mark in marks for entry in failures(job, mark.shard, mark.kind)}
+    assert failed == {item for item, do in enumerate(todo) if do != "work"}
+    assert all((mark.kind == "memory") == ("kill" in todo[5 * mark.shard : 5 * mark.shard + 5]) for mark in marks)
+    kept = {item["item"] for result in job.results().values() for item in result["items"]}
+    for key in job.all_keys(job.stage.partials):
+        kept |= {item["item"] for item in json.loads(job.get(key))["items"]}
+    assert kept == set(range(40)) - failed
