@@ -86,7 +86,9 @@ if sys.platform == "win32":
             )
             assert self.process.stdout is not None
             self.output = self.process.stdout
-            if not _kernel.AssignProcessToJobObject(self._job, int(self.process._handle)):  # noqa: SLF001 - its only way
+            # Popen has no public name for it.
+            handle = int(self.process._handle)  # type: ignore[attr-defined]  # noqa: SLF001
+            if not _kernel.AssignProcessToJobObject(self._job, handle):
                 self.process.kill()
                 raise ctypes.WinError(ctypes.get_last_error())
 

@@ -139,12 +139,10 @@ def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
     assert {line["item"]: line.get("error") for line in ended.lines}[0] == "ValueError: no such thing"
 
 
-# Counts each execution, and saves partials without pauses.
+# Counts each execution.
 COUNTED = """
     import os
     from pathlib import Path
-    from winbatch.working import partials
-    partials.SECONDS = 0.0
     def run(params, context):
         with Path(os.environ["COUNTS"]).open("a") as file:
             file.write(f"{context.item} ")
@@ -155,13 +153,16 @@ COUNTED = """
 
 @pytest.fixture
 def counted(job, tmp_path):
-    """Plan a shard of items that do something; `counted()` says which have been begun, in order."""
+    """Plan a shard of items that do something, with pauses between partials; `counted()` says which were begun."""
 
     def begun():
         return [int(item) for item in (tmp_path / "counts").read_text().split()]
 
-    def plan(do, todo, **changes):
+    def plan(do, todo, pause=0.0, **changes):
         job.code(textwrap.dedent(COUNTED) + textwrap.dedent(do))
+        # Every interpreter reads this as it starts, so the worker does.
+        partials = f"from winbatch.working import partials\npartials.SECONDS = {pause}\n"
+        (job.folder / "code" / "sitecustomize.py").write_text(partials)
         job.plan([{"do": what} for what in todo], **{"shard_items": len(todo)} | changes)
         return lambda **kwargs: job.work(slots=1, COUNTS=str(tmp_path / "counts"), **kwargs)[0]
 
@@ -452,13 +453,13 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
     counted.plan(
         """
         import time
-        partials.SECONDS = 3600.0
         def do(what, context):
             if what and os.environ.get("FLAG"):
                 Path(os.environ["FLAG"]).touch()
                 time.sleep(3600)
         """,
         ["", "", "sleep", ""],
+        pause=3600.0,
     )
     flag = tmp_path / "flag"
     process = job.start(slots=1, FLAG=str(flag), COUNTS=counted.counts)
