@@ -1,15 +1,15 @@
 """The process that runs a slot's items, one after the other: `python -m winbatch.working.slot`.
 
 Standard input and output are its pipes from and to the worker (`winbatch.working.slots`), a JSON line a message. The
-first says what is to be run, each other is an item. When the worker closes its end, or goes away, the process ends,
-whatever it is at. It makes no request to S3 unless an item asks for an earlier stage.
+first says what is to be run, each other is an item. When the worker closes its end, the process ends after the item at
+hand; what goes on until then is ended by the worker, or by its guard (`winbatch.working.trees`). It makes no request to
+S3 unless an item asks for an earlier stage.
 """
 
 import dataclasses
 import functools
 import json
 import os
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,21 +35,17 @@ class _Worker:
         self._requests = open(os.dup(0), "rb")  # noqa: SIM115, PTH123 - until the end
         self._answers = open(os.dup(1), "wb")  # noqa: SIM115, PTH123
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self._requests:
-            self._queue.put(line)
-        os._exit(0)
 
     def next(self) -> bytes:
-        """The next message."""
-        return self._queue.get()
+        """The next message; without one the process ends, whatever threads an item has left."""
+        line = self._requests.readline()
+        if not line:
+            os._exit(0)
+        return line
 
     def say(self, said: Mapping[str, object]) -> None:
         """Hand a log line over."""
