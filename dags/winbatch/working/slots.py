@@ -7,6 +7,7 @@ that has imported the code already (`winbatch.working.template`), which on Linux
 
 import contextlib
 import json
+import logging
 import os
 import select
 import subprocess
@@ -29,6 +30,9 @@ from winbatch.working.trees import GRACE, Tree
 Method = Literal["fork", "spawn"]
 
 METHOD: Method = "fork" if sys.platform == "linux" else "spawn"
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Process(Protocol):
@@ -113,7 +117,10 @@ class Slots:
         return self._start()
 
     def _start(self) -> _Process:
-        process = self._starter.start()
+        try:
+            process = self._starter.start()
+        except OSError as error:
+            raise WorkerError(f"no process can be started for the stage's code: {error}") from error
         with self._lock:
             self._running.add(process)
             stopped = self._stopped
@@ -205,7 +212,8 @@ class Slot:
                 self._process.requests.write(request)
                 self._process.requests.flush()
             except OSError:
-                self._slots.end(self._process)
+                how = ItemError.of_process(self._slots.end(self._process))
+                _log.warning("%s after an item before this one; another one runs this", how)
                 self._process = None
             else:
                 return self._process
