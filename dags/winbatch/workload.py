@@ -9,10 +9,12 @@ logged last (`logging`, `print`), and so does the end of the process.
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from winbatch.account import Account
 from winbatch.results import ItemFailure, ItemResult
+
+if TYPE_CHECKING:  # an item that asks for it loads it
+    from winbatch.account import Account
 
 type Fold = Callable[[str, Callable[[Iterator[ItemResult]], Any], Callable[[Any, Any], Any]], Any]
 
@@ -35,7 +37,7 @@ class Context:
         folder: Path,
         read_results: Callable[[str], Iterator[ItemResult]],
         read_failures: Callable[[str], Sequence[ItemFailure]],
-        read_account: Callable[[str], Account] | None = None,
+        read_account: "Callable[[str], Account] | None" = None,
         fold_results: Fold | None = None,
     ) -> None:
         """Called by whoever runs items.
@@ -119,7 +121,7 @@ class Context:
         merged: T = self._fold_results(stage, leaf, combine)
         return merged
 
-    def account(self, stage: str) -> Account | None:
+    def account(self, stage: str) -> "Account | None":
         """What an earlier stage took; None where nobody kept account.
 
         Raises:

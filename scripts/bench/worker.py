@@ -96,7 +96,7 @@ def _work(environment: Mapping[str, str], folder: Path, items: int) -> tuple[flo
         peaks: dict[int, float] = {}
         while process.poll() is None:
             peaks |= {number: found for number in family(process.pid) if (found := peak_mb(number))}
-            time.sleep(0.005)
+            time.sleep(0.02)
         for thread, _ in said:
             thread.join()
     found = client.list_objects_v2(Bucket=_BUCKET, Prefix=stage.results).get("KeyCount", 0)

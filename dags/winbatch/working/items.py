@@ -5,10 +5,9 @@ import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from winbatch import results
-from winbatch.account import Account
 from winbatch.errors import StorageError, WorkerError
 from winbatch.results import ItemFailure, ItemResult
 from winbatch.stage import Stage
@@ -18,6 +17,9 @@ from winbatch.working.partials import Done
 from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 from winbatch.workload import Context
+
+if TYPE_CHECKING:
+    from winbatch.account import Account
 
 type Run = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
 
@@ -100,7 +102,7 @@ class _Earlier:
 
         return read_failures(self._connect(), self._stage, name)
 
-    def account(self, name: str) -> Account:
+    def account(self, name: str) -> "Account":
         from winbatch.working.inputs import read_account  # noqa: PLC0415
 
         return read_account(self._connect(), self._stage, name)
