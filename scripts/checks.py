@@ -21,6 +21,9 @@ PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/p
 YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "dags", "terraform/.checkov.yaml")
 VERSIONS = "tests/e2e/test_versions.py"
 
+# Of the worker's modules, those that no Windows runs.
+_POSIX = frozenset({"guard.py", "template.py"})
+
 
 @dataclass(frozen=True)
 class Context:
@@ -126,6 +129,12 @@ def _lint(context: Context) -> None:
 def _types(context: Context) -> None:
     with Steps().step("Types: mypy") as step:
         _tool(context, step, context.command("mypy", "--cache-dir", str(context.caches / "mypy")))
+    runtime = context.settings.root / "dags" / "winbatch"
+    files = [runtime / "worker.py", *sorted(path for path in runtime.glob("working/*.py") if path.name not in _POSIX)]
+    with Steps().step("Types on Windows: mypy") as step:
+        cache = str(context.caches / "mypy-windows")
+        command = context.command("mypy", "--platform", "win32", "--cache-dir", cache, *map(str, files))
+        _tool(context, step, command)
 
 
 def _imports(context: Context) -> None:

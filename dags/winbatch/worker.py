@@ -17,19 +17,20 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn, Self, get_args
 from urllib.parse import urlsplit
 
 from winbatch.errors import WinbatchError, WorkerError
 from winbatch.stage import Stage
-from winbatch.working import inputs, logs, stopping
+from winbatch.working import logs, stopping
 from winbatch.working.claims import Claims
-from winbatch.working.command import Command
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
-from winbatch.working.programs import GRACE, Programs
-from winbatch.working.shards import ShardRunner, load_run
+from winbatch.working.programs import Programs
+from winbatch.working.shards import RunItem, ShardRunner
+from winbatch.working.slots import METHOD, Method, Slots
 from winbatch.working.store import Store
+from winbatch.working.trees import GRACE
 
 EXIT_BUG = 1
 EXIT_SURROUNDINGS = 3
@@ -38,6 +39,9 @@ EXIT_STOPPED = 143
 # ECS waits 30 s between telling and killing. Claims that are not released by then are released by the engine.
 _RELEASE_SECONDS = 15.0
 _CLAIM_PATIENCE = 5.0
+
+# Of one file that is fetched or uploaded, parts go side by side.
+_TRANSFERS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -51,16 +55,18 @@ class Settings:
         stage_key: of its stage.json.
         slots: shards worked on at once.
         region: AWS region; None leaves it to boto3.
+        method: how processes that run items are started.
     """
 
     bucket: str
     stage_key: str
     slots: int
     region: str | None
+    method: Method = METHOD
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read `WINBATCH_STAGE`, `WINBATCH_SLOTS` and `AWS_REGION`.
+        """Read `WINBATCH_STAGE`, `WINBATCH_SLOTS`, `AWS_REGION` and `WINBATCH_START_METHOD`.
 
         Raises:
             WorkerError: one is missing or malformed.
@@ -73,7 +79,11 @@ class Settings:
         slots = environment.get("WINBATCH_SLOTS", "1")
         if not slots.isascii() or not slots.isdecimal() or int(slots) < 1:
             raise WorkerError(f"WINBATCH_SLOTS is {slots!r}; a whole number of at least 1 is expected")
-        return cls(parts.netloc, key, int(slots), environment.get("AWS_REGION") or None)
+        method = environment.get("WINBATCH_START_METHOD", METHOD)
+        methods = {name: name for name in get_args(Method) if name in {METHOD, "spawn"}}
+        if method not in methods:
+            raise WorkerError(f"WINBATCH_START_METHOD is {method!r}; here it can be {' or '.join(methods)}")
+        return cls(parts.netloc, key, int(slots), environment.get("AWS_REGION") or None, methods[method])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,27 +111,35 @@ class Worker:
         """
         self._slots = settings.slots
         self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
-        store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + inputs.FETCHES)
+        self._processes = Slots(settings.method)
+        self._programs = Programs()
+        store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + _TRANSFERS)
         stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
         self._stage = stage
+        self._command: RunItem | None = None
+        if stage.command:
+            self._processes.stop()
+            self._command = _command(stage, store, self._programs)
+        else:
+            self._processes.tell(stage, bucket=settings.bucket, region=settings.region)
         self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}-{secrets.token_hex(4)}"
-        self._programs = Programs()
         self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
         self._runner = ShardRunner(
             store=store,
             stage=stage,
             manifest=Manifest(store, stage),
             claims=self._claims,
-            run=Command(stage, self._programs) if stage.command else load_run(stage.run),
             folder=self._folder,
         )
+        if not stage.command:
+            self._processes.check()
 
     def tell(self, by: str) -> None:
         """Leave word that the worker is to stop; safe in a signal handler."""
         self._events.put(_Told(by))
 
     def work(self) -> int:
-        """Work until nothing is left, or until told to stop. Returns the exit code; threads may still be computing."""
+        """Work until nothing is left, or until told to stop. Returns the exit code; threads may still wait for S3."""
         what = self._stage.run or " ".join(self._stage.command)
         _log.info("%s: %d shards, %d slots", what, self._stage.shards, self._slots)
         for slot in range(self._slots):
@@ -132,9 +150,11 @@ class Worker:
             shutil.rmtree(self._folder, ignore_errors=True)  # most workloads leave no files, so it may not be there
 
     def _slot(self) -> None:
+        slot = self._processes.open()
         try:
             while (mark := self._claims.take()) is not None:
-                self._runner.work(mark)
+                self._runner.work(mark, self._command or slot.run)
+            slot.close()
         except BaseException as fault:  # noqa: BLE001 - the main thread tells it, and ends the worker
             self._events.put(_SlotEnded(fault))
         else:
@@ -164,8 +184,9 @@ class Worker:
         """Keep what is finished, and let others have the rest, within the time that this worker is left."""
         self._claims.close()
         self._runner.stop()
-        ending = threading.Thread(target=self._programs.stop, daemon=True)
-        ending.start()
+        endings = [threading.Thread(target=end, daemon=True) for end in (self._programs.stop, self._processes.stop)]
+        for ending in endings:
+            ending.start()
         thread = threading.Thread(
             target=self._claims.release_all,
             args=(reason,),
@@ -174,10 +195,20 @@ class Worker:
         )
         thread.start()
         thread.join(_RELEASE_SECONDS)
-        ending.join(2 * GRACE)
+        for ending in endings:
+            ending.join(2 * GRACE)
         if thread.is_alive():
             _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
         return code
+
+
+def _command(stage: Stage, store: Store, programs: Programs) -> RunItem:
+    # Loaded by the stages that have one.
+    from winbatch.working.command import Command  # noqa: PLC0415
+    from winbatch.working.items import execute  # noqa: PLC0415
+
+    command = Command(stage, programs)
+    return lambda item, folder: execute(command, stage, item, folder, lambda: store)
 
 
 def main() -> int:
@@ -210,7 +241,7 @@ def _write_error(text: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process now: a slot that still computes would hold up a regular exit."""
+    """End the process now: a slot that still waits for S3 could hold up a regular exit."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,17 +1,20 @@
 """What a workload's code sees of the system: the `Context` that its function is called with.
 
-A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in a thread
-beside others of its kind, so it should release the GIL where it computes. What it returns must be JSON, and the same
-for the same item however often it runs. An exception fails the item, with the lines that it logged last (`logging`).
+A workload's function is `run(params: Mapping[str, Any], context: Context) -> Mapping[str, Any]`. It runs in the main
+thread of a process that runs nothing but items, one after the other; beside it run others, one a core. What it returns
+must be JSON, and the same for the same item however often it runs. An exception fails the item, with the lines that it
+logged last (`logging`, `print`), and so does the end of the process.
 """
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from winbatch.account import Account
 from winbatch.results import ItemFailure, ItemResult
+
+if TYPE_CHECKING:  # an item that asks for it loads it
+    from winbatch.account import Account
 
 type Fold = Callable[[str, Callable[[Iterator[ItemResult]], Any], Callable[[Any, Any], Any]], Any]
 
@@ -34,7 +37,7 @@ class Context:
         folder: Path,
         read_results: Callable[[str], Iterator[ItemResult]],
         read_failures: Callable[[str], Sequence[ItemFailure]],
-        read_account: Callable[[str], Account] | None = None,
+        read_account: "Callable[[str], Account] | None" = None,
         fold_results: Fold | None = None,
     ) -> None:
         """Called by whoever runs items.
@@ -80,7 +83,7 @@ class Context:
 
     def _made(self, name: str) -> Path:
         folder = self._folder / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def results(self, stage: str) -> Iterator[ItemResult]:
@@ -118,7 +121,7 @@ class Context:
         merged: T = self._fold_results(stage, leaf, combine)
         return merged
 
-    def account(self, stage: str) -> Account | None:
+    def account(self, stage: str) -> "Account | None":
         """What an earlier stage took; None where nobody kept account.
 
         Raises:

@@ -66,7 +66,10 @@ def measure(runs: int, progress: Callable[[str], None]) -> tuple[list[Figure], d
 
 
 def _work(environment: Mapping[str, str], folder: Path, items: int) -> tuple[float, float]:
-    """One worker on one shard: seconds until the workload's code is imported, and its peak memory in MB."""
+    """One worker on one shard: seconds until the workload's code is imported, and its processes' peak memory in MB.
+
+    The peaks are added up, and what processes share counts for each of them.
+    """
     key = f"{items}-{time.monotonic_ns()}"
     stage = Stage(
         dag="bench", job=key, stage="main", workload="bench", run="bench_worker_code:run",
@@ -90,17 +93,27 @@ def _work(environment: Mapping[str, str], folder: Path, items: int) -> tuple[flo
         assert process.stdout is not None
         assert process.stderr is not None
         said = [_drain(process.stdout), _drain(process.stderr)]
-        peak = 0.0
+        peaks: dict[int, float] = {}
         while process.poll() is None:
-            peak = max(peak, peak_mb(process.pid))
-            time.sleep(0.005)
+            peaks |= {number: found for number in family(process.pid) if (found := peak_mb(number))}
+            time.sleep(0.02)
         for thread, _ in said:
             thread.join()
     found = client.list_objects_v2(Bucket=_BUCKET, Prefix=stage.results).get("KeyCount", 0)
     if process.returncode != 0 or found != 1:
         last = b"".join(said[1][1]).decode(errors="replace").strip().splitlines()[-1:]
         raise BenchError(f"the worker ended with {process.returncode} and {found} results: {' '.join(last)}")
-    return float(begun.read_text(encoding="utf-8")) - started, peak
+    return float(begun.read_text(encoding="utf-8")) - started, sum(peaks.values())
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that come from it, as Linux lists them."""
+    found = [pid]
+    for number in found:
+        for path in Path(f"/proc/{number}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, path.read_text(encoding="ascii").split())
+    return found
 
 
 def peak_mb(pid: int) -> float:

@@ -87,7 +87,9 @@ class Job:
             max_instances=2,
             cluster_instances=4,
             keep_instances=0,
-            rules=rules.rules({"program": {"backoff": 1}, "worker": {"backoff": 1}}, max_attempts=2),
+            rules=rules.rules(
+                {"program": {"backoff": 1}, "memory": {"backoff": 1}, "worker": {"backoff": 1}}, max_attempts=2
+            ),
             max_failed_items=0,
             instance_timeout=dt.timedelta(seconds=30),
             start_timeout=dt.timedelta(seconds=30),
@@ -232,14 +234,28 @@ def test_throttling_and_forgotten_tasks_are_lived_with(job):
     assert_every_item_once(job)
 
 
-def test_a_broken_item_ends_in_the_list_with_its_log_and_the_rest_is_kept(job):
-    job = job(broken={5})
+@pytest.mark.parametrize(
+    ("how", "kind", "reason"),
+    [
+        ('raise ValueError(f"item {context.item} is broken")', "program", "item 5 is broken"),
+        ("__import__('os').abort()", "program", "the item's process was ended by SIGABRT"),
+        ("__import__('os').kill(__import__('os').getpid(), 9)", "memory", "the item's process was ended by SIGKILL"),
+    ],
+)
+def test_a_broken_item_ends_in_the_list_with_its_log_and_the_rest_is_kept(job, how, kind, reason):
+    job = job(broken={5}, code=TINY.replace('raise ValueError(f"item {context.item} is broken")', how))
     ledger = job.drive()
     assert ledger.state == "failed"
     (failure,) = ledger.failures
-    assert (failure.item, failure.shard, failure.kind) == (5, 2, "program")
-    assert "item 5 is broken" in failure.reason
-    assert any("ValueError" in line for line in failure.log)
+    assert (failure.item, failure.shard, failure.kind) == (5, 2, kind)
+    assert reason in failure.reason
+    assert any("working on 5" in line for line in failure.log)
+    # The item beside it is kept.
+    partials = job.s3.list_objects_v2(Bucket=job.bucket, Prefix=job.stage.partials_of(2))["Contents"]
+    body = job.s3.get_object(Bucket=job.bucket, Key=partials[0]["Key"])["Body"].read()
+    assert [item["item"] for item in json.loads(body)["items"]] == [4]
+    claims = job.s3.list_objects_v2(Bucket=job.bucket, Prefix=job.stage.claims)["Contents"]
+    assert not [entry["Key"] for entry in claims if entry["Key"].endswith((".crash", ".lost"))]
     world.wait(lambda: not job.live())
 
 

@@ -1,11 +1,13 @@
 """What is told of an item that failed, and whether it was for want of memory."""
 
+import dataclasses
 import subprocess
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 from winbatch.working.programs import ProgramError
+from winbatch.working.trees import ending
 
 _ERROR_LENGTH = 1000
 _TRACEBACK_LINES = 20
@@ -21,23 +23,54 @@ _KILLED = frozenset({-9, 128 + 9})
 _NO_MEMORY = frozenset({0xC0000017, 0xC000012D})
 
 
+@dataclasses.dataclass(eq=False)
 class ItemError(Exception):
-    """An item's code raised, or returned what cannot be kept.
+    """An item's code raised, returned what cannot be kept, or ended its process. Its fields are plain data.
 
     Attributes:
-        failure: `item`, `error`, `exit_code` (of a program that it ran; None for Python) and `log`, the last lines.
+        error: a line that says it.
+        exit_code: of the program that it ran, or of its process; None for what Python raised.
         memory: it failed for want of memory.
+        trace: where, the innermost lines last.
     """
 
-    def __init__(self, item: int, error: BaseException, log: Sequence[str]) -> None:
-        """Args are the item's number, what was raised, and the last lines that the item logged."""
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:_ERROR_LENGTH]
-        super().__init__(text)
+    error: str
+    exit_code: int | None = None
+    memory: bool = False
+    trace: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return self.error
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """What an item's code raised."""
         code = exit_code(error)
-        self.memory = isinstance(error, MemoryError) or (code is not None and says_no_memory(code))
-        # Where in our code a program was started says nothing about why it failed.
-        lines = log if isinstance(error, ProgramError) else [*log, *_trace(error)]
-        self.failure: Mapping[str, Any] = {"item": item, "error": text, "exit_code": code, "log": list(lines)}
+        return cls(
+            error=" ".join(f"{type(error).__name__}: {_text(error)}".split())[:_ERROR_LENGTH],
+            exit_code=code,
+            memory=isinstance(error, MemoryError) or (code is not None and says_no_memory(code)),
+            # Where in our code a program was started says nothing about why it failed.
+            trace=() if isinstance(error, ProgramError) else _trace(error),
+        )
+
+    @classmethod
+    def of_process(cls, code: int | None) -> Self:
+        """The process that ran the item has ended, with this exit code; None when nobody knows it."""
+        how = "went away" if code is None else ending(code)
+        return cls(f"the item's process {how}", exit_code=code, memory=code is not None and says_no_memory(code))
+
+
+class Failed(NamedTuple):
+    """An item of a shard that failed, and the last lines that it logged."""
+
+    item: int
+    error: ItemError
+    log: Sequence[str]
+
+    def described(self, *, with_log: bool) -> Mapping[str, Any]:
+        log = [*self.log, *self.error.trace] if with_log else []
+        return {"item": self.item, "error": self.error.error, "exit_code": self.error.exit_code, "log": log}
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -57,13 +90,19 @@ def says_no_memory(code: int) -> bool:
     return code in _KILLED or code & 0xFFFFFFFF in _NO_MEMORY
 
 
-def describe(failed: Sequence[ItemError]) -> tuple[Literal["failed", "memory"], list[Mapping[str, Any]]]:
+def describe(failed: Sequence[Failed]) -> tuple[Literal["failed", "memory"], list[Mapping[str, Any]]]:
     """The kind of the mark that an attempt with these failures leaves, and what the mark holds of them."""
-    kind: Literal["failed", "memory"] = "memory" if any(error.memory for error in failed) else "failed"
-    return kind, [
-        error.failure if number < _WITH_LOG else {**error.failure, "log": []} for number, error in enumerate(failed)
-    ]
+    kind: Literal["failed", "memory"] = "memory" if any(each.error.memory for each in failed) else "failed"
+    return kind, [each.described(with_log=number < _WITH_LOG) for number, each in enumerate(failed)]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it is the workload's class
+        return "(it does not say what)"
 
 
 def _trace(error: BaseException) -> list[str]:
-    return "".join(traceback.format_exception(error)).splitlines()[-_TRACEBACK_LINES:]
+    lines = "".join(traceback.format_exception(error)).splitlines()[-_TRACEBACK_LINES:]
+    return [line[:_ERROR_LENGTH] for line in lines]

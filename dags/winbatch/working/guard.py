@@ -1,4 +1,4 @@
-"""Ends the programs of a worker that went away without ending them: run as a script, with the worker's pipe as input.
+"""Ends the processes of a worker that went away without ending them: run as a script, with the worker's pipe as input.
 
 A line `+<process group>` for each that begins, `-<process group>` for each that has ended; when the pipe ends, what is
 left is killed. It imports nothing of ours, so that it starts at once.

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
 
 from winbatch import results
 from winbatch.errors import JobError
@@ -17,6 +18,18 @@ SECONDS = 10.0
 """A shard's partials are at least so far apart: what a lost host loses of finished items took no longer than this."""
 
 _log = logging.getLogger(__name__)
+
+
+class Done(NamedTuple):
+    """An item that has been run.
+
+    Attributes:
+        encoded: as it stands in the shard's result.
+        summary: of its values, for the log.
+    """
+
+    encoded: bytes
+    summary: Mapping[str, Any]
 
 
 class Progress:
@@ -56,16 +69,16 @@ class Progress:
         """The shard's result, of all its items."""
         return results.join(self._stage, self._mark.shard, (self._finished[number] for number in self._params))
 
-    def add(self, item: ItemResult) -> None:
+    def add(self, item: int, done: Done) -> None:
         """An item is finished. It is saved if others are not, and the last save was long enough ago.
 
         Raises:
             StorageError: S3 refuses.
         """
         with self._lock:
-            self._finished[item.item] = results.encode_item(item)
+            self._finished[item] = done.encoded
             if len(self._params) > 1:
-                self._unsaved.append(item.item)
+                self._unsaved.append(item)
         if len(self._finished) < len(self._params) and time.monotonic() - self._saved_at >= SECONDS:
             self.save()
 

@@ -33,6 +33,12 @@ def on_stop(stop: Callable[[str], None]) -> None:
         _watch_console(stop)
 
 
+def outwait() -> None:
+    """Let the worker, which is told to stop as well, end this process; Windows would, without giving it the time."""
+    if sys.platform == "win32":
+        _watch_console(lambda _by: None)
+
+
 def console_handler(stop: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> Callable[[int], bool]:
     """What answers Windows' console control events: True for one that it has taken care of."""
 

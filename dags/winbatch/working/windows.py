@@ -64,20 +64,31 @@ if sys.platform == "win32":
     class Tree:
         """A program and what it starts. What it starts before it is in the job object is not; that is a moment."""
 
-        def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        def __init__(
+            self,
+            words: Sequence[str],
+            folder: Path | None = None,
+            environment: Mapping[str, str] | None = None,
+            *,
+            stdin: int = subprocess.DEVNULL,
+            stderr: int | None = subprocess.STDOUT,
+        ) -> None:
+            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe."""
             self._job = _job()
             self.process = subprocess.Popen(
                 words,
                 cwd=folder,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=stderr,
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
             )
             assert self.process.stdout is not None
             self.output = self.process.stdout
-            if not _kernel.AssignProcessToJobObject(self._job, int(self.process._handle)):  # noqa: SLF001 - its only way
+            # Popen has no public name for it.
+            handle = int(self.process._handle)  # type: ignore[attr-defined]  # noqa: SLF001
+            if not _kernel.AssignProcessToJobObject(self._job, handle):
                 self.process.kill()
                 raise ctypes.WinError(ctypes.get_last_error())
 

@@ -102,8 +102,8 @@ class Job:
             if (shard := self.stage.parse_result_key(key)) is not None
         }
 
-    def start(self, slots=2, app=None, **environment):
-        """Start a worker process, in the folder that is the image's `app`."""
+    def start(self, slots=2, app=None, session=False, **environment):
+        """Start a worker process, in the folder that is the image's `app`, in a session of its own or not."""
         (self.folder / "temporary").mkdir(exist_ok=True)
         return subprocess.Popen(
             [sys.executable, "-m", "winbatch.worker"],
@@ -122,6 +122,7 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=session,
         )
 
     def work(self, workers=1, **kwargs):

@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
-from winbatch.working import programs as programs_module
+from winbatch.working import guard, trees
 from winbatch.working.programs import ProgramError, Programs, Stopped
 
 PYTHON = [sys.executable, "-c"]
@@ -316,15 +315,14 @@ def test_a_line_without_an_end_does_not_fill_memory(tmp_path):
     ],
 )
 def test_exit_codes_are_told_in_the_form_in_which_they_are_known(code, words):
-    assert programs_module._words(code) == words
+    assert trees.ending(code) == words
 
 
 def test_the_guard_is_a_script_that_imports_nothing_of_ours():
-    guard = Path(sys.modules["winbatch.working.programs"].__file__).with_name("guard.py")
     victim = subprocess.Popen([*PYTHON, "import time; time.sleep(3600)"], start_new_session=True)
     spared = subprocess.Popen([*PYTHON, "import time; time.sleep(3600)"], start_new_session=True)
     lines = f"+{victim.pid}\n+{spared.pid}\n-{spared.pid}\n"
-    subprocess.run([sys.executable, "-S", "-E", guard], input=lines, text=True, check=True, timeout=30)
+    subprocess.run([sys.executable, "-S", "-E", guard.__file__], input=lines, text=True, check=True, timeout=30)
     assert victim.wait(10) == -signal.SIGKILL
     assert spared.poll() is None
     spared.kill()

@@ -16,6 +16,7 @@ from winbatch.errors import WorkerError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark
 from winbatch.worker import Settings
+from winbatch.working.slots import METHOD
 
 DOUBLE = """
     def run(params, context):
@@ -138,12 +139,10 @@ def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
     assert {line["item"]: line.get("error") for line in ended.lines}[0] == "ValueError: no such thing"
 
 
-# Counts each execution, and saves partials without pauses.
+# Counts each execution.
 COUNTED = """
     import os
     from pathlib import Path
-    from winbatch.working import partials
-    partials.SECONDS = 0.0
     def run(params, context):
         with Path(os.environ["COUNTS"]).open("a") as file:
             file.write(f"{context.item} ")
@@ -154,13 +153,16 @@ COUNTED = """
 
 @pytest.fixture
 def counted(job, tmp_path):
-    """Plan a shard of items that do something; `counted()` says which have been begun, in order."""
+    """Plan a shard of items that do something, with pauses between partials; `counted()` says which were begun."""
 
     def begun():
         return [int(item) for item in (tmp_path / "counts").read_text().split()]
 
-    def plan(do, todo, **changes):
+    def plan(do, todo, pause=0.0, **changes):
         job.code(textwrap.dedent(COUNTED) + textwrap.dedent(do))
+        # Every interpreter reads this as it starts, so the worker does.
+        partials = f"from winbatch.working import partials\npartials.SECONDS = {pause}\n"
+        (job.folder / "code" / "sitecustomize.py").write_text(partials)
         job.plan([{"do": what} for what in todo], **{"shard_items": len(todo)} | changes)
         return lambda **kwargs: job.work(slots=1, COUNTS=str(tmp_path / "counts"), **kwargs)[0]
 
@@ -207,12 +209,15 @@ def test_what_a_killed_worker_has_finished_is_not_run_again(job, counted):
         """
         def do(what, context):
             if what and os.environ.get("DIE"):
-                os._exit(137)
+                import psutil, time
+                worker, = [each for each in psutil.Process().parents() if "winbatch.worker" in each.cmdline()]
+                worker.kill()
+                time.sleep(60)
         """,
         ["", "", "", "die", "", "die"],
     )
     for attempt in range(2):
-        assert work(DIE="yes").code == 137
+        assert work(DIE="yes").code == -signal.SIGKILL
         job.mark(0, attempt, "released", reason="its ECS task is gone")
         (job.folder / "temporary").mkdir(exist_ok=True)
     assert counted() == [0, 1, 2, 3, 3]
@@ -448,13 +453,13 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
     counted.plan(
         """
         import time
-        partials.SECONDS = 3600.0
         def do(what, context):
             if what and os.environ.get("FLAG"):
                 Path(os.environ["FLAG"]).touch()
                 time.sleep(3600)
         """,
         ["", "", "sleep", ""],
+        pause=3600.0,
     )
     flag = tmp_path / "flag"
     process = job.start(slots=1, FLAG=str(flag), COUNTS=counted.counts)
@@ -567,6 +572,7 @@ def test_storage_that_fails_within_an_item_is_the_workers_fault_and_not_the_item
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "0"}, "WINBATCH_SLOTS is '0'"),
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "-1"}, "WINBATCH_SLOTS is '-1'"),
         ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_SLOTS": "²"}, "WINBATCH_SLOTS is '²'"),
+        ({"WINBATCH_STAGE": "s3://b/k", "WINBATCH_START_METHOD": "x"}, "WINBATCH_START_METHOD is 'x'; here it can be "),
     ],
 )
 def test_settings_that_are_wrong(environment, line):
@@ -576,8 +582,10 @@ def test_settings_that_are_wrong(environment, line):
 
 def test_settings():
     environment = {"WINBATCH_STAGE": "s3://b/a/b/stage.json", "WINBATCH_SLOTS": "4", "AWS_REGION": "eu-west-1"}
-    assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1")
+    assert Settings.from_environment(environment) == Settings("b", "a/b/stage.json", 4, "eu-west-1", METHOD)
     assert Settings.from_environment({"WINBATCH_STAGE": "s3://b/k"}) == Settings("b", "k", 1, None)
+    environment["WINBATCH_START_METHOD"] = "spawn"
+    assert Settings.from_environment(environment).method == "spawn"
 
 
 def test_importing_the_library_stays_light():
@@ -587,19 +595,22 @@ def test_importing_the_library_stays_light():
     assert done.stdout == "set()\n"
 
 
-def test_code_that_kills_its_process_leaves_the_claims_to_the_engine(job):
+def test_code_that_kills_its_worker_leaves_the_claims_to_the_engine(job):
     job.code(
         """
-        import os
+        import os, time
         def run(params, context):
             if params["n"] == 0 and os.environ.get("POISON"):
-                os._exit(139)
+                import psutil
+                worker, = [each for each in psutil.Process().parents() if "winbatch.worker" in each.cmdline()]
+                worker.kill()
+                time.sleep(60)
             return {}
         """
     )
     job.plan(numbers(4))
     (died,) = job.work(slots=1, POISON="yes")
-    assert died.code == 139
+    assert died.code == -signal.SIGKILL
     claimed = [mark for mark in job.marks() if mark.shard not in job.results()]
     assert claimed == [ClaimMark(0, 0, "claim")]
     job.work(slots=1)
