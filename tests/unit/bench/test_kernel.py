@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import pytest
 
 from ber import kernels
@@ -81,3 +84,51 @@ def test_a_task_is_counted_by_the_workloads_own_code(method):
 def test_the_seeds_job_is_what_the_seed_has():
     assert kernel.TASKS % len(kernel.EBN0_DB) == 0
     assert kernel.TASKS * kernel.FRAMES * kernel.FRAME_SIZE == 245_760_000_000
+
+
+BITS = 3000 * kernel.FRAME_SIZE
+ERRORS = 153_610  # as theory has it, nearly
+
+
+def octave(folder, text):
+    """A program in Octave's place."""
+    program = folder / "octave-cli"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.skipif(not shutil.which("octave-cli"), reason="there is no octave-cli")
+def test_octave_counts_what_theory_says_with_either_generator():
+    found = kernel.model("octave-cli", 100)
+    assert {name: count.bits for name, count in found.items()} == {"seed": 409_600, "twister": 409_600}
+    assert found["seed"].errors != found["twister"].errors
+    assert all(count.seconds > 0 for count in found.values())
+
+
+def test_what_the_model_says_counts_and_not_how_octave_ends(tmp_path):
+    lines = f"echo seed {BITS} {ERRORS} 1.5; echo twister {BITS} {ERRORS - 1} 0.75; exit 1"
+    assert kernel.model(octave(tmp_path, lines), 3000) == {
+        "seed": Count(BITS, ERRORS, 1.5),
+        "twister": Count(BITS, ERRORS - 1, 0.75),
+    }
+
+
+def test_a_model_that_fails_or_counts_wrong_is_said(tmp_path):
+    with pytest.raises(BenchError, match="does not run the seed's model: undefined near line 3"):
+        kernel.model(octave(tmp_path, "echo undefined near line 3 >&2; exit 1"), 3000)
+    with pytest.raises(BenchError, match="Octave with 'twister': 3 errors"):
+        kernel.model(octave(tmp_path, f"echo seed {BITS} {ERRORS} 1; echo twister {BITS} 3 1"), 3000)
+
+
+def test_octave_that_is_missing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BenchError, match=r"octave-cli is missing, .* apt-get install octave"):
+        kernel.measure(1, print)
+
+
+def test_one_core_is_one_core_and_afterwards_all_are_back():
+    before = os.sched_getaffinity(0)
+    with kernel._one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
