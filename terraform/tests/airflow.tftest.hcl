@@ -302,3 +302,42 @@ run "micro_with_two_of_each_and_a_group_by_name" {
 
   expect_failures = [var.scale, var.webserver]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    buckets                  = { dags = { arn = "dags", name = "dags" }, data = { arn = "data", name = "data" } }
+    data_prefixes            = ["jobs/"]
+    deployment               = "environment: test"
+    https_destinations       = { both = { cidr_ipv4 = "10.0.0.0/8", prefix_list_id = "pl-0123456789abcdef0" } }
+    kms_key_arn              = "alias/winbatch-test"
+    log_retention_days       = 0
+    metrics_log_group        = "winbatch"
+    name                     = "winbatch-my-env"
+    permissions_boundary_arn = "winbatch-test-boundary"
+    region                   = "cn-north-1a"
+    vpc_id                   = "my-vpc"
+    workers                  = { auto_scaling_group = "g", cluster = "c", families = ["f"], role_arns = { execution = "e", task = "t" } }
+  }
+
+  expect_failures = [
+    var.buckets,
+    var.data_prefixes,
+    var.deployment,
+    var.https_destinations,
+    var.kms_key_arn,
+    var.log_retention_days,
+    var.metrics_log_group,
+    var.name,
+    var.permissions_boundary_arn,
+    var.region,
+    var.vpc_id,
+    var.workers,
+  ]
+}

@@ -192,3 +192,39 @@ run "half_an_id_and_a_bucket_of_the_environments" {
 
   expect_failures = [var.github, var.state_bucket]
 }
+
+run "account_that_lost_its_zeros_and_tag_of_aws" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    aws_provider = { allowed_account_ids = ["12345678901"] }
+    tags         = { "aws:owner" = "me" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
+}
+
+run "half_a_try_and_tag_of_the_root" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    aws_provider = { max_retries = 0.5 }
+    tags         = { root = "mine" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
+}

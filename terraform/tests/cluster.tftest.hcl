@@ -254,3 +254,72 @@ run "workload_larger_than_the_smallest_instance" {
 
   expect_failures = [aws_ecs_task_definition.workload["ber"]]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    data                     = { bucket_arn = "data", prefixes = ["jobs"] }
+    kms_key_arn              = "alias/winbatch-test"
+    log_retention_days       = 0
+    name                     = "winbatch-my-env"
+    network                  = { https_destinations = { both = { cidr_ipv4 = "10.0.0.0/8", prefix_list_id = "pl-0123456789abcdef0" } }, private_subnet_ids = { a = "subnet-a", b = "subnet-b" }, vpc_id = "vpc-0a" }
+    permissions_boundary_arn = "winbatch-test-boundary"
+    region                   = "cn-north-1a"
+    repository_arns          = ["ber"]
+    shared_storage           = { container_path = "C:\\shared", credentials_arn = "hunter2", domain = "corp.example.com", file_system_id = "share" }
+    workloads                = { ber = { cpu = 2560, environment = {}, memory = 0 }, fft = { cpu = 512, environment = {}, memory = 512 } }
+  }
+
+  expect_failures = [
+    var.data,
+    var.kms_key_arn,
+    var.log_retention_days,
+    var.name,
+    var.network,
+    var.permissions_boundary_arn,
+    var.region,
+    var.repository_arns,
+    var.shared_storage,
+    var.workloads,
+  ]
+}
+
+run "one_subnet_and_an_image_by_tag" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    images  = { ber = "r/ber:1" }
+    network = { https_destinations = { s3 = { prefix_list_id = "pl-0123456789abcdef0" } }, private_subnet_ids = { a = "subnet-a" }, vpc_id = "vpc-0a" }
+  }
+
+  expect_failures = [
+    var.images,
+    var.network,
+  ]
+}
+
+run "image_of_an_unknown_workload" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    images = { bar = "r/bar@sha256:aaaa" }
+  }
+
+  expect_failures = [
+    var.images,
+  ]
+}

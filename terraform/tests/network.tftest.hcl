@@ -400,3 +400,28 @@ run "zone_that_the_region_has_not" {
 
   expect_failures = [aws_subnet.private["f"]]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/network"
+  }
+
+  variables {
+    kms_key_arn              = "alias/winbatch-test"
+    log_retention_days       = 0
+    name                     = "winbatch-my-env"
+    permissions_boundary_arn = "winbatch-test-boundary"
+    region                   = "cn-north-1a"
+  }
+
+  expect_failures = [
+    var.kms_key_arn,
+    var.log_retention_days,
+    var.name,
+    var.permissions_boundary_arn,
+    var.region,
+  ]
+}

@@ -231,3 +231,34 @@ run "backstop_before_its_warning" {
 
   expect_failures = [var.backstop]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/observability"
+  }
+
+  variables {
+    auto_scaling_group = "the group"
+    cluster            = "arn:aws:ecs:cluster/x"
+    kms_key_arn        = "alias/winbatch-test"
+    log_retention_days = 0
+    mwaa_environment   = ""
+    name               = "winbatch-my-env"
+    region             = "cn-north-1a"
+    usd_per_hour       = -1
+  }
+
+  expect_failures = [
+    var.auto_scaling_group,
+    var.cluster,
+    var.kms_key_arn,
+    var.log_retention_days,
+    var.mwaa_environment,
+    var.name,
+    var.region,
+    var.usd_per_hour,
+  ]
+}

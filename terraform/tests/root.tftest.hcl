@@ -12,6 +12,22 @@ variables {
   workloads   = { ber = { cpu = 4096, memory = 6144 } }
 }
 
+# MWAA takes subnets that differ.
+override_resource {
+  target = module.network.aws_subnet.private["a"]
+  values = { id = "subnet-0a" }
+}
+
+override_resource {
+  target = module.network.aws_subnet.private["b"]
+  values = { id = "subnet-0b" }
+}
+
+override_resource {
+  target = module.network.aws_subnet.private["c"]
+  values = { id = "subnet-0c" }
+}
+
 run "without_an_image" {
   assert {
     condition     = output.deployment.workloads == {}

@@ -203,3 +203,28 @@ run "dns_server_by_its_name" {
 
   expect_failures = [var.active_directory]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/shared_storage"
+  }
+
+  variables {
+    instance_security_group_id = "default"
+    kms_key_arn                = "alias/winbatch-test"
+    name                       = "winbatch-my-env"
+    private_subnet_ids         = { a = "subnet-0a" }
+    vpc_id                     = "my-vpc"
+  }
+
+  expect_failures = [
+    var.instance_security_group_id,
+    var.kms_key_arn,
+    var.name,
+    var.private_subnet_ids,
+    var.vpc_id,
+  ]
+}

@@ -177,3 +177,24 @@ run "refusals" {
 
   expect_failures = [var.access_log_days, var.job_retention_days, var.key_deletion_days, var.old_version_days]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/storage"
+  }
+
+  variables {
+    data_prefixes = []
+    name          = "winbatch-my-env"
+    region        = "cn-north-1a"
+  }
+
+  expect_failures = [
+    var.data_prefixes,
+    var.name,
+    var.region,
+  ]
+}
