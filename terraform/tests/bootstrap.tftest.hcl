@@ -137,6 +137,29 @@ run "github" {
   }
 }
 
+# An environment whose name begins with another's, such as test2, is somebody else.
+run "names_end" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    github = { repository = "acme/winbatch" }
+  }
+
+  assert {
+    condition = [
+      for resource in distinct(flatten([
+        for policy in [data.aws_iam_policy_document.boundary, data.aws_iam_policy_document.identity, data.aws_iam_policy_document.platform, data.aws_iam_policy_document.read] :
+        [for statement in policy.statement : [for resource in statement.resources : resource]]
+      ])) : resource if strcontains(resource, "winbatch-test*")
+    ] == []
+    error_message = "A name of the environment is followed by its end or by a dash, so that test's roles do not reach test2."
+  }
+}
+
 run "a_provider_that_is_there" {
   command = plan
 
