@@ -200,6 +200,11 @@ run "instances_with_every_option" {
   }
 
   assert {
+    condition     = toset(local.builder_buckets) == toset(["ec2imagebuilder-managed-resources-cn-north-1-prod", "ec2imagebuilder-toe-cn-north-1-prod"]) && contains(local.builder_endpoints, "imagebuilder")
+    error_message = "Without the internet, the instance that bakes reaches Image Builder and its programs."
+  }
+
+  assert {
     condition     = output.image_builder.parameter == "/imagebuilder/winbatch-test/ami"
     error_message = "Whoever sets cluster.windows.ami_parameter is told what to."
   }
