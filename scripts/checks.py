@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import actionlint, browser, costs, module_docs, policy_skips, providers, setup, toolchain, uv
+from scripts import actionlint, browser, costs, module_docs, policies, policy_skips, providers, setup, toolchain, uv
 from scripts.console import Step, Steps, console
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
@@ -80,6 +80,7 @@ def environment(settings: Settings) -> dict[str, str]:
         # checkov and others would keep something in the user's home.
         "XDG_CACHE_HOME": str(caches / "home"),
         "WINBATCH_CACHE": str(settings.cache),
+        **policies.SOURCE_ENVIRONMENT,
         "WINBATCH_CHECKOV": str(setup.checkov_folder(settings) / "bin" / "checkov"),
         **({"WINBATCH_BROWSER": str(found)} if found else {}),
     }

@@ -79,14 +79,18 @@ PRICES: Mapping[str, Price] = {
     "logs, written": _infracost(0.50, "GB", "cloudwatch_log_group"),
     "logs, kept": _infracost(0.03, "GB and month", "cloudwatch_log_group"),
     "dashboard": _infracost(3.00, "month", "cloudwatch_dashboard"),
-    "alarm": Price(0.10, "month", _MEMORY, sure=False),
-    "metric of our own": Price(0.30, "month in which it is written, by the hour", _MEMORY, sure=False),
+    "alarm": _infracost(0.10, "month and metric that it looks at", "cloudwatch_metric_alarm"),
+    # There as detailed monitoring, whose metrics are priced as one's own.
+    "metric of our own": _infracost(0.30, "month in which it is written, by the hour", "autoscaling_group"),
     "S3, kept": _infracost(0.023, "GB and month", "mwaa_environment"),
     "S3, writes and lists": _infracost(0.005, "1,000", "mwaa_environment"),
     "S3, reads": _infracost(0.0004, "1,000", "mwaa_environment"),
-    "registry": Price(0.10, "GB and month", _MEMORY, sure=False),
-    "volume gp3": Price(0.08, "GB and month", _MEMORY, sure=False),
-    "volume gp3, throughput over 125": Price(0.04, "MiB/s and month", _MEMORY, sure=False),
+    "registry": _infracost(0.10, "GB and month", "ecr_repository"),
+    "volume gp3": _infracost(0.08, "GB and month", "ebs_volume"),
+    "volume gp3, throughput over 125": _infracost(0.04, "MiB/s and month", "ebs_volume"),
+    "snapshot": _infracost(0.05, "GB and month", "ebs_snapshot"),
+    "secret": _infracost(0.40, "month", "secretsmanager_secret"),
+    "resolver's address": _infracost(0.125, "hour", "route53_resolver_endpoint"),
     "share, one zone": Price(0.13, "GB and month", _MEMORY, sure=False),
     "share, one zone, throughput": Price(2.20, "MB/s and month", _MEMORY, sure=False),
     "share, two zones": _infracost(0.23, "GB and month", "fsx_windows_file_system"),
@@ -163,6 +167,17 @@ IDLE: Sequence[Line] = (
         [(100, "share, two zones"), (32, "share, two zones, throughput")],
         "the same",
     ),
+    Line(
+        "`shared_storage.forward_dns`",
+        [_hours(2, "resolver's address")],
+        "on unless the network resolves the domain's names already",
+    ),
+    Line("`shared_storage.credentials_arn`, a secret", [(1, "secret")], "a parameter of Systems Manager costs nothing"),
+    Line(
+        "`image_builder`, for each AMI that is kept",
+        [(40, "snapshot")],
+        "40 GB of its volume are in use; and an hour of c5.xlarge with Windows each time that it bakes",
+    ),
 )
 
 _ALWAYS = (
@@ -225,6 +240,11 @@ def run_lines(run: Run) -> list[Line]:
             "metrics",
             [(14 * run.hours / run.instances / HOURS, "metric of our own")],
             "fourteen, as long as the run lasts",
+        ),
+        Line(
+            "the instances' own metrics, by the minute",
+            [(7 * run.hours / HOURS, "metric of our own")],
+            "seven an instance, as long as it runs",
         ),
     ]
 

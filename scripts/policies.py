@@ -16,6 +16,9 @@ from scripts.errors import ToolError
 from scripts.settings import Settings
 
 Kind = Literal["identity", "resource", "trust"]
+# checkov follows variables from module to module in rounds, and gives up after four that bring little: in the larger
+# modules it then looks at variables' names instead of their values. A dozen reach them all.
+SOURCE_ENVIRONMENT = {"RENDER_EDGES_DUPLICATE_ITER_COUNT": "12"}
 # What would make the tools talk to a service, or hide findings.
 _FOREIGN = ("AWS_", "BC_", "CKV_", "CHECKOV_", "PRISMA_", "REPO_ID")
 # The resource types whose policies say what their principal may do; every other policy stands at what is used.

@@ -32,6 +32,10 @@ locals {
     }
   ]
 
+  # What the instance that bakes AMIs asks, and where its program and its components of AWS's come from.
+  builder_endpoints = var.image_builder == null ? [] : ["imagebuilder"]
+  builder_buckets   = var.image_builder == null ? [] : [for what in ["managed-resources", "toe"] : "ec2imagebuilder-${what}-${var.region}-prod"]
+
   # Field by field, so that nothing waits for all of the network.
   host_network = {
     https_destinations = module.network.https_destinations
@@ -47,8 +51,8 @@ module "network" {
   region             = var.region
   egress             = var.network.egress
   existing           = var.network.existing
-  further_buckets    = var.network.further_buckets
-  further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints, [for builder in var.image_builder[*] : "imagebuilder"])
+  further_buckets    = setunion(var.network.further_buckets, local.builder_buckets)
+  further_endpoints  = setunion(var.network.further_endpoints, local.share_endpoints, local.builder_endpoints)
   kms_key_arn        = module.storage.kms_key_arn
   log_retention_days = var.log_retention_days
   vpc_cidr           = var.network.vpc_cidr

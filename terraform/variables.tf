@@ -36,6 +36,16 @@ variable "aws_provider" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = alltrue([for account in coalesce(var.aws_provider.allowed_account_ids, []) : can(regex("^[0-9]{12}$", account))])
+    error_message = "aws_provider.allowed_account_ids takes account ids of 12 digits, in quotation marks, such as \"123456789012\"."
+  }
+
+  validation {
+    condition     = try(var.aws_provider.max_retries >= 0 && floor(var.aws_provider.max_retries) == var.aws_provider.max_retries, var.aws_provider.max_retries == null)
+    error_message = "aws_provider.max_retries must be a whole number of at least 0; leave it out for the provider's own."
+  }
 }
 
 variable "environment" {
@@ -105,6 +115,16 @@ variable "tags" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for name, value in var.tags : !startswith(lower(name), "aws:") && length(name) <= 128 && length(value) <= 256])
+    error_message = "tags takes names of up to 128 characters that do not begin with aws:, which is AWS's own, and values of up to 256."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.tags), ["environment", "managed-by", "root"])) == 0
+    error_message = "tags may not set environment, managed-by or root: they are the root's own, and policies and the budget go by them."
+  }
 }
 
 variable "workloads" {

@@ -7,7 +7,7 @@ variable "network" {
       subnet_ids      = map(string)
       vpc_id          = string
     }))
-    further_buckets   = optional(set(string))
+    further_buckets   = optional(set(string), [])
     further_endpoints = optional(set(string), [])
     vpc_cidr          = optional(string)
     zones             = optional(list(string))

@@ -65,7 +65,6 @@ data "aws_iam_policy_document" "boundary" {
       "ecs:DescribeTasks",
       "ecs:ListContainerInstances",
       "ecs:Poll",
-      "ecs:PutAccountSetting",
       "ecs:RegisterContainerInstance",
       "ecs:RunTask",
       "ecs:StartTelemetrySession",
@@ -92,21 +91,27 @@ data "aws_iam_policy_document" "boundary" {
       "autoscaling:SetInstanceProtection",
       "autoscaling:TerminateInstanceInAutoScalingGroup",
     ]
-    resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}*"]
+    resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}"]
   }
 
-  # The shared storage's log-in.
-  # The instance that bakes an AMI; Image Builder's own role needs more than a bounded one has.
+  # The instance that bakes an AMI: its component, and Image Builder's program, from a bucket of AWS's own.
   statement {
     sid       = "ImageBuilder"
     actions   = ["imagebuilder:GetComponent"]
-    resources = ["*"]
+    resources = ["${local.arn.imagebuilder}:component/${local.name}-*"]
   }
 
   statement {
+    sid       = "ImageBuilderProgram"
+    actions   = ["s3:GetObject"]
+    resources = ["arn:${local.partition}:s3:::ec2imagebuilder-*-${var.region}-prod/*"]
+  }
+
+  # The shared storage's log-in.
+  statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue", "ssm:GetParameters"]
-    resources = ["${local.arn.secretsmanager}:secret:${local.name}*", "${local.arn.ssm}:parameter/winbatch/${var.environment}/*"]
+    resources = ["${local.arn.secretsmanager}:secret:${local.name}-*", "${local.arn.ssm}:parameter/winbatch/${var.environment}/*"]
   }
 
   # Only to ECS tasks, and only roles that are bounded themselves.
@@ -138,7 +143,7 @@ data "aws_iam_policy_document" "boundary" {
       "logs:Get*",
       "logs:PutLogEvents",
     ]
-    resources = [for group in ["/aws/imagebuilder/${local.name}*", "/winbatch/${var.environment}/*", "airflow-${local.name}-*"] : "${local.arn.logs}:log-group:${group}"]
+    resources = [for group in ["/aws/imagebuilder/${local.name}-*", "/winbatch/${var.environment}/*", "airflow-${local.name}-*"] : "${local.arn.logs}:log-group:${group}"]
   }
 
   statement {

@@ -65,7 +65,6 @@ data "aws_iam_policy_document" "identity" {
         "autoscaling.amazonaws.com",
         "ec2.${local.dns_suffix}",
         "ecs-tasks.amazonaws.com",
-        "imagebuilder.amazonaws.com",
         "vpc-flow-logs.amazonaws.com",
       ]
     }

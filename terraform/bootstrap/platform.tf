@@ -130,7 +130,7 @@ data "aws_iam_policy_document" "platform" {
       "ecs:UpdateContainerInstancesState",
     ]
     resources = [
-      "${local.arn.ecs}:capacity-provider/${local.name}*",
+      "${local.arn.ecs}:capacity-provider/${local.name}",
       "${local.arn.ecs}:cluster/${local.name}",
       "${local.arn.ecs}:container-instance/${local.name}/*",
       "${local.arn.ecs}:task-definition/${local.name}-*",
@@ -141,7 +141,7 @@ data "aws_iam_policy_document" "platform" {
   statement {
     sid       = "Instances"
     actions   = ["autoscaling:*"]
-    resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}*"]
+    resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}"]
   }
 
   statement {
@@ -165,7 +165,7 @@ data "aws_iam_policy_document" "platform" {
       "logs:UntagResource",
     ]
     resources = [for group in [
-      "/aws/ecs/containerinsights/${local.name}/*", "/aws/imagebuilder/${local.name}*", "/winbatch/${var.environment}/*", "airflow-${local.name}-*",
+      "/aws/ecs/containerinsights/${local.name}/*", "/aws/imagebuilder/${local.name}-*", "/winbatch/${var.environment}/*", "airflow-${local.name}-*",
     ] : "${local.arn.logs}:log-group:${group}"]
   }
 
@@ -186,25 +186,25 @@ data "aws_iam_policy_document" "platform" {
       "cloudwatch:TagResource",
       "cloudwatch:UntagResource",
     ]
-    resources = ["${local.arn.cloudwatch}:alarm:${local.name}*", "arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/${local.name}*"]
+    resources = ["${local.arn.cloudwatch}:alarm:${local.name}-*", "arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/${local.name}"]
   }
 
   statement {
     sid       = "Topics"
     actions   = ["sns:*"]
-    resources = ["${local.arn.sns}:${local.name}*"]
+    resources = ["${local.arn.sns}:${local.name}-*"]
   }
 
   statement {
     sid       = "Budget"
     actions   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
-    resources = ["arn:${local.partition}:budgets::${local.account_id}:budget/${local.name}*"]
+    resources = ["arn:${local.partition}:budgets::${local.account_id}:budget/${local.name}"]
   }
 
   statement {
     sid       = "OwnImages"
     actions   = ["imagebuilder:*"]
-    resources = ["${local.arn.imagebuilder}:*/${local.name}*"]
+    resources = ["${local.arn.imagebuilder}:*/${local.name}", "${local.arn.imagebuilder}:*/${local.name}-*"]
   }
 
   statement {

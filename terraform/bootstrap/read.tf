@@ -127,13 +127,13 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid       = "ReadDashboards"
     actions   = ["cloudwatch:GetDashboard"]
-    resources = ["arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/${local.name}*"]
+    resources = ["arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/${local.name}"]
   }
 
   statement {
     sid       = "ReadTopics"
     actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
-    resources = ["${local.arn.sns}:${local.name}*"]
+    resources = ["${local.arn.sns}:${local.name}-*"]
   }
 
   statement {

@@ -22,7 +22,7 @@ airflow = {
   version           = "3.0.6"
   environment_class = "mw1.micro"
   # The verbs need no way to the page. Who wants to see it: cidrs = { vpn = "…" }, see modules/airflow/README.md.
-  webserver = { api_only = true }
+  webserver = { access_mode = "PRIVATE_ONLY", api_only = true }
 }
 
 cluster = {

@@ -24,7 +24,7 @@ airflow = {
   version           = "3.0.6"
   environment_class = "mw1.micro"
   # Whoever is on this machine reaches the page; no rule lets anybody else in.
-  webserver = { api_only = true }
+  webserver = { access_mode = "PRIVATE_ONLY", api_only = true }
 }
 
 cluster = {

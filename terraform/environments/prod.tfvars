@@ -22,7 +22,7 @@ airflow = {
   environment_class = "mw1.small"
   scale             = { max_workers = 5 }
   # As in dev.
-  webserver = { api_only = true }
+  webserver = { access_mode = "PRIVATE_ONLY", api_only = true }
 }
 
 cluster = {

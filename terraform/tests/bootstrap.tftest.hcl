@@ -137,6 +137,29 @@ run "github" {
   }
 }
 
+# An environment whose name begins with another's, such as test2, is somebody else.
+run "names_end" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    github = { repository = "acme/winbatch" }
+  }
+
+  assert {
+    condition = [
+      for resource in distinct(flatten([
+        for policy in [data.aws_iam_policy_document.boundary, data.aws_iam_policy_document.identity, data.aws_iam_policy_document.platform, data.aws_iam_policy_document.read] :
+        [for statement in policy.statement : [for resource in statement.resources : resource]]
+      ])) : resource if strcontains(resource, "winbatch-test*")
+    ] == []
+    error_message = "A name of the environment is followed by its end or by a dash, so that test's roles do not reach test2."
+  }
+}
+
 run "a_provider_that_is_there" {
   command = plan
 
@@ -191,4 +214,40 @@ run "half_an_id_and_a_bucket_of_the_environments" {
   }
 
   expect_failures = [var.github, var.state_bucket]
+}
+
+run "account_that_lost_its_zeros_and_tag_of_aws" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    aws_provider = { allowed_account_ids = ["12345678901"] }
+    tags         = { "aws:owner" = "me" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
+}
+
+run "half_a_try_and_tag_of_the_root" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    aws_provider = { max_retries = 0.5 }
+    tags         = { root = "mine" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
 }

@@ -130,3 +130,52 @@ run "too_many_images" {
 
   expect_failures = [aws_imagebuilder_component.images]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/image_builder"
+  }
+
+  variables {
+    instance_type            = "large"
+    kms_key_arn              = "alias/winbatch-test"
+    log_bucket               = { arn = "data", name = "data" }
+    name                     = "winbatch-my-env"
+    network                  = { https_destinations = { both = { cidr_ipv4 = "10.0.0.0/8", prefix_list_id = "pl-0123456789abcdef0" } }, private_subnet_ids = { a = "subnet-a", b = "subnet-b" }, vpc_id = "vpc-0a" }
+    permissions_boundary_arn = "winbatch-test-boundary"
+    region                   = "cn-north-1a"
+    repository_arns          = ["ber"]
+    windows                  = { version = "2016" }
+  }
+
+  expect_failures = [
+    var.instance_type,
+    var.kms_key_arn,
+    var.log_bucket,
+    var.name,
+    var.network,
+    var.permissions_boundary_arn,
+    var.region,
+    var.repository_arns,
+    var.windows,
+  ]
+}
+
+run "one_subnet" {
+  command = plan
+
+  module {
+    source = "./modules/image_builder"
+  }
+
+  variables {
+    network = { https_destinations = { s3 = { prefix_list_id = "pl-0123456789abcdef0" } }, private_subnet_ids = { a = "subnet-a" }, vpc_id = "vpc-0a" }
+  }
+
+  expect_failures = [
+    var.network,
+  ]
+}

@@ -46,3 +46,24 @@ run "refusals" {
 
   expect_failures = [var.kept_images]
 }
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/registry"
+  }
+
+  variables {
+    kms_key_arn = "alias/winbatch-test"
+    name        = "winbatch-my-env"
+    workloads   = ["Ber"]
+  }
+
+  expect_failures = [
+    var.kms_key_arn,
+    var.name,
+    var.workloads,
+  ]
+}

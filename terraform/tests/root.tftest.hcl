@@ -12,6 +12,22 @@ variables {
   workloads   = { ber = { cpu = 4096, memory = 6144 } }
 }
 
+# MWAA takes subnets that differ.
+override_resource {
+  target = module.network.aws_subnet.private["a"]
+  values = { id = "subnet-0a" }
+}
+
+override_resource {
+  target = module.network.aws_subnet.private["b"]
+  values = { id = "subnet-0b" }
+}
+
+override_resource {
+  target = module.network.aws_subnet.private["c"]
+  values = { id = "subnet-0c" }
+}
+
 run "without_an_image" {
   assert {
     condition     = output.deployment.workloads == {}
@@ -181,6 +197,11 @@ run "instances_with_every_option" {
     }
     image_builder = { schedule = "cron(0 3 ? * sun *)" }
     image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+  }
+
+  assert {
+    condition     = toset(local.builder_buckets) == toset(["ec2imagebuilder-managed-resources-cn-north-1-prod", "ec2imagebuilder-toe-cn-north-1-prod"]) && contains(local.builder_endpoints, "imagebuilder")
+    error_message = "Without the internet, the instance that bakes reaches Image Builder and its programs."
   }
 
   assert {

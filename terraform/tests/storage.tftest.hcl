@@ -92,11 +92,11 @@ run "who_may_do_what" {
 
   assert {
     condition = { for purpose, policy in data.aws_iam_policy_document.bucket : purpose => [for statement in policy.statement : statement.sid] } == {
-      dags = ["OnlyTls", "OnlyThisAccount", "KeepBucket"]
-      data = ["OnlyTls", "OnlyThisAccount", "KeepBucket", "KeepVersions"]
+      dags = ["OnlyTls", "OnlyThisAccount", "NoKeyOfTheWriters", "NoOtherEncryption", "KeepBucket"]
+      data = ["OnlyTls", "OnlyThisAccount", "NoKeyOfTheWriters", "NoOtherEncryption", "KeepBucket", "KeepVersions"]
       logs = ["OnlyTls", "OnlyThisAccount", "KeepBucket", "KeepVersions", "TakeAccessLogs"]
     }
-    error_message = "Buckets take nobody without TLS and of no other account, and keep what they hold."
+    error_message = "Buckets take nobody without TLS and of no other account, nothing under another key, and keep what they hold."
   }
 
   assert {
@@ -104,6 +104,18 @@ run "who_may_do_what" {
       for policy in data.aws_iam_policy_document.bucket : [for statement in policy.statement : statement.effect == "Deny" || statement.sid == "TakeAccessLogs"]
     ]))
     error_message = "Bucket policies take away and give nothing, but for S3's own delivery of logs."
+  }
+
+  assert {
+    condition = jsonencode({
+      for statement in data.aws_iam_policy_document.bucket["data"].statement : statement.sid => {
+        for condition in statement.condition : "${condition.test} ${condition.variable}" => one(condition.values)
+      } if startswith(statement.sid, "No")
+      }) == jsonencode({
+      NoKeyOfTheWriters = { "Null s3:x-amz-server-side-encryption-customer-algorithm" = "false" }
+      NoOtherEncryption = { "Null s3:x-amz-server-side-encryption" = "false", "StringNotEquals s3:x-amz-server-side-encryption" = "aws:kms" }
+    })
+    error_message = "Who asks for no key gets the bucket's; who asks for another kind or brings one along is refused."
   }
 
   assert {
@@ -176,4 +188,25 @@ run "refusals" {
   }
 
   expect_failures = [var.access_log_days, var.job_retention_days, var.key_deletion_days, var.old_version_days]
+}
+
+# A run breaks one rule of many variables at once, because each run starts the provider anew.
+run "what_no_other_module_hands_over" {
+  command = plan
+
+  module {
+    source = "./modules/storage"
+  }
+
+  variables {
+    data_prefixes = []
+    name          = "winbatch-my-env"
+    region        = "cn-north-1a"
+  }
+
+  expect_failures = [
+    var.data_prefixes,
+    var.name,
+    var.region,
+  ]
 }

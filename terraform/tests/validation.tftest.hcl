@@ -143,3 +143,31 @@ run "windows_that_the_locked_provider_does_not_know" {
 
   expect_failures = [var.cluster]
 }
+
+run "account_that_lost_its_zeros_and_tag_of_aws" {
+  command = plan
+
+  variables {
+    aws_provider = { allowed_account_ids = ["12345678901"] }
+    tags         = { "aws:owner" = "me" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
+}
+
+run "half_a_try_and_tag_of_the_root" {
+  command = plan
+
+  variables {
+    aws_provider = { max_retries = 0.5 }
+    tags         = { environment = "prod" }
+  }
+
+  expect_failures = [
+    var.aws_provider,
+    var.tags,
+  ]
+}

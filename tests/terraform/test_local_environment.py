@@ -105,7 +105,8 @@ def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
         algorithm = "AES256" if bucket == logs else "aws:kms"
         assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == algorithm
         found = {one["Sid"]: one for one in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]}
-        assert set(found) == {"OnlyTls", "OnlyThisAccount"} | ({"TakeAccessLogs"} if bucket == logs else set())
+        further = {"TakeAccessLogs"} if bucket == logs else {"NoKeyOfTheWriters", "NoOtherEncryption"}
+        assert set(found) == {"OnlyTls", "OnlyThisAccount"} | further
         assert found["OnlyTls"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert found["OnlyThisAccount"]["Condition"] == {
             "StringNotEquals": {"aws:PrincipalAccount": ACCOUNT},
@@ -115,6 +116,10 @@ def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
         assert logging == (
             None if bucket == logs else {"TargetBucket": logs, "TargetPrefix": f"{bucket.rpartition('-')[2]}/"}
         )
+    # Under the bucket's key or not at all.
+    for foreign in ({"ServerSideEncryption": "AES256"}, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}):
+        with pytest.raises(s3.exceptions.ClientError, match="Denied"):
+            s3.put_object(Bucket=outputs["data_bucket"], Key="jobs/x", Body=b"{}", **foreign)
 
 
 def check_task_definition(emulator: Emulator, deployment: dict[str, Any]) -> None:

@@ -70,22 +70,6 @@ data "aws_iam_policy_document" "components" {
   }
 
   statement {
-    sid = "FindDags"
-    actions = [
-      "s3:GetBucketAcl",
-      "s3:GetBucketLocation",
-      "s3:GetBucketPolicy",
-      "s3:GetBucketPolicyStatus",
-      "s3:GetBucketPublicAccessBlock",
-      "s3:GetBucketVersioning",
-      "s3:GetEncryptionConfiguration",
-      "s3:ListBucket",
-      "s3:ListBucketVersions",
-    ]
-    resources = [var.buckets.dags.arn]
-  }
-
-  statement {
     sid       = "ReadDags"
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = ["${var.buckets.dags.arn}/*"]

@@ -1,15 +1,3 @@
-variable "airflow_version" {
-  description = "The Airflow version, one that MWAA offers."
-  type        = string
-  default     = "3.0.6"
-  nullable    = false
-
-  validation {
-    condition     = can(regex("^3\\.[0-9]+\\.[0-9]+$", var.airflow_version))
-    error_message = "airflow.version must be an Airflow 3 version in full, such as 3.0.6: the DAGs are written for Airflow 3."
-  }
-}
-
 variable "buckets" {
   description = "The buckets by purpose: `dags`, which Airflow reads, and `data`, where jobs lie."
   type = object({
@@ -17,17 +5,10 @@ variable "buckets" {
     data = object({ arn = string, name = string })
   })
   nullable = false
-}
-
-variable "configuration" {
-  description = "Airflow configuration options, `section.key` to value; they win over the module's own."
-  type        = map(string)
-  default     = {}
-  nullable    = false
 
   validation {
-    condition     = alltrue([for option in keys(var.configuration) : can(regex("^[a-z_]+\\.[a-z0-9_]+$", option))])
-    error_message = "airflow.configuration takes options as section.key, such as core.default_task_retries."
+    condition     = alltrue([for bucket in values(var.buckets) : can(regex("^arn:[a-z-]+:s3:::.+$", bucket.arn))])
+    error_message = "buckets takes each bucket's name and its ARN, arn:…:s3:::<name>."
   }
 }
 
@@ -35,23 +16,21 @@ variable "data_prefixes" {
   description = "The data bucket's prefixes that jobs lie under, without a slash at either end."
   type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.data_prefixes) > 0 && alltrue([for prefix in var.data_prefixes : can(regex("^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", prefix))])
+    error_message = "data_prefixes takes at least one prefix, of letters, digits, - and _ and without a slash at either end, such as jobs or team/sim."
+  }
 }
 
 variable "deployment" {
   description = "The content of `deployment.json`, which tells the DAGs what there is."
   type        = string
   nullable    = false
-}
-
-variable "environment_class" {
-  description = "The size of Airflow's components, `mw1.micro` to `mw1.2xlarge`."
-  type        = string
-  default     = "mw1.small"
-  nullable    = false
 
   validation {
-    condition     = contains(["mw1.micro", "mw1.small", "mw1.medium", "mw1.large", "mw1.xlarge", "mw1.2xlarge"], var.environment_class)
-    error_message = "airflow.environment_class must be mw1.micro, mw1.small, mw1.medium, mw1.large, mw1.xlarge or mw1.2xlarge."
+    condition     = can(jsondecode(var.deployment).schema)
+    error_message = "deployment must be a JSON object with its schema's number, as docs/architecture.md describes it."
   }
 }
 
@@ -63,23 +42,21 @@ variable "https_destinations" {
     security_group_id = optional(string)
   }))
   nullable = false
+
+  validation {
+    condition     = length(var.https_destinations) > 0 && alltrue([for peer in values(var.https_destinations) : length([for target in values(peer) : target if target != null]) == 1])
+    error_message = "https_destinations names at least one peer, and each by exactly one of cidr_ipv4, prefix_list_id and security_group_id."
+  }
 }
 
 variable "kms_key_arn" {
   description = "The key of Airflow's database, queue and logs, and of the buckets."
   type        = string
   nullable    = false
-}
-
-variable "log_level" {
-  description = "The least severe level that Airflow's five logs keep."
-  type        = string
-  default     = "INFO"
-  nullable    = false
 
   validation {
-    condition     = contains(["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"], var.log_level)
-    error_message = "airflow.log_level must be CRITICAL, ERROR, WARNING, INFO or DEBUG."
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, arn:…:kms:<region>:<account>:key/<id>, and not of an alias: policies name keys."
   }
 }
 
@@ -87,24 +64,44 @@ variable "log_retention_days" {
   description = "How long Airflow's logs are kept."
   type        = number
   nullable    = false
+
+  validation {
+    condition     = var.log_retention_days >= 1 && floor(var.log_retention_days) == var.log_retention_days
+    error_message = "log_retention_days must be a whole number of at least 1, one that CloudWatch Logs knows, such as 365: logs have an end."
+  }
 }
 
 variable "metrics_log_group" {
   description = "The log group that the DAGs write the engine's metrics to."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9_./-]+$", var.metrics_log_group))
+    error_message = "metrics_log_group must be a log group's name, such as /winbatch/dev/engine/metrics."
+  }
 }
 
 variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`, and the MWAA environment's own name."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^winbatch-[a-z][a-z0-9]{1,11}$", var.name))
+    error_message = "name must be winbatch- and the environment, 2 to 12 lower-case letters and digits, such as winbatch-dev: roles and policies go by it."
+  }
 }
 
 variable "permissions_boundary_arn" {
   description = "The policy that bounds what the role may ever do; null: none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of a policy, arn:…:iam::<account>:policy/<path and name>, or null."
+  }
 }
 
 variable "private_subnet_ids" {
@@ -122,62 +119,10 @@ variable "region" {
   description = "The region that ARNs name."
   type        = string
   nullable    = false
-}
-
-variable "scale" {
-  description = "How many of each component. What is left out is 1 for `mw1.micro`, and else 1 to 2 workers, 2 web servers and 2 schedulers."
-  type = object({
-    max_webservers = optional(number)
-    max_workers    = optional(number)
-    min_webservers = optional(number)
-    min_workers    = optional(number)
-    schedulers     = optional(number)
-  })
-  default  = {}
-  nullable = false
 
   validation {
-    condition     = alltrue([for count in values(var.scale) : floor(coalesce(count, 1)) == coalesce(count, 1)])
-    error_message = "airflow.scale takes whole numbers."
-  }
-
-  validation {
-    condition     = var.environment_class != "mw1.micro" || alltrue([for count in values(var.scale) : coalesce(count, 1) == 1])
-    error_message = "airflow.scale: mw1.micro has exactly 1 of each component; leave scale out, or choose mw1.small for more."
-  }
-
-  validation {
-    condition = (
-      coalesce(var.scale.min_workers, 1) >= 1 &&
-      coalesce(var.scale.min_workers, 1) <= coalesce(var.scale.max_workers, 25) &&
-      coalesce(var.scale.max_workers, 1) <= 25
-    )
-    error_message = "airflow.scale needs 1 <= min_workers <= max_workers <= 25."
-  }
-
-  validation {
-    condition = var.environment_class == "mw1.micro" || (
-      coalesce(var.scale.min_webservers, 2) >= 2 &&
-      coalesce(var.scale.min_webservers, 2) <= coalesce(var.scale.max_webservers, 5) &&
-      coalesce(var.scale.max_webservers, 2) <= 5
-    )
-    error_message = "airflow.scale needs 2 <= min_webservers <= max_webservers <= 5."
-  }
-
-  validation {
-    condition     = var.environment_class == "mw1.micro" || (coalesce(var.scale.schedulers, 2) >= 2 && coalesce(var.scale.schedulers, 2) <= 5)
-    error_message = "airflow.scale needs schedulers between 2 and 5."
-  }
-}
-
-variable "startup_script" {
-  description = "The text of a shell script that each of Airflow's components runs before it starts; null: none."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.startup_script == null || try(startswith(var.startup_script, "#!"), false)
-    error_message = "airflow.startup_script must be a shell script's text with its first line, #!/bin/sh, or null for none."
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be a region's code, such as eu-central-1."
   }
 }
 
@@ -185,49 +130,10 @@ variable "vpc_id" {
   description = "The VPC of the security group."
   type        = string
   nullable    = false
-}
-
-variable "webserver" {
-  description = "Who reaches the Airflow page. `PRIVATE_ONLY`: the networks in `cidrs` and the members of `security_groups` (each by name), over a route into the VPC, or nobody if `api_only` says that API calls through AWS are enough. `PUBLIC_ONLY`: the internet, behind a log-in with IAM."
-  type = object({
-    access_mode     = optional(string, "PRIVATE_ONLY")
-    api_only        = optional(bool, false)
-    cidrs           = optional(map(string), {})
-    security_groups = optional(map(string), {})
-  })
-  default  = {}
-  nullable = false
 
   validation {
-    condition     = contains(["PRIVATE_ONLY", "PUBLIC_ONLY"], var.webserver.access_mode)
-    error_message = "airflow.webserver.access_mode must be PRIVATE_ONLY or PUBLIC_ONLY."
-  }
-
-  validation {
-    condition = (
-      var.webserver.access_mode != "PRIVATE_ONLY" || var.webserver.api_only || length(var.webserver.cidrs) + length(var.webserver.security_groups) > 0
-    )
-    error_message = "airflow.webserver: a private page has no way in. Name who has a route into the VPC in cidrs (a VPN's network) or security_groups (a jump host's), or say api_only = true if nobody needs the page, or access_mode = \"PUBLIC_ONLY\"."
-  }
-
-  validation {
-    condition     = !(var.webserver.api_only || var.webserver.access_mode == "PUBLIC_ONLY") || length(var.webserver.cidrs) + length(var.webserver.security_groups) == 0
-    error_message = "airflow.webserver: cidrs and security_groups let somebody in to a private page; they go neither with api_only nor with PUBLIC_ONLY, which no security group bounds."
-  }
-
-  validation {
-    condition     = !(var.webserver.api_only && var.webserver.access_mode == "PUBLIC_ONLY")
-    error_message = "airflow.webserver: api_only is for a private page; with PUBLIC_ONLY leave it out."
-  }
-
-  validation {
-    condition     = alltrue([for cidr in values(var.webserver.cidrs) : can(cidrhost(cidr, 0)) && try(tonumber(split("/", cidr)[1]) >= 8, false)])
-    error_message = "airflow.webserver.cidrs takes networks with a prefix of at least /8, by name, such as { vpn = \"10.8.0.0/16\" }."
-  }
-
-  validation {
-    condition     = alltrue([for group in values(var.webserver.security_groups) : can(regex("^sg-[0-9a-f]{8,17}$", group))])
-    error_message = "airflow.webserver.security_groups takes ids by name, such as { jump = \"sg-0123456789abcdef0\" }."
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "vpc_id must be a VPC's id, such as vpc-0123456789abcdef0."
   }
 }
 
@@ -240,4 +146,9 @@ variable "workers" {
     role_arns          = object({ execution = string, task = string })
   })
   nullable = false
+
+  validation {
+    condition     = length(var.workers.families) > 0 && alltrue([for arn in values(var.workers.role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", arn))])
+    error_message = "workers names at least one family of task definitions, and roles by their ARNs, arn:…:iam::<account>:role/<name>."
+  }
 }

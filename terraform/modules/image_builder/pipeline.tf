@@ -46,7 +46,6 @@ resource "aws_imagebuilder_image_pipeline" "ami" {
   name                             = var.name
   description                      = "Bakes the AMI of ${var.name}"
   distribution_configuration_arn   = aws_imagebuilder_distribution_configuration.region.arn
-  execution_role                   = aws_iam_role.execution.arn
   image_recipe_arn                 = aws_imagebuilder_image_recipe.windows.arn
   infrastructure_configuration_arn = aws_imagebuilder_infrastructure_configuration.build.arn
 
@@ -58,7 +57,7 @@ resource "aws_imagebuilder_image_pipeline" "ami" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.build, aws_iam_role_policy_attachment.execution]
+  depends_on = [aws_iam_role_policy.build]
 }
 
 locals {

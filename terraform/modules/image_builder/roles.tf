@@ -1,4 +1,4 @@
-# Two roles: `build` is the instance's that bakes, `execution` is Image Builder's own.
+# The role of the instance that bakes. Image Builder itself acts by its service-linked role, which no boundary binds (decision 0206).
 
 data "aws_caller_identity" "current" {}
 
@@ -106,40 +106,4 @@ resource "aws_iam_role_policy" "build" {
 resource "aws_iam_instance_profile" "build" {
   name = "${var.name}-image-build"
   role = aws_iam_role.build.name
-}
-
-data "aws_iam_policy_document" "execution_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["imagebuilder.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:SourceArn"
-      values   = ["arn:${local.partition}:imagebuilder:${var.region}:${local.account_id}:*"]
-    }
-  }
-}
-
-resource "aws_iam_role" "execution" {
-  name                 = "${var.name}-image-builder"
-  description          = "Image Builder bakes AMIs and names the newest by a parameter"
-  assume_role_policy   = data.aws_iam_policy_document.execution_trust.json
-  permissions_boundary = var.permissions_boundary_arn
-}
-
-# AWS's own list of what Image Builder calls; it changes with the service, so it is not copied.
-resource "aws_iam_role_policy_attachment" "execution" {
-  role       = aws_iam_role.execution.name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/EC2ImageBuilderExecutionPolicy"
 }

@@ -73,30 +73,55 @@ variable "kms_key_arn" {
   description = "The key that encrypts the flow logs."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, arn:…:kms:<region>:<account>:key/<id>, and not of an alias: policies name keys."
+  }
 }
 
 variable "log_retention_days" {
   description = "How long flow logs are kept."
   type        = number
   nullable    = false
+
+  validation {
+    condition     = var.log_retention_days >= 1 && floor(var.log_retention_days) == var.log_retention_days
+    error_message = "log_retention_days must be a whole number of at least 1, one that CloudWatch Logs knows, such as 365: logs have an end."
+  }
 }
 
 variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^winbatch-[a-z][a-z0-9]{1,11}$", var.name))
+    error_message = "name must be winbatch- and the environment, 2 to 12 lower-case letters and digits, such as winbatch-dev: roles and policies go by it."
+  }
 }
 
 variable "permissions_boundary_arn" {
   description = "The policy that bounds what the roles may ever do; null: none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of a policy, arn:…:iam::<account>:policy/<path and name>, or null."
+  }
 }
 
 variable "region" {
   description = "The region that the endpoints serve."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be a region's code, such as eu-central-1."
+  }
 }
 
 variable "vpc_cidr" {

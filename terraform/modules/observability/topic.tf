@@ -11,6 +11,24 @@ resource "aws_sns_topic_policy" "alarms" {
 
 data "aws_iam_policy_document" "topic" {
   statement {
+    sid       = "OnlyTls"
+    effect    = "Deny"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms.arn]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+
+  statement {
     sid       = "OurAlarmsPublish"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.alarms.arn]

@@ -20,6 +20,11 @@ variable "auto_scaling_group" {
   description = "The Auto Scaling group of the cluster."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]+$", var.auto_scaling_group))
+    error_message = "auto_scaling_group must be a group's name, letters, digits, - and _, such as winbatch-dev."
+  }
 }
 
 variable "backstop" {
@@ -66,6 +71,11 @@ variable "cluster" {
   description = "The ECS cluster."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]+$", var.cluster))
+    error_message = "cluster must be a cluster's name, letters, digits, - and _, such as winbatch-dev."
+  }
 }
 
 variable "emails" {
@@ -84,36 +94,66 @@ variable "kms_key_arn" {
   description = "The key of topic and log group; its policy lets CloudWatch and AWS Budgets use it."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, arn:…:kms:<region>:<account>:key/<id>, and not of an alias: policies name keys."
+  }
 }
 
 variable "log_retention_days" {
   description = "How long the engine's events are kept; the metrics in them stay for 15 months in any case."
   type        = number
   nullable    = false
+
+  validation {
+    condition     = var.log_retention_days >= 1 && floor(var.log_retention_days) == var.log_retention_days
+    error_message = "log_retention_days must be a whole number of at least 1, one that CloudWatch Logs knows, such as 365: logs have an end."
+  }
 }
 
 variable "mwaa_environment" {
   description = "The MWAA environment's name."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]+$", var.mwaa_environment))
+    error_message = "mwaa_environment must be an environment's name, letters, digits, - and _, such as winbatch-dev."
+  }
 }
 
 variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^winbatch-[a-z][a-z0-9]{1,11}$", var.name))
+    error_message = "name must be winbatch- and the environment, 2 to 12 lower-case letters and digits, such as winbatch-dev: roles and policies go by it."
+  }
 }
 
 variable "region" {
   description = "The region of the metrics."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be a region's code, such as eu-central-1."
+  }
 }
 
 variable "usd_per_hour" {
   description = "The most that an instance costs an hour, in US dollars, for the backstop's message; null where it is not known."
   type        = number
   default     = null
+
+  validation {
+    condition     = try(var.usd_per_hour >= 0, var.usd_per_hour == null)
+    error_message = "usd_per_hour must not be negative; null where no price is known."
+  }
 }
 
 variable "webhooks" {

@@ -68,12 +68,22 @@ variable "instance_security_group_id" {
   description = "The security group of the container instances, which mount the share for their containers."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^sg-[0-9a-f]+$", var.instance_security_group_id))
+    error_message = "instance_security_group_id must be a security group's id, such as sg-0123456789abcdef0."
+  }
 }
 
 variable "kms_key_arn" {
   description = "The key of files and backups."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, arn:…:kms:<region>:<account>:key/<id>, and not of an alias: policies name keys."
+  }
 }
 
 variable "multi_zone" {
@@ -87,12 +97,22 @@ variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^winbatch-[a-z][a-z0-9]{1,11}$", var.name))
+    error_message = "name must be winbatch- and the environment, 2 to 12 lower-case letters and digits, such as winbatch-dev: roles and policies go by it."
+  }
 }
 
 variable "private_subnet_ids" {
   description = "The private subnets by zone letter; the file servers take the first or the first two."
   type        = map(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.private_subnet_ids) >= 2 && alltrue([for zone, id in var.private_subnet_ids : can(regex("^[a-z]$", zone)) && can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "private_subnet_ids names the subnets of at least two zones by their letters, such as { a = \"subnet-…\", b = \"subnet-…\" }."
+  }
 }
 
 variable "size_gib" {
@@ -123,4 +143,9 @@ variable "vpc_id" {
   description = "The VPC of the security groups."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "vpc_id must be a VPC's id, such as vpc-0123456789abcdef0."
+  }
 }

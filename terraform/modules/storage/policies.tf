@@ -1,4 +1,5 @@
-# Who may do what in the buckets: nobody without TLS, nobody of another account, and nobody what ends what must be kept.
+# Who may do what in the buckets: nobody without TLS, nobody of another account, nobody under another kind of key, and nobody what ends what
+# must be kept.
 
 data "aws_iam_policy_document" "bucket" {
   for_each = local.buckets
@@ -43,6 +44,45 @@ data "aws_iam_policy_document" "bucket" {
       test     = "BoolIfExists"
       variable = "aws:PrincipalIsAWSService"
       values   = ["false"]
+    }
+  }
+
+  # The bucket's own key is what objects get that ask for nothing. A key that the writer brings along needs no right to any key: who steals a role
+  # could lock everything up with it.
+  dynamic "statement" {
+    for_each = {
+      for sid, header in {
+        NoOtherEncryption = { key = "s3:x-amz-server-side-encryption", right = "aws:kms" }
+        NoKeyOfTheWriters = { key = "s3:x-amz-server-side-encryption-customer-algorithm", right = null }
+      } : sid => header if contains(local.logged, each.key)
+    }
+
+    content {
+      sid       = statement.key
+      effect    = "Deny"
+      actions   = ["s3:PutObject"]
+      resources = ["${aws_s3_bucket.bucket[each.key].arn}/*"]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "Null"
+        variable = statement.value.key
+        values   = ["false"]
+      }
+
+      dynamic "condition" {
+        for_each = compact([statement.value.right])
+
+        content {
+          test     = "StringNotEquals"
+          variable = statement.value.key
+          values   = [condition.value]
+        }
+      }
     }
   }
 

@@ -14,6 +14,11 @@ variable "data_prefixes" {
   description = "The data bucket's prefixes that jobs write under, without a slash at either end."
   type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.data_prefixes) > 0 && alltrue([for prefix in var.data_prefixes : can(regex("^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", prefix))])
+    error_message = "data_prefixes takes at least one prefix, of letters, digits, - and _ and without a slash at either end, such as jobs or team/sim."
+  }
 }
 
 variable "force_destroy" {
@@ -50,6 +55,11 @@ variable "name" {
   description = "The prefix of every name, `winbatch-<environment>`."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^winbatch-[a-z][a-z0-9]{1,11}$", var.name))
+    error_message = "name must be winbatch- and the environment, 2 to 12 lower-case letters and digits, such as winbatch-dev: roles and policies go by it."
+  }
 }
 
 variable "old_version_days" {
@@ -68,4 +78,9 @@ variable "region" {
   description = "The region, which is part of the buckets' names."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must be a region's code, such as eu-central-1."
+  }
 }

@@ -13,7 +13,7 @@ mock_data "aws_availability_zones" {
 }
 
 mock_data "aws_vpc" {
-  defaults = { enable_dns_hostnames = true, enable_dns_support = true }
+  defaults = { enable_dns_hostnames = true, enable_dns_support = true, id = "vpc-0123456789abcdef0" }
 }
 
 mock_data "aws_directory_service_directory" {
@@ -41,6 +41,10 @@ mock_data "aws_ec2_instance_type" {
 
 mock_data "aws_ami" {
   defaults = { id = "ami-0123456789abcdef0", architecture = "x86_64", platform = "windows", tags = {} }
+}
+
+mock_resource "aws_vpc" {
+  defaults = { id = "vpc-0123456789abcdef0" }
 }
 
 mock_resource "aws_kms_key" {

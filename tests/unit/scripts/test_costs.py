@@ -10,7 +10,7 @@ def test_a_line_is_the_sum_of_its_parts():
     line = Line("x", [(730, "NAT gateway"), (10, "NAT gateway, data")])
     assert line.usd == pytest.approx(730 * 0.045 + 10 * 0.045)
     assert line.sure
-    assert not Line("x", [(1, "key"), (1, "alarm")]).sure
+    assert not Line("x", [(1, "key"), (1, "mw1.micro")]).sure
 
 
 def test_a_run_pays_for_whole_rounds_and_each_start():

@@ -2,6 +2,7 @@ import datetime as dt
 import json
 
 import pytest
+import yaml
 
 from scripts import policies, policy_skips
 from scripts.policies import RenderedPolicy
@@ -112,3 +113,10 @@ def test_the_exceptions_of_this_repository_have_the_form():
     assert found
     # Whether one has ended is for `invoke check --only policies` to say: a test does not begin to fail by itself.
     assert policy_skips.problems(found, min(skip.end for skip in found if skip.end)) == []
+
+
+def test_no_check_is_left_out_as_a_whole():
+    # An exception there would have neither a place nor an end.
+    settings = yaml.safe_load((ROOT / "terraform" / ".checkov.yaml").read_text())
+    assert settings["external-checks-dir"]
+    assert not {"check", "skip-check", "skip-resources-without-violations"} & set(settings)
