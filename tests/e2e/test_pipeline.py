@@ -1,13 +1,15 @@
 """The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment."""
 
 import dataclasses
+import errno
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
-from .operators import copy_checkout, make_operator
+from .operators import INVOKE, copy_checkout, make_operator
 from .world import NAME, World, clients, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -146,3 +148,49 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
     dags = pipeline.world.airflow("GET", "/dags/ber")
     assert first in json.dumps(dags)
     assert "The second" not in json.dumps(dags)
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+
+
+def read_only(pipeline, *words, environ=None):
+    """Call a command in a checkout that cannot be written, be it by root: it is mounted so, for that call alone."""
+    alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    return subprocess.run(
+        [*alone, "sh", "-c", READ_ONLY, str(pipeline.root), *words],
+        env=environ or pipeline.operator.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_checkout_that_cannot_be_written_will_do(pipeline):
+    probe = read_only(pipeline, "touch", "probe")
+    if "unshare" in probe.stderr or "mount:" in probe.stderr:
+        pytest.skip(f"no mounts of one's own on this machine: {probe.stderr}")
+    assert os.strerror(errno.EROFS) in probe.stderr
+    with (pipeline.root / "dags" / "jobs" / "ber.yaml").open("a") as file:
+        file.write("# Another release\n")
+    before = served(pipeline)
+    for words in (
+        ["plan", "--out", str(pipeline.operator.state / "plan")],
+        ["up", "--no-smoke"],
+        ["smoke"],
+        ["status"],
+    ):
+        done = read_only(pipeline, INVOKE, *words)
+        assert done.returncode == 0, (words, done.stderr)
+    assert served(pipeline) != before
+    # What has no other place to be written to ends in a line.
+    for words, environ in (
+        (["results"], pipeline.operator.environ),
+        (["up"], {name: value for name, value in pipeline.operator.environ.items() if name != "WINBATCH_STATE"}),
+    ):
+        done = read_only(pipeline, INVOKE, *words, environ=environ)
+        assert done.returncode == 1, words
+        assert "Traceback" not in done.stderr
+        assert re.fullmatch(r"error: /\S+ is on a read-only file system: name folders .*", done.stderr.splitlines()[-1])
+    assert git(pipeline.root, "status", "--porcelain") == "M dags/jobs/ber.yaml"

@@ -46,6 +46,20 @@ def test_rights_are_given_job_by_job_and_jobs_end(workflow):
         assert "uses" in job or job["timeout-minutes"] <= 120
 
 
+def test_whatever_builds_images_has_the_history_that_their_digests_follow_from():
+    verbs = set()
+    for path in WORKFLOWS:
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            called = {step["run"].split()[1] for step in job.get("steps", ()) if "run" in step}
+            building = called & {"plan", "deploy", "drift", "images"}
+            depths = [
+                step["with"].get("fetch-depth") for step in job.get("steps", ()) if "checkout@" in step.get("uses", "")
+            ]
+            assert depths == [0] or not building, (path.name, called)
+            verbs |= building
+    assert verbs == {"plan", "deploy", "drift"}
+
+
 def test_roles_are_taken_only_within_an_environment():
     for path in WORKFLOWS:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
