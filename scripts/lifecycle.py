@@ -70,11 +70,11 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         if settings.local:
             _ensure_bucket(workspace)
         saved = converging.load(workspace, plan) if plan else None
+        converging.prepare(workspace, steps)
         built = image_verbs.build(settings, steps)
         workspace.name_images(image_verbs.digests(built))
         if saved is not None:
             plans.require_images(saved, image_verbs.digests(built))
-        converging.prepare(workspace, steps)
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
         # The repositories are there now, and no job knows the new task definitions before the release.
@@ -105,9 +105,9 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
             if out is not None:
                 _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
+        converging.prepare(workspace, steps)
         digests = image_verbs.digests(image_verbs.build(settings, steps))
         workspace.name_images(digests)
-        converging.prepare(workspace, steps)
         planned = converging.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:

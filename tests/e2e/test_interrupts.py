@@ -21,10 +21,10 @@ EMULATORS = ("EMULATOR_FAMILY", "WINBATCH_SESSION")
 # Stages in their order: what is seen when one begins, s until it is interrupted, what makes it last.
 STAGES = {
     "Emulator": (None, 0.2, None),
-    "Terraform": ("✓ Image of tools", 0.5, None),
-    "Plan": ("✓ Terraform", 2, None),
+    "Terraform": ("✓ Emulator", 1, None),
+    "Plan": ("✓ Image of tools", 2, None),
     "Apply": ("✓ Plan", 4, None),
-    "Push images": ("✓ Apply", 0.5, {"service": "ecr", "action": "BatchGetImage", "seconds": 3}),
+    "Push images": ("✓ Apply", 3, {"service": "ecr", "action": "BatchGetImage", "seconds": 3}),
     "Check the DAGs": ("✓ Push images", 1, None),
     "Release the DAGs": ("✓ Check the DAGs", 0.5, {"service": "s3", "action": "PutObject", "seconds": 0.3}),
     "Airflow serves the DAGs": ("✓ Release the DAGs", 0.5, None),

@@ -3,20 +3,23 @@
 Nothing here knows of the emulator but AWS's own variables, as nothing would on a machine that deploys to AWS.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import boto3
 import pytest
 
-from scripts import lifecycle, uv
-from scripts.errors import PreflightError
+from scripts import lifecycle, state, uv
+from scripts.errors import OperatorError, PreflightError
 from scripts.release import Releases
 from scripts.settings import ROOT, Settings
 from scripts.windows import image, staging
@@ -24,7 +27,7 @@ from scripts.windows.registry import Repository
 
 from .conftest import DOCKERFILE, put_base
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -136,10 +139,19 @@ def served(settings):
         return digest, repository.has("manifests", digest)
 
 
-def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, tmp_path, monkeypatch):
-    # From nothing: platform, image, release, by one plan.
+def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, endpoint, tmp_path, monkeypatch):
+    # The credentials expire in the middle of the apply: neither the state nor its lock can be given back.
+    with expiring(endpoint, after="iam.CreateRole"), pytest.raises(OperatorError) as caught:
+        lifecycle.up(stage, confirm=False)
+    assert str(caught.value) == (
+        "the AWS credentials expired in the middle of the apply; what it had made is noted: log in again, and call"
+        " again to go on"
+    )
+    assert state.lock(client("s3"), stage) is not None
+    # From there on: platform, image, release, by one plan.
     first = lifecycle.up(stage, confirm=False)
-    assert first.changes > 100
+    assert 0 < first.changes < 110
+    assert state.lock(client("s3"), stage) is None
     before = served(stage)
     assert before[1]
     again = lifecycle.up(stage, confirm=False)
@@ -174,6 +186,39 @@ def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, tmp_path,
     assert third[1]
     assert third[0] not in {before[0], second[0]}
     assert lifecycle.plan(stage, judge=False).changes == 0
+
+    # The way down: what its buckets hold only goes when that was said, and then nothing is left, be it called twice.
+    with pytest.raises(PreflightError, match=r"stage-\S+-dags \(\d+\).* still hold something: call with --delete"):
+        lifecycle.down(stage, confirm=False)
+    assert served(stage) == third
+    for _ in range(2):
+        lifecycle.down(stage, confirm=False, delete_data=True)
+    assert [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]] == [STATE]
+    assert client("logs").describe_log_groups()["logGroups"] == []
+    assert client("ecs").list_task_definitions()["taskDefinitionArns"] == []
+
+
+@contextlib.contextmanager
+def expiring(endpoint, after):
+    """Let the credentials expire for every call to AWS, once there was a call of this kind, until the end."""
+    pages = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    fault = json.dumps({"kind": "expire", "service": "*", "action": "*"}).encode()
+    done = threading.Event()
+
+    def expire():
+        while not done.wait(0.1):
+            if json.load(pages.open(f"{endpoint}/_emulator/requests"))["requests"].get(after):
+                pages.open(f"{endpoint}/_emulator/faults", data=fault).close()
+                return
+
+    thread = threading.Thread(target=expire)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        pages.open(urllib.request.Request(f"{endpoint}/_emulator/faults", method="DELETE")).close()
 
 
 def interrupted(*_):
