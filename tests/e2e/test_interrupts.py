@@ -12,6 +12,8 @@ import urllib.request
 import psutil
 import pytest
 
+from scripts.terraform import GRACE
+
 from .operators import INVOKE, make_operator
 from .world import clients
 
@@ -31,6 +33,9 @@ STAGES = {
 }
 
 LINE = "error: interrupted; what is done stays done: call again to go on"
+
+# Longer than Terraform is given, s.
+PATIENCE = GRACE + 20
 
 
 @pytest.fixture
@@ -87,7 +92,8 @@ def interrupt_up(operator, after, seconds):
             time.sleep(0.02)
         time.sleep(seconds)
         os.killpg(up.pid, signal.SIGINT)
-        code = up.wait(60)
+        # Terraform ends what it is at.
+        code = up.wait(PATIENCE)
         reader.join()
     return code, said
 
