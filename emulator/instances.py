@@ -25,7 +25,7 @@ HIDDEN_MEMORY_MIB = 512
 
 
 class Ec2Backend(OwnUrls, EC2Backend):
-    """moto's EC2 where the end of an instance ends what ran on it."""
+    """moto's EC2 where the end of an instance ends what ran on it, and an endpoint uses its network interfaces."""
 
     moto_service = "ec2"
 
@@ -34,6 +34,13 @@ class Ec2Backend(OwnUrls, EC2Backend):
         for instance, _ in ended:
             ecs_of(instance).lose_instance(instance.id)
         return ended
+
+    def create_vpc_endpoint(self, *arguments: Any, **options: Any) -> Any:
+        endpoint = super().create_vpc_endpoint(*arguments, **options)
+        # moto calls them available, as if whoever cleans up could delete them.
+        for name in endpoint.network_interface_ids or ():
+            self.enis[name].status = "in-use"
+        return endpoint
 
 
 def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None:

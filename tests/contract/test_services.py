@@ -70,3 +70,19 @@ def test_a_rule_keeps_its_description(cluster):
 def test_aws_managed_policies_exist(client):
     arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
     assert client("iam").get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AmazonSSMManagedInstanceCore"
+
+
+def test_an_endpoint_uses_its_network_interfaces(client):
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    service = f"com.amazonaws.{ec2.meta.region_name}.ecs"
+    made = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, VpcEndpointType="Interface", SubnetIds=[subnet])
+    endpoint = made["VpcEndpoint"]
+    try:
+        found = ec2.describe_network_interfaces(NetworkInterfaceIds=endpoint["NetworkInterfaceIds"])
+        assert [interface["Status"] for interface in found["NetworkInterfaces"]] == ["in-use"]
+    finally:
+        ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])
+        ec2.delete_subnet(SubnetId=subnet)
+        ec2.delete_vpc(VpcId=vpc)
