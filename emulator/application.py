@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
@@ -67,8 +68,10 @@ class Application:
         service, action = signing_name(environ), action_name(environ)
         with self._counting:
             self._counts[f"{service}.{action}"] += 1
-        if self._faults.throttled(service, action):
-            return throttling(service)(environ, start_response)
+        if kind := self._faults.refusal(service, action):
+            return refused(kind, service)(environ, start_response)
+        if late := self._faults.lateness(service, action):
+            time.sleep(late)
         with locks.of(service):
             return list(self._moto(environ, start_response))
 
@@ -103,17 +106,22 @@ def action_name(environ: Environ) -> str:
     return f"{method.title()}{kind}"
 
 
-def throttling(service: str) -> Response:
-    """The answer to a call above its rate, in the service's own protocol."""
+def refused(kind: str, service: str) -> Response:
+    """The answer to a call above its rate, or with credentials that have expired, in the service's own protocol."""
+    words = {"throttle": "Rate exceeded", "expire": "The security token included in the request is expired"}[kind]
     if service == "s3":
-        body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-        return Response(body, 503, content_type="application/xml")
+        code, status = {"throttle": ("SlowDown", 503), "expire": ("ExpiredToken", 400)}[kind]
+        body = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>"
+        return Response(body, status, content_type="application/xml")
     if service in _QUERY:
-        body = (
-            "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
-            "<RequestId>emulator</RequestId></ErrorResponse>"
-        )
+        code = {"throttle": "Throttling", "expire": "RequestExpired" if service == "ec2" else "ExpiredToken"}[kind]
+        inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>"
+        if service == "ec2":
+            body = f"<Response><Errors>{inner}</Errors><RequestID>emulator</RequestID></Response>"
+        else:
+            body = f"<ErrorResponse>{inner}<RequestId>emulator</RequestId></ErrorResponse>"
         return Response(body, 400, content_type="text/xml")
-    answer = json_response({"__type": "ThrottlingException", "message": "Rate exceeded"}, 400)
-    answer.headers["x-amzn-ErrorType"] = "ThrottlingException"
+    code = {"throttle": "ThrottlingException", "expire": "ExpiredTokenException"}[kind]
+    answer = json_response({"__type": code, "message": words}, 400)
+    answer.headers["x-amzn-ErrorType"] = code
     return answer

@@ -4,6 +4,8 @@ GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults
 
 {"kind": "throttle", "service": "ecs", "action": "RunTask", "times": 3}       the next three calls are throttled
 {"kind": "throttle", "service": "ecs", "action": "*", "rate": 0.2, "seed": 1}  a fifth of all calls is
+{"kind": "expire", "service": "*", "action": "*"}                              credentials have expired, for all calls
+{"kind": "answer-late", "service": "s3", "action": "PutObject", "seconds": 1}  answers come a second late
 {"kind": "delay-start", "seconds": 5, "times": 1}                              the next ECS task starts 5 s later
 {"kind": "hide-task", "task": "<ARN>"}                                         DescribeTasks says MISSING
 {"kind": "kill-task", "task": "<ARN>"}                                         SIGKILL to its containers, now
@@ -31,6 +33,8 @@ Action = Callable[[str], None]
 
 _FIELDS: dict[str, dict[str, type]] = {
     "throttle": {"service": str, "action": str, "times": int, "rate": float, "seed": int},
+    "expire": {"service": str, "action": str, "times": int},
+    "answer-late": {"service": str, "action": str, "seconds": float, "times": int},
     "delay-start": {"seconds": float, "times": int},
     "hide-task": {"task": str},
     "kill-task": {"task": str},
@@ -38,6 +42,8 @@ _FIELDS: dict[str, dict[str, type]] = {
 }
 _REQUIRED = {
     "throttle": {"service", "action"},
+    "expire": {"service", "action"},
+    "answer-late": {"service", "action", "seconds"},
     "delay-start": {"seconds"},
     "hide-task": {"task"},
     "kill-task": {"task"},
@@ -67,15 +73,18 @@ class Faults:
         """Let `action` carry out the faults of a kind that act at once."""
         self._actions[kind] = action
 
-    def throttled(self, service: str, action: str) -> bool:
-        """Whether this call is to be throttled."""
+    def refusal(self, service: str, action: str) -> str | None:
+        """The kind of the fault by which this call is refused."""
 
         def hits(fault: _Fault) -> bool:
-            spec = fault.spec
-            named = spec["service"] == service and spec["action"] in {"*", action}
-            return named and fault.random.random() < spec.get("rate", 1.0)
+            return _named(fault, service, action) and fault.random.random() < fault.spec.get("rate", 1.0)
 
-        return self._take("throttle", hits) is not None
+        return next((kind for kind in ("expire", "throttle") if self._take(kind, hits)), None)
+
+    def lateness(self, service: str, action: str) -> float:
+        """The seconds by which the answer to this call comes late."""
+        fault = self._take("answer-late", lambda fault: _named(fault, service, action))
+        return float(fault.spec["seconds"]) if fault else 0.0
 
     def start_delay(self) -> float:
         """The seconds by which the ECS task that asks starts late."""
@@ -131,6 +140,10 @@ class Faults:
         if rest and not gone:
             return json_response({"error": f"no fault {rest}"}, 404)
         return json_response({"removed": [fault.id for fault in gone]})
+
+
+def _named(fault: _Fault, service: str, action: str) -> bool:
+    return fault.spec["service"] in {"*", service} and fault.spec["action"] in {"*", action}
 
 
 def _describe(fault: _Fault) -> dict[str, Any]:

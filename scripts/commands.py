@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -510,26 +510,24 @@ def dags_list(_: Context, env: str = "", json: bool = False) -> None:
 
 @command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
 def image_build(_: Context, env: str = "", workload: str = "", json: bool = False) -> None:
-    """Build images and name their digests; Windows images need neither Windows nor a container engine.
+    """Build images and say their digests; Windows images need neither Windows nor a container engine.
 
     Example: invoke image-build --workload ber --env dev
     """
-    settings = Settings.load(env)
-    built = image_verbs.build(settings, workload)
-    if json:
-        emit(built)
+    _show_images(image_verbs.build(Settings.load(env), Steps(), workload), json=json)
 
 
 @command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
 def image_push(_: Context, env: str = "", workload: str = "", json: bool = False) -> None:
-    """Build images, push those that are not there, and name their digests to Terraform, which `invoke up` applies.
+    """Build images and push those that are not there, as `invoke up` does too.
 
     Example: invoke image-push --workload ber --env dev
     """
-    settings = Settings.load(env)
-    pushed = image_verbs.push(settings, workload)
-    if json:
-        emit(pushed)
+    settings, steps = Settings.load(env), Steps()
+    built = image_verbs.build(settings, steps, workload)
+    workspace = Workspace(settings)
+    image_verbs.push(workspace, built, workspace.values().get("ecr_repositories") or {}, steps)
+    _show_images(built, json=json)
 
 
 @command(
@@ -652,6 +650,13 @@ def _options(settings: Settings, run_id: str, dag: str) -> str:
     """What must stand behind a run id, so that a command that is shown means this environment and DAG."""
     named = "" if run_id.startswith(f"{dag}-") else f" --dag {dag}"
     return named + _env(settings)
+
+
+def _show_images(built: Mapping[str, image_verbs.Image], *, json: bool) -> None:
+    if json:
+        emit(image_verbs.digests(built))
+    for name, image in built.items():
+        console.print(f"{name}: {image.digest}, {image.words}", markup=False, soft_wrap=True)
 
 
 def _env(settings: Settings) -> str:

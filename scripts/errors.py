@@ -159,7 +159,7 @@ def line(error: BaseException, *, environment: str) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return (
             f"{error.filename or 'the project folder'} is on a read-only file system: name folders that can be"
-            " written in WINBATCH_STATE and WINBATCH_CACHE"
+            " written by WINBATCH_STATE and WINBATCH_CACHE, or by --out"
         )
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; call as the user that owns the project's folder"

@@ -1,75 +1,78 @@
-"""`image-build` and `image-push`: of which workloads, for which environment, with what shown."""
+"""The images of an environment: built from the checkout, named to Terraform by their digests, pushed.
+
+`up`, `plan`, `image-build` and `image-push` go this one way. A digest follows from the checkout, so a plan has it
+before there is a registry; the push comes after the apply, which makes the repositories.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scripts import images
-from scripts.console import Steps, console
+from scripts.console import Step, Steps
 from scripts.errors import ImageError
 from scripts.settings import Settings
 from scripts.windows import image as windows
 from scripts.workspace import Workspace
 
+Image = images.Image | windows.Built
 
-def build(settings: Settings, workload: str = "") -> Mapping[str, str]:
-    """Build the images of an environment; their digests by workload.
+
+def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Image]:
+    """Build the images of an environment: Linux for the local one, Windows elsewhere; by workload.
 
     Args:
         settings: whose.
+        steps: where it is shown.
         workload: one of them; empty: all.
 
     Raises:
         ImageError: there is no such workload, or its image cannot be built.
     """
-    digests = {}
-    steps = Steps()
+    built: dict[str, Image] = {}
     for name in _chosen(settings, workload):
         if settings.local:
-            local = images.build(settings, name)
-            digests[name] = local.digest
-            size = f"{len(local.layer) / 1024:.0f} KiB beside its interpreter"
+            with steps.step(f"Image of {name}") as step:
+                built[name] = images.build(settings, name)
+                step.detail = built[name].words
         else:
-            built = windows.build(settings, name, steps)
-            digests[name] = built.digest
-            size = f"{built.size / 2**20:.1f} MiB over {built.base_size / 2**20:.1f} MiB of Windows, {built.folder}"
-        console.print(f"{name}: {digests[name]}, {size}", markup=False, soft_wrap=True)
-    return digests
+            built[name] = windows.build(settings, name, steps)
+    return built
 
 
-def push(settings: Settings, workload: str = "") -> Mapping[str, str]:
-    """Build and push the images of an environment; their digests, by workload, which Terraform is told.
+def digests(built: Mapping[str, Image]) -> dict[str, str]:
+    """The images' digests, by workload."""
+    return {name: image.digest for name, image in built.items()}
+
+
+def push(
+    workspace: Workspace, built: Mapping[str, Image], repositories: Mapping[str, str], steps: Steps
+) -> Sequence[str]:
+    """Push images, unless they are there; the workloads whose image was not.
 
     Raises:
-        ImageError: there is no such workload or no repository for it, or a registry refuses.
+        ImageError: there is no repository for one of them, or a registry refuses. What is pushed stays, and calling
+            again goes on.
     """
-    names = _chosen(settings, workload)
-    workspace = Workspace(settings)
-    repositories = workspace.values().get("ecr_repositories") or {}
-    missing = [name for name in names if name not in repositories]
+    settings = workspace.settings
+    missing = [name for name in built if name not in repositories]
     if missing:
+        again = "" if settings.local else f" --env {settings.environment}"
         raise ImageError(
             f"environment {settings.environment} has no repository for {', '.join(missing)}: workloads in"
-            f" {settings.var_file.name} names them, and invoke up --env {settings.environment} makes them"
+            f" {settings.var_file.name} names them, and invoke up{again} makes them"
         )
-    ecr = workspace.aws.client("ecr")
-    digests = {}
-    steps = Steps()
-    for name in names:
-        if settings.local:
-            local = images.build(settings, name)
-            digests[name] = local.digest
-            with steps.step(f"Image {name}") as step:
-                pushed = images.push(ecr, images.repository_name(repositories[name]), local)
-                step.detail = f"{local.digest} {'pushed' if pushed else 'was there'}"
-            continue
-        built = windows.build(settings, name, steps)
-        digests[name] = built.digest
-        with steps.step(f"Image {name}") as step, windows.ecr_repository(ecr, repositories[name]) as repository:
-            pushed = windows.push(built, repository, step)
-            step.detail = f"{built.digest} {'pushed' if pushed else 'was there'}"
-    if not settings.local and workspace.write_digests(digests):
-        file = workspace.digests_file.relative_to(settings.root)
-        console.print(f"{file} names them: commit it, then invoke up --env {settings.environment}", markup=False)
-    return digests
+    with steps.step("Push images") as step:
+        ecr = workspace.aws.client("ecr")
+        pushed = [name for name, image in built.items() if _push(ecr, repositories[name], image, step)]
+        step.detail = f"pushed {', '.join(pushed)}" if pushed else "all there"
+    return pushed
+
+
+def _push(ecr: Any, url: str, image: Image, step: Step) -> bool:
+    if isinstance(image, images.Image):
+        return images.push(ecr, images.repository_name(url), image)
+    with windows.ecr_repository(ecr, url) as repository:
+        return windows.push(image, repository, step)
 
 
 def _chosen(settings: Settings, workload: str) -> Sequence[str]:

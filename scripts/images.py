@@ -50,6 +50,11 @@ class Image:
         return f"local-{self.digest.removeprefix('sha256:')[:12]}"
 
     @property
+    def words(self) -> str:
+        """How large it is."""
+        return f"{len(self.layer) / 1024:.0f} KiB beside its interpreter"
+
+    @property
     def blobs(self) -> Mapping[str, bytes]:
         return {_digest(self.config): self.config, _digest(self.layer): self.layer}
 

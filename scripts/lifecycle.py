@@ -1,6 +1,5 @@
 """An environment's life: up, plan, apply, down. Each can be cut off anywhere and is continued by calling it again."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 from scripts import (
     airflow,
     converging,
+    image_verbs,
     images,
     local,
     plans,
@@ -48,6 +48,8 @@ class Up:
 def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, check: bool = True) -> Up:
     """Bring an environment to what the checkout says.
 
+    Images are built first, since a plan names them by their digests, and pushed when their repositories are there.
+
     Args:
         settings: which.
         confirm: ask before anything changes (never for the local one).
@@ -69,14 +71,14 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
             _ensure_bucket(workspace)
         saved = converging.load(workspace, plan) if plan else None
         converging.prepare(workspace, steps)
-        before = workspace.values()
-        built = _build_images(workspace, steps) if settings.local else {}
-        # An image has its digest before it has a registry: the first time, the repositories come with all the rest.
-        pushed = built and _push_images(workspace, built, before.get("ecr_repositories") or {}, steps)
+        built = image_verbs.build(settings, steps)
+        workspace.name_images(image_verbs.digests(built))
+        if saved is not None:
+            plans.require_images(saved, image_verbs.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
-        if built and not pushed:
-            _push_images(workspace, built, workspace.values()["ecr_repositories"], steps)
+        # The repositories are there now, and no job knows the new task definitions before the release.
+        image_verbs.push(workspace, built, outputs.ecr_repositories, steps)
         done = releasing.release(workspace, outputs, steps)
         releasing.wait(workspace, outputs, done.release, steps)
         if check:
@@ -104,11 +106,13 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
                 _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
         converging.prepare(workspace, steps)
+        digests = image_verbs.digests(image_verbs.build(settings, steps))
+        workspace.name_images(digests)
         planned = converging.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:
                 summary = {**planned.summary.as_json(), "sentence": planned.summary.sentence}
-                packed = plans.pack(planned.file, settings, summary)
+                packed = plans.pack(planned.file, settings, summary, digests)
                 if seal:
                     kms, key = workspace.aws.client("kms"), settings.state_key_alias
                     packed = sealing.seal(kms, key, packed, plans.purpose(settings))
@@ -296,34 +300,6 @@ def _ensure_bucket(workspace: Workspace) -> None:
     except ClientError:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": workspace.settings.region})
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-
-
-def _build_images(workspace: Workspace, steps: Steps) -> dict[str, images.Image]:
-    """Build the local images; what they are called goes to Terraform as a file."""
-    with steps.step("Build images") as step:
-        built = {workload: images.build(workspace.settings, workload) for workload in workspace.settings.workloads}
-        digests = {workload: image.digest for workload, image in built.items()}
-        text = json.dumps({"image_digests": digests}, indent=2, sort_keys=True) + "\n"
-        workspace.digests_file.write_text(text, encoding="utf-8")
-        step.detail = ", ".join(built)
-    return built
-
-
-def _push_images(
-    workspace: Workspace, built: Mapping[str, images.Image], repositories: Mapping[str, str], steps: Steps
-) -> bool:
-    """Push images; False when there are no repositories for them yet."""
-    if not set(built) <= set(repositories):
-        return False
-    with steps.step("Push images") as step:
-        ecr = workspace.aws.client("ecr")
-        pushed = [
-            workload
-            for workload, image in built.items()
-            if images.push(ecr, images.repository_name(repositories[workload]), image)
-        ]
-        step.detail = f"pushed {', '.join(pushed)}" if pushed else "all there"
-    return True
 
 
 def _converge(

@@ -116,17 +116,34 @@ def start(settings: Settings, step: Step) -> Session:
         EmulatorError: it did not start.
     """
     session = recorded(settings)
-    if session and session.process:
-        return require(settings)
-    if session is not None:
+    if session is not None and session.process is None:
         raise EmulatorError(
             f"the emulator of an earlier up died ({log_file(settings)} says why), and its Terraform state with it:"
             " invoke down, then invoke up"
         )
+    # One that is there already may be on its way still: an up was interrupted.
+    found, session = session, session or _spawn(settings)
+    began = time.monotonic()
+    while not (_ready(settings).exists() and _healthy(session.endpoint_url)):
+        if session.process is None:
+            _record(settings).unlink()
+            raise EmulatorError(f"the emulator did not start: {_last_line(log_file(settings))}")
+        if time.monotonic() - began > START_SECONDS:
+            if found is None:
+                stop(settings)
+            raise EmulatorError(
+                f"the emulator did not answer within {START_SECONDS:.0f} s ({log_file(settings)} says more):"
+                " invoke down, then invoke up"
+            )
+        step.update(f"{time.monotonic() - began:.0f} s")
+        time.sleep(0.1)
+    return session
+
+
+def _spawn(settings: Settings) -> Session:
     check_port(settings.port)
     settings.state.mkdir(parents=True, exist_ok=True)
-    ready = folder(settings) / "ready.json"
-    ready.unlink(missing_ok=True)
+    _ready(settings).unlink(missing_ok=True)
     command = [sys.executable, "-m", "emulator", "serve", "--port", str(settings.port)]
     command += ["--state", str(folder(settings)), "--cache", str(settings.cache), "--region", settings.region]
     with log_file(settings).open("ab") as log:
@@ -143,18 +160,6 @@ def start(settings: Settings, step: Step) -> Session:
     partial = _record(settings).with_suffix(".new")
     partial.write_text(json.dumps(asdict(session)) + "\n", encoding="utf-8")
     partial.replace(_record(settings))
-    began = time.monotonic()
-    while not (ready.exists() and _healthy(session.endpoint_url)):
-        if process.poll() is not None:
-            _record(settings).unlink()
-            raise EmulatorError(f"the emulator did not start: {_last_line(log_file(settings))}")
-        if time.monotonic() - began > START_SECONDS:
-            stop(settings)
-            raise EmulatorError(
-                f"the emulator did not answer within {START_SECONDS:.0f} s ({log_file(settings)} says more)"
-            )
-        step.update(f"{time.monotonic() - began:.0f} s")
-        time.sleep(0.1)
     return session
 
 
@@ -250,6 +255,11 @@ def check_disk(settings: Settings) -> None:
 
 def _record(settings: Settings) -> Path:
     return settings.state / "emulator.json"
+
+
+def _ready(settings: Settings) -> Path:
+    """What the emulator writes once it answers."""
+    return folder(settings) / "ready.json"
 
 
 def _healthy(endpoint_url: str) -> bool:

@@ -23,7 +23,7 @@ from scripts.settings import Settings
 from scripts.state import StateId
 from winbatch.times import format_time
 
-SCHEMA = 1
+SCHEMA = 2
 _PLAN = "plan"
 _MANIFEST = "manifest.json"
 # Terraform's own file is a zip, too; this is the state that it planned against.
@@ -61,12 +61,14 @@ class SavedPlan:
         bound: what it holds for.
         created_at: UTC.
         summary: what it would do, as `invoke plan --json` had it.
+        images: the digests that its task definitions name, by workload.
         content: Terraform's plan.
     """
 
     bound: Bound
     created_at: str
     summary: Mapping[str, Any]
+    images: Mapping[str, str]
     content: bytes
 
     @property
@@ -90,8 +92,6 @@ def sources(settings: Settings) -> str:
     root = settings.terraform_root
     files = [*root.glob("*.tf"), *(path for path in root.glob("modules/*/*") if path.suffix != ".md")]
     files += [root / ".terraform.lock.hcl", settings.var_file, settings.backend_file]
-    # What its images are called, where that is part of the checkout.
-    files.append(settings.var_file.with_suffix(".images.tfvars.json"))
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
         content = path.read_bytes()
@@ -128,12 +128,17 @@ def state_of(content: bytes) -> StateId:
         return StateId.read(json.loads(file.read(_STATE)))
 
 
-def pack(plan: Path, settings: Settings, summary: Mapping[str, Any]) -> bytes:
+def pack(plan: Path, settings: Settings, summary: Mapping[str, Any], images: Mapping[str, str]) -> bytes:
     """Terraform's plan with what it is bound to, as a file's content."""
     content = plan.read_bytes()
-    made = SavedPlan(here(settings, state_of(content)), format_time(datetime.now(UTC)), summary, content)
-    manifest = {"schema": SCHEMA, **dataclasses.asdict(made.bound), "created_at": made.created_at, "summary": summary}
-    manifest["sha256"] = made.digest
+    manifest = {
+        "schema": SCHEMA,
+        **dataclasses.asdict(here(settings, state_of(content))),
+        "created_at": format_time(datetime.now(UTC)),
+        "summary": summary,
+        "images": dict(images),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         target.writestr(_MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
@@ -168,12 +173,27 @@ def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
         if manifest["schema"] != SCHEMA:
             raise PlanRefused(f"{file}: its schema is {manifest['schema']}, {SCHEMA} is expected: make a new plan")
         bound = Bound(**{field.name: manifest[field.name] for field in dataclasses.fields(Bound)})
-        found = SavedPlan(bound, manifest["created_at"], manifest["summary"], content)
+        found = SavedPlan(bound, manifest["created_at"], manifest["summary"], manifest["images"], content)
         if found.digest != manifest["sha256"]:
             raise PlanRefused(f"{file}: the plan in it is not the one that was saved: make a new plan")
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise PlanRefused(f"{file} is no plan that invoke plan --out has saved ({error}): make a new one") from error
     return found
+
+
+def require_images(saved: SavedPlan, built: Mapping[str, str]) -> None:
+    """Refuse a plan whose images are not those that are built here: its task definitions would name what nobody has.
+
+    Raises:
+        PlanRefused: one differs.
+    """
+    for workload in sorted({*saved.images, *built}):
+        planned, found = saved.images.get(workload, "none"), built.get(workload, "none")
+        if planned != found:
+            raise PlanRefused(
+                f"the plan names image {planned[:19]} of workload {workload}, and of the same commit this machine"
+                f" builds {found[:19]}: make the plan here: invoke plan --env {saved.bound.environment} --out FILE"
+            )
 
 
 def purpose(settings: Settings) -> dict[str, str]:

@@ -98,26 +98,20 @@ class Workspace:
 
     @property
     def var_files(self) -> list[Path]:
-        """The environment's values, and the digests of the images that were pushed for it."""
+        """The environment's values, and the digests of its images."""
         files = self.settings.var_files
         return [*files, self.digests_file] if self.digests_file.is_file() else files
 
     @property
     def digests_file(self) -> Path:
-        """What the environment's images are called. The local ones die with it; others are part of the checkout."""
-        if self.settings.local:
-            return self.settings.state / "images.tfvars.json"
-        return self.settings.var_file.with_suffix(".images.tfvars.json")
+        """What the environment's images are called, as they were built last."""
+        return self.settings.state / "images.tfvars.json"
 
-    def write_digests(self, digests: Mapping[str, str]) -> bool:
-        """Name images to Terraform, beside those that are named already; False when nothing changes."""
-        file = self.digests_file
-        known = json.loads(file.read_text(encoding="utf-8"))["image_digests"] if file.is_file() else {}
-        there = {name: digest for name, digest in known.items() if name in self.settings.workloads} | dict(digests)
-        if there == known:
-            return False
-        file.write_text(json.dumps({"image_digests": there}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        return True
+    def name_images(self, digests: Mapping[str, str]) -> None:
+        """Name the images of all workloads to Terraform."""
+        text = json.dumps({"image_digests": digests}, indent=2, sort_keys=True) + "\n"
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        self.digests_file.write_text(text, encoding="utf-8")
 
     def values(self) -> dict[str, Any]:
         """Terraform's outputs as they are; empty before the first apply."""

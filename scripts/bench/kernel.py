@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import shutil
 import statistics
 import subprocess
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench.figures import Figure
+from scripts.debian import OCTAVE
 from scripts.errors import BenchError
 
 if TYPE_CHECKING:  # numba compiles when the kernels are imported, which no other command should wait for
@@ -88,7 +88,7 @@ def measure(pairs: int, progress: Callable[[str], None]) -> tuple[list[Figure], 
     Raises:
         BenchError: Octave or numba is missing, or somebody counts what theory does not.
     """
-    octave = _octave()
+    octave = _octave(progress)
     progress("the kernels compile")
     from ber import kernels  # noqa: PLC0415 - see above
 
@@ -324,8 +324,9 @@ def _one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _octave() -> str:
-    found = shutil.which("octave-cli")
+def _octave(progress: Callable[[str], None]) -> str:
+    OCTAVE.install(progress)
+    found = OCTAVE.find()
     if found is None:
-        raise BenchError("octave-cli is missing, which runs the seed's model: apt-get install octave")
+        raise BenchError(f"octave-cli is missing, which runs the seed's model: apt-get install {OCTAVE.package}")
     return found

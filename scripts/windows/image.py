@@ -52,6 +52,11 @@ class Built:
         """A tag made of the digest, so that tags are never moved."""
         return f"windows-{self.digest.removeprefix('sha256:')[:12]}"
 
+    @property
+    def words(self) -> str:
+        """How large it is, and where it lies."""
+        return f"{_mib(self.size)} over {_mib(self.base_size)} of Windows, {self.folder}"
+
 
 def build(settings: Settings, workload: str, steps: Steps) -> Built:
     """Build a workload's image, unless it is there and nothing of it has changed.
@@ -61,7 +66,7 @@ def build(settings: Settings, workload: str, steps: Steps) -> Built:
     """
     where = settings.root / "images" / workload
     stage = dockerfile.read(where / "Dockerfile")
-    folder = settings.root / "build" / "images" / settings.environment / workload
+    folder = settings.cache / "images" / settings.environment / workload
     found = sources.look(settings.root, workload)
     with steps.step(f"Base of {workload}") as step:
         step.update(stage.base)

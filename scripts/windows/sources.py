@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.errors import ImageError
+
 # What goes into the image of any workload, beside its folder; what makes the image is part of it.
 _SHARED = ("dags/winbatch", "images/python.toml", "scripts/windows", "pyproject.toml", "uv.lock")
 
@@ -37,7 +39,17 @@ class Sources:
 
 
 def look(root: Path, workload: str) -> Sources:
-    """The sources of a workload's image. Without git, there is no revision."""
+    """The sources of a workload's image. Without git, there is no revision.
+
+    Raises:
+        ImageError: the checkout has only a part of its history, so that each commit would be the last one that changed
+            them.
+    """
+    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise ImageError(
+            f"{root} is a shallow clone, which does not say since which commit an image is what it is: fetch all of its"
+            " history: git fetch --unshallow"
+        )
     paths = [f"images/{workload}", *_SHARED]
     commit, _, time = _git(root, "log", "-1", "--format=%H %ct", "--", *paths).partition(" ")
     dirty = "-dirty" if commit and _git(root, "status", "--porcelain", "--", *paths) else ""
@@ -58,8 +70,10 @@ def _files(path: Path) -> list[Path]:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    # A look must not write: the checkout may be read-only.
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=60, check=True)  # noqa: S607 - the user's git
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

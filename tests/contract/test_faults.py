@@ -55,6 +55,38 @@ def test_so_many_calls_are_throttled(alone, service, action, call, code):
     assert ask(alone)["faults"] == []
 
 
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("ecs", lambda client: client.list_clusters(), "ExpiredTokenException"),
+        ("iam", lambda client: client.list_roles(), "ExpiredToken"),
+        ("ec2", lambda client: client.describe_vpcs(), "RequestExpired"),
+        ("s3", lambda client: client.list_buckets(), "ExpiredToken"),
+    ],
+)
+def test_credentials_have_expired_until_they_are_renewed(alone, service, call, code):
+    client = world.client(alone, service)
+    call(client)
+    ask(alone, "POST", body={"kind": "expire", "service": "*", "action": "*"})
+    for _ in range(2):
+        with pytest.raises(ClientError) as caught:
+            call(client)
+        assert caught.value.response["Error"]["Code"] == code
+    ask(alone, "DELETE")
+    call(client)
+
+
+def test_an_answer_comes_late(alone):
+    ask(alone, "POST", body={"kind": "answer-late", "service": "sts", "action": "*", "seconds": 0.5, "times": 1})
+    took = []
+    for _ in range(2):
+        began = time.monotonic()
+        world.client(alone, "sts").get_caller_identity()
+        took.append(time.monotonic() - began)
+    assert took[0] > 0.5
+    assert took[0] - took[1] > 0.2
+
+
 def test_a_rate_is_kept_and_a_seed_repeats_it(alone):
     client = world.client(alone, "ecs")
 

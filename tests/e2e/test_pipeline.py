@@ -1,13 +1,15 @@
 """The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment."""
 
 import dataclasses
+import errno
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
-from .operators import copy_checkout, make_operator
+from .operators import INVOKE, copy_checkout, make_operator
 from .world import NAME, World, clients, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -32,6 +34,10 @@ def commit(root, message):
     return git(root, "rev-parse", "HEAD")
 
 
+def last(done):
+    return done.stderr.splitlines()[-1]
+
+
 @dataclasses.dataclass
 class Pipeline:
     operator: object
@@ -53,6 +59,10 @@ class Pipeline:
         shown = re.search(r" >> (\S+)$", words)
         done = self.operator.call(*words.split(" >> ")[0].split(), timeout=timeout)
         assert (done.returncode == 0) == succeeds, done.stderr
+        assert "Traceback" not in done.stderr
+        # Drift is an answer and no error, with an exit code of its own.
+        if done.returncode == 1:
+            assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [last(done)]
         if shown:
             (self.root / shown[1]).parent.mkdir(exist_ok=True)
             (self.root / shown[1]).write_text(done.stdout)
@@ -146,3 +156,144 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
     dags = pipeline.world.airflow("GET", "/dags/ber")
     assert first in json.dumps(dags)
     assert "The second" not in json.dumps(dags)
+
+
+def test_a_release_whose_smoke_job_fails_gives_way_to_the_one_before(pipeline):
+    pipeline.make("deploy", "SMOKE=no")
+    before = served(pipeline)
+    replace(
+        pipeline.root / "images" / "ber" / "ber" / "simulate.py",
+        ') -> dict[str, Any]:\n    """Simulate an item.',
+        ') -> dict[str, Any]:\n    raise ArithmeticError(params)\n    """Simulate an item.',
+    )
+    commit(pipeline.root, "A defect")
+    pipeline.make("deploy", "SMOKE=no")
+    assert served(pipeline) != before
+    failed = last(pipeline.make("smoke", succeeds=False))
+    assert re.match(r"error: the smoke job ber-\S+ failed: .*ArithmeticError.*: invoke dags-rollback$", failed), failed
+    pipeline.make("rollback")
+    assert served(pipeline) == before
+    # Its image and its task definition are there still.
+    pipeline.make("smoke")
+    git(pipeline.root, "revert", "--no-edit", "HEAD")
+    pipeline.make("deploy")
+    assert pipeline.operator.json("plan")["changes"] == 0
+
+
+def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeline):
+    before = served(pipeline)
+    dag = pipeline.root / "dags" / "batch.py"
+    requirements = pipeline.root / "terraform" / "modules" / "airflow" / "requirements.txt"
+    for file, text, verb, line in (
+        (
+            dag,
+            "import nowhere\n",
+            "dags-release",
+            r"dags/batch\.py:\d+ does not import: ModuleNotFoundError.*nothing was",
+        ),
+        (
+            requirements,
+            "apache-airflow==2.0\n",
+            "up",
+            r"requirements\.txt:\d+: apache-airflow==2\.0 conflicts with .*3\.0\.6",
+        ),
+    ):
+        kept = file.read_text()
+        file.write_text(kept + text)
+        assert re.search(line, pipeline.operator.refused(verb))
+        file.write_text(kept)
+        assert served(pipeline) == before
+    assert pipeline.operator.json("up")["changes"] == 0
+    assert served(pipeline) == before
+
+
+@pytest.fixture
+def other(pipeline):
+    """The values of a second environment in that account, reached as AWS is: by AWS's own variables and credentials."""
+    head = git(pipeline.root, "rev-parse", "HEAD")
+    folder = pipeline.root / "terraform" / "environments"
+    for name in ("tfvars", "s3.tfbackend"):
+        text = (folder / f"local.{name}").read_text().replace('"local"', '"other"').replace("-local-", "-other-")
+        (folder / f"other.{name}").write_text(text)
+    yield folder / "other.tfvars"
+    git(pipeline.root, "reset", "-q", "--hard", head)
+    git(pipeline.root, "clean", "-fdq", str(folder))
+
+
+def allow(values, account):
+    replace(values, "aws_provider = {", f'aws_provider = {{\n  allowed_account_ids = ["{account}"]')
+
+
+def refused(pipeline, *words):
+    address = pipeline.world.status["endpoint_url"]
+    aws = {"AWS_ENDPOINT_URL": address, "HTTP_PROXY": address, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    return pipeline.operator.refused(*words, "--env", "other", **aws)
+
+
+def test_the_wrong_account_is_refused_before_anything_is_asked_of_it(pipeline, other):
+    allow(other, "210987654321")
+    for words in (["up", "--yes"], ["plan"], ["apply", "--plan", "x"], ["down", "--yes"]):
+        line = refused(pipeline, *words)
+        assert re.search(r"are for account 123456789012, and environment other lives in 210987654321 .*log in", line)
+
+
+def test_of_two_at_once_the_second_is_told_who_the_first_is(pipeline, other):
+    allow(other, "123456789012")
+    commit(pipeline.root, "Another environment")
+    s3, bucket = pipeline.world.client("s3"), "winbatch-other-tfstate"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    key = {"Bucket": bucket, "Key": "winbatch.tfstate.tflock"}
+    lock = {"ID": "1-2", "Who": "ann@laptop", "Created": "2026-11-24 19:00", "Operation": "OperationTypeApply"}
+    s3.put_object(**key, Body=json.dumps(lock))
+    for words in (["up", "--yes"], ["plan"], ["down", "--yes"]):
+        line = refused(pipeline, *words)
+        assert "locked by ann@laptop since 2026-11-24 19:00" in line
+        assert line.endswith("if it is gone for good: invoke unlock --env other --id 1-2")
+    assert "that lock is gone, and there is another one" in refused(pipeline, "unlock", "--id", "9", "--yes")
+    assert json.load(s3.get_object(**key)["Body"]) == lock
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+
+
+def read_only(pipeline, *words, environ=None):
+    """Call a command in a checkout that cannot be written, be it by root: it is mounted so, for that call alone."""
+    alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    return subprocess.run(
+        [*alone, "sh", "-c", READ_ONLY, str(pipeline.root), *words],
+        env=environ or pipeline.operator.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_checkout_that_cannot_be_written_will_do(pipeline):
+    probe = read_only(pipeline, "touch", "probe")
+    if "unshare" in probe.stderr or "mount:" in probe.stderr:
+        pytest.skip(f"no mounts of one's own on this machine: {probe.stderr}")
+    assert os.strerror(errno.EROFS) in probe.stderr
+    with (pipeline.root / "dags" / "jobs" / "ber.yaml").open("a") as file:
+        file.write("# Another release\n")
+    before = served(pipeline)
+    for words in (
+        ["plan", "--out", str(pipeline.operator.state / "plan")],
+        ["up", "--no-smoke"],
+        ["smoke"],
+        ["status"],
+    ):
+        done = read_only(pipeline, INVOKE, *words)
+        assert done.returncode == 0, (words, done.stderr)
+    assert served(pipeline) != before
+    # What has no other place to be written to ends in a line.
+    for words, environ in (
+        (["results"], pipeline.operator.environ),
+        (["up"], {name: value for name, value in pipeline.operator.environ.items() if name != "WINBATCH_STATE"}),
+    ):
+        done = read_only(pipeline, INVOKE, *words, environ=environ)
+        assert done.returncode == 1, words
+        assert "Traceback" not in done.stderr
+        assert re.fullmatch(r"error: /\S+ is on a read-only file system: name folders .*", done.stderr.splitlines()[-1])
+    assert git(pipeline.root, "status", "--porcelain") == "M dags/jobs/ber.yaml"

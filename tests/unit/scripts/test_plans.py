@@ -57,7 +57,7 @@ def terraforms(tmp_path):
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, kms, tmp_path, sealed):
     file = tmp_path / "new" / "dev.plan"
-    packed = plans.pack(terraforms, dev, {"changes": 1})
+    packed = plans.pack(terraforms, dev, {"changes": 1}, {"ber": "sha256:1"})
     if sealed:
         packed = sealing.seal(kms, dev.state_key_alias, packed, plans.purpose(dev))
     plans.save(file, packed)
@@ -65,7 +65,7 @@ def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, kms, tmp_path, se
     found = plans.load(file, kms, dev)
     assert found.content == terraforms.read_bytes()
     assert found.bound.state == StateId("l", 7)
-    assert found.summary == {"changes": 1}
+    assert (found.summary, found.images) == ({"changes": 1}, {"ber": "sha256:1"})
     assert plans.refusal(found.bound, plans.here(dev, StateId("l", 7))) is None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -87,6 +87,28 @@ def test_a_plan_holds_for_its_environment_commit_files_and_state_alone(change, w
     assert "\n" not in refusal
 
 
+@pytest.mark.parametrize(
+    ("built", "words"),
+    [
+        ({"ber": "sha256:1"}, None),
+        (
+            {"ber": "sha256:2"},
+            "names image sha256:1 of workload ber, and of the same commit this machine builds sha256:2",
+        ),
+        ({}, "this machine builds none: make the plan here: invoke plan --env dev"),
+        ({"ber": "sha256:1", "more": "sha256:3"}, "names image none of workload more"),
+    ],
+)
+def test_a_plan_holds_for_the_images_that_it_names_alone(built, words):
+    bound = plans.Bound(environment="dev", commit="a" * 40, sources="1", lineage="l", serial=7)
+    saved = plans.SavedPlan(bound, "", {}, {"ber": "sha256:1"}, b"")
+    if words is None:
+        plans.require_images(saved, built)
+    else:
+        with pytest.raises(PlanRefused, match=words):
+            plans.require_images(saved, built)
+
+
 @pytest.mark.parametrize("name", ["environments/dev.tfvars", "main.tf", "modules/airflow/requirements.txt"])
 def test_whatever_terraform_reads_is_part_of_what_a_plan_is_bound_to(dev, name):
     before = plans.sources(dev)
@@ -106,7 +128,7 @@ def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, kms, tmp_pa
         (lambda packed: tampered(packed, "plan", b"x"), "is not the one that was saved"),
         (lambda packed: tampered(packed, "manifest.json", b'{"schema": 9}'), "its schema is 9"),
     ]:
-        other.write_bytes(spoil(plans.pack(terraforms, dev, {})))
+        other.write_bytes(spoil(plans.pack(terraforms, dev, {}, {})))
         with pytest.raises(PlanRefused, match=words):
             plans.load(other, kms, dev)
     with pytest.raises(PlanRefused, match=r"nowhere is not there: make the plan"):

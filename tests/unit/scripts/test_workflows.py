@@ -46,6 +46,46 @@ def test_rights_are_given_job_by_job_and_jobs_end(workflow):
         assert "uses" in job or job["timeout-minutes"] <= 120
 
 
+def test_whatever_builds_images_has_the_history_that_their_digests_follow_from():
+    verbs = set()
+    for path in WORKFLOWS:
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            called = {step["run"].split()[1] for step in job.get("steps", ()) if "run" in step}
+            building = called & {"plan", "deploy", "drift", "images"}
+            depths = [
+                step["with"].get("fetch-depth") for step in job.get("steps", ()) if "checkout@" in step.get("uses", "")
+            ]
+            assert depths == [0] or not building, (path.name, called)
+            verbs |= building
+    assert verbs == {"plan", "deploy", "drift"}
+
+
+def test_dev_comes_first_and_only_a_plan_that_was_shown_is_applied():
+    main, deploy = (
+        yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text()) for name in ("main", "deploy")
+    )
+    jobs = main["jobs"]
+    assert {name: (job["with"]["environment"], job.get("needs")) for name, job in jobs.items()} == {
+        "dev": ("dev", None),
+        "prod": ("prod", "dev"),
+    }
+    planning, applying = deploy["jobs"]["plan"], deploy["jobs"]["deploy"]
+    assert applying["needs"] == "plan"
+    # The reviewers of the environment stand between the two.
+    assert (planning["environment"], applying["environment"]) == (
+        "${{ inputs.environment }}-plan",
+        "${{ inputs.environment }}",
+    )
+    assert "state-${{ inputs.environment }}" in deploy["concurrency"]["group"]
+    upload, download = planning["steps"][-1]["with"], applying["steps"][2]["with"]
+    assert (upload["name"], upload["retention-days"]) == (download["name"], 1)
+    assert "SEAL=yes" in planning["steps"][2]["run"]
+    runs = [step for step in applying["steps"] if "run" in step]
+    assert [step["run"].split()[1] for step in runs] == ["deploy", "smoke", "rollback"]
+    assert "PLAN=build/sealed.plan" in runs[0]["run"]
+    assert runs[2]["if"] == f"failure() && steps.{runs[1]['id']}.outcome == 'failure'"
+
+
 def test_roles_are_taken_only_within_an_environment():
     for path in WORKFLOWS:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():

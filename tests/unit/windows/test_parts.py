@@ -5,6 +5,7 @@ import io
 import os
 import re
 import struct
+import subprocess
 import tarfile
 
 import pytest
@@ -189,6 +190,25 @@ def test_sources_without_git_have_a_key_and_no_revision(checkout, monkeypatch):
     assert (before.revision, before.url, before.labels) == ("", "", {})
     (checkout / "images" / "mine" / "mine" / "__init__.py").write_text("X = 2\n")
     assert sources.look(checkout, "mine").key != before.key
+
+
+def test_a_clone_without_its_history_is_refused(tmp_path):
+    def git(*arguments, cwd=tmp_path):
+        own = ["-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *own, *arguments], cwd=cwd, check=True, capture_output=True)
+
+    first, clone = tmp_path / "first", tmp_path / "clone"
+    (first / "images" / "mine").mkdir(parents=True)
+    git("init", "-q", str(first))
+    for number in range(2):
+        (first / "images" / "mine" / "file").write_text(str(number))
+        git("add", "-A", cwd=first)
+        git("commit", "-qm", "One", cwd=first)
+    git("clone", "-q", "--depth=1", first.as_uri(), str(clone))
+    with pytest.raises(ImageError, match=r"clone is a shallow clone.*git fetch --unshallow"):
+        sources.look(clone, "mine")
+    git("fetch", "-q", "--unshallow", cwd=clone)
+    assert sources.look(clone, "mine").revision == sources.look(first, "mine").revision
 
 
 def test_a_revision_is_that_of_the_images_own_sources():

@@ -1,0 +1,143 @@
+"""Ctrl-C at every stage of `invoke up`: one line, nothing left at work, and the next call goes on from there."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+import psutil
+import pytest
+
+from scripts.terraform import GRACE
+
+from .operators import INVOKE, make_operator
+from .world import clients
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# Stages in their order: what is seen when one begins, s until it is interrupted, what makes it last.
+STAGES = {
+    "Emulator": (None, 0.2, None),
+    "Terraform": ("✓ Emulator", 1, None),
+    "Plan": ("✓ Image of tools", 2, None),
+    "Apply": ("✓ Plan", 4, None),
+    "Push images": ("✓ Apply", 3, {"service": "ecr", "action": "BatchGetImage", "seconds": 3}),
+    "Check the DAGs": ("✓ Push images", 1, None),
+    "Release the DAGs": ("✓ Check the DAGs", 0.5, {"service": "s3", "action": "PutObject", "seconds": 0.3}),
+    "Airflow serves the DAGs": ("✓ Release the DAGs", 0.5, None),
+    "Smoke check": ("✓ Airflow serves the DAGs", 2, None),
+}
+
+LINE = "error: interrupted; what is done stays done: call again to go on"
+
+# Longer than Terraform is given, s.
+PATIENCE = GRACE + 20
+
+
+@pytest.fixture
+def operator(tmp_path):
+    operator = make_operator(tmp_path / "state")
+    # Whoever ignores it hands that on to what is started.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield operator
+    finally:
+        signal.signal(signal.SIGINT, before)
+        down = operator.call("down", timeout=200)
+    assert down.returncode == 0, down.stderr
+    assert operator.processes() == []
+
+
+def endpoint(operator):
+    port = json.loads((operator.state / "local" / "emulator.json").read_text())["port"]
+    return f"http://127.0.0.1:{port}"
+
+
+def ask(operator, method, fault=None):
+    data = None if fault is None else json.dumps({"kind": "answer-late", **fault}).encode()
+    request = urllib.request.Request(f"{endpoint(operator)}/_emulator/faults", data=data, method=method)
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).close()
+
+
+def interrupt_up(operator, after, seconds):
+    """Call `invoke up` as a shell does, in a process group, and press Ctrl-C a while after a line; what it said."""
+    with subprocess.Popen(
+        [INVOKE, "up"],
+        cwd=operator.root,
+        env=operator.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as up:
+        began, said = threading.Event(), []
+
+        def read():
+            for line in up.stderr:
+                said.append(line.rstrip("\n"))
+                if after is not None and line.startswith(after):
+                    began.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        deadline = time.monotonic() + 200
+        while not (began.is_set() if after else (operator.state / "local" / "emulator.json").exists()):
+            assert up.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        time.sleep(seconds)
+        os.killpg(up.pid, signal.SIGINT)
+        # Terraform ends what it is at.
+        code = up.wait(PATIENCE)
+        reader.join()
+    return code, said
+
+
+def left(operator):
+    """What still runs beside the emulator and all that it has started, which are left on purpose."""
+    emulator = psutil.Process(json.loads((operator.state / "local" / "emulator.json").read_text())["pid"])
+    ours = {emulator, *emulator.children(recursive=True)}
+    return [process for process in operator.processes() if process not in ours and not marked(process)]
+
+
+def marked(process):
+    """Whether it is of the emulator's family without being its child, as its watchdog is; or is gone by now."""
+    try:
+        return bool({"EMULATOR_FAMILY", "WINBATCH_SESSION"} & set(process.environ()))
+    except psutil.NoSuchProcess:
+        return True
+
+
+def locks(operator):
+    client = clients({"endpoint_url": endpoint(operator), "region": "eu-central-1"})("s3")
+    buckets = [bucket["Name"] for bucket in client.list_buckets()["Buckets"] if bucket["Name"].endswith("-tfstate")]
+    listed = [client.list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
+    return [entry["Key"] for entries in listed for entry in entries if entry["Key"].endswith(".tflock")]
+
+
+def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(operator):
+    for stage, (after, seconds, lateness) in STAGES.items():
+        if lateness:
+            ask(operator, "POST", lateness)
+        code, said = interrupt_up(operator, after, seconds)
+        assert code == 130, (stage, said)
+        # It was at that stage, or at its threshold on a slow machine, and ends in one line that says what to do.
+        assert [re.match(r"✗ (.*?)  ", line)[1] for line in said if line.startswith("✗")] in ([stage], []), said
+        assert not [line for line in said if line.startswith(f"✓ {stage}")], said
+        errors = [line for line in said if line.startswith("error: ")]
+        assert errors == said[-1:] == ["error: interrupted; what is done stays done: call again to go on"], (
+            stage,
+            said,
+        )
+        assert left(operator) == [], stage
+        if stage != "Emulator":
+            assert locks(operator) == [], stage
+            ask(operator, "DELETE")
+    done = operator.call("up", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert operator.json("plan")["changes"] == 0
