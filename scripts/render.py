@@ -56,6 +56,8 @@ def plan(summary: PlanSummary) -> list[RenderableType]:
     if summary.findings:
         parts.append(Text("What the policies forbid of it:", style="red"))
         parts += [Text(f"  {finding}") for finding in summary.findings]
+    else:
+        parts.append(Text(_unforbidden(summary)))
     return parts
 
 
@@ -67,6 +69,8 @@ def plan_markdown(summary: PlanSummary, environment: str, commit: str) -> str:
         lines += [f"- `{change.address}`: {change.interrupts}" for change in summary.interruptions] + [""]
     if summary.findings:
         lines += ["**What the policies forbid of it**", "", *(f"- {finding}" for finding in summary.findings), ""]
+    elif summary.changes:
+        lines += [_unforbidden(summary), ""]
     if summary.drift:
         lines += [drift_markdown(summary), ""]
     if summary.changes:
@@ -97,6 +101,13 @@ def drift(summary: PlanSummary) -> Table:
     for change in summary.drift:
         table.add_row(Text(change.address, overflow="fold"), _happened(change))
     return table
+
+
+def _unforbidden(summary: PlanSummary) -> str:
+    """That there is no finding, and whether anybody looked."""
+    if summary.findings is None:
+        return "Nobody looked whether the policies forbid any of it: invoke plan does, after invoke setup --tests."
+    return "The policies forbid nothing of it."
 
 
 def _happened(change: Change) -> str:

@@ -1,6 +1,10 @@
+import dataclasses
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from scripts import render
 from scripts.plan_summary import ACTIONS, summarize
@@ -97,6 +101,23 @@ def test_drift_is_what_the_plan_would_put_back():
     text = render.drift_markdown(summary)
     assert "`a.changed` has another x" in text
     assert "`a.gone` was deleted" in text
+
+
+@pytest.mark.parametrize(
+    ("findings", "line"),
+    [
+        (["CKV_WB_3 aws_x.y: a bucket has a key"], "CKV_WB_3 aws_x.y: a bucket has a key"),
+        ([], "The policies forbid nothing of it."),
+        (None, "Nobody looked whether the policies forbid any of it: invoke plan does"),
+    ],
+)
+def test_what_the_policies_say_of_a_plan_is_shown_to_everybody(findings, line):
+    summary = dataclasses.replace(summarize({"resource_changes": [entry("aws_x.y", "create")]}), findings=findings)
+    shown = Console(width=200, record=True, file=io.StringIO())
+    shown.print(*render.plan(summary), sep="\n")
+    assert line in shown.export_text()
+    assert line in render.plan_markdown(summary, "dev", "abc")
+    assert summary.as_json()["findings"] == findings
 
 
 def test_a_comment_fits_and_says_which_one_it_is():
