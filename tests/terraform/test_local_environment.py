@@ -231,8 +231,12 @@ def check_no_way_in(emulator: Emulator) -> None:
 def check_topic(emulator: Emulator, outputs: dict[str, Any]) -> None:
     topic = emulator.client("sns").get_topic_attributes(TopicArn=outputs["alarm_topic"])["Attributes"]
     assert topic["KmsMasterKeyId"].startswith(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/")
+    denied = [one["Condition"] for one in statements(topic["Policy"]) if one["Effect"] == "Deny"]
+    assert denied == [{"Bool": {"aws:SecureTransport": "false"}}]
     source = {}
     for statement in statements(topic["Policy"]):
+        if statement["Effect"] == "Deny":
+            continue
         assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
         source[statement["Principal"]["Service"]] = statement["Condition"]["ArnLike"]["aws:SourceArn"]
     assert source == {
