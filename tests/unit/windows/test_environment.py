@@ -6,6 +6,7 @@ Nothing here knows of the emulator but AWS's own variables, as nothing would on 
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,8 @@ from scripts.windows.registry import Repository
 from .conftest import DOCKERFILE, put_base
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+WORKLOADS = "workloads = {\n  mine = { cpu = 4096, memory = 6144 }\n}"
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -83,8 +86,7 @@ def stage(checkout, endpoint, microsoft, aws, tmp_path, monkeypatch):
     for old, new in (
         ('environment = "local"', 'environment = "stage"'),
         ("aws_provider = {", f'aws_provider = {{\n  allowed_account_ids = ["{ACCOUNT}"]'),
-        ("  ber   = {", "  mine = {"),
-        ("  tools = { cpu = 4096, memory = 6144 }\n", ""),
+        (re.findall(r"^workloads = \{$.*?^\}$", values, re.MULTILINE | re.DOTALL)[0], WORKLOADS),
     ):
         assert values.count(old) == 1, old
         values = values.replace(old, new)
