@@ -110,7 +110,11 @@ def run(settings: Settings, only: str, options: Options, *, as_json: bool) -> No
             else:
                 found += measured
     finally:
-        bench.close()
+        try:
+            bench.close()
+        except OperatorError as error:
+            # What was measured is worth having when the environment does not go down, too.
+            failed["down"] = str(error)
     report = {
         "schema": SCHEMA,
         "parts": parts,

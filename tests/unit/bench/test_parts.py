@@ -116,5 +116,11 @@ def test_the_file_is_written_whatever_fails_and_the_error_names_it_all(tmp_path,
     assert report["failed"] == {"a.fails": "the environment did not come up"}
     assert {name: figure["holds"] for name, figure in report["figures"].items()} == {"b.slow": False, "b.fast": True}
     assert report["details"]["b.slow"] == {"why": "a snail"}
-    main.run(settings, "b.fast", main.Options(), as_json=False)
+
+    def stays_up(bench):
+        raise BenchError("the emulator does not end")
+
+    monkeypatch.setattr(main.Bench, "close", stays_up)
+    with pytest.raises(BenchError, match="down failed: the emulator does not end"):
+        main.run(settings, "b.fast", main.Options(), as_json=False)
     assert list(json.loads((tmp_path / "build" / "bench.json").read_text())["figures"]) == ["b.fast"]
