@@ -16,7 +16,7 @@ from .world import ACCOUNT, REGION, wait
 
 VERSION = "3.0.6"
 PROGRAM = Path(__file__).with_name("amazon_provider_dag.py")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from .world import ACCOUNT, AMI, REGION, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -78,13 +78,10 @@ def test_credentials_have_expired_until_they_are_renewed(alone, service, call, c
 
 def test_an_answer_comes_late(alone):
     ask(alone, "POST", body={"kind": "answer-late", "service": "sts", "action": "*", "seconds": 0.5, "times": 1})
-    took = []
-    for _ in range(2):
-        began = time.monotonic()
-        world.client(alone, "sts").get_caller_identity()
-        took.append(time.monotonic() - began)
-    assert took[0] > 0.5
-    assert took[0] - took[1] > 0.2
+    began = time.monotonic()
+    world.client(alone, "sts").get_caller_identity()
+    assert time.monotonic() - began > 0.5
+    assert ask(alone) == {"faults": []}, "it was for one answer"
 
 
 def test_a_rate_is_kept_and_a_seed_repeats_it(alone):

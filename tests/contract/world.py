@@ -37,7 +37,7 @@ def client(endpoint: str, service: str) -> Any:
     )
 
 
-def wait(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value of `condition`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

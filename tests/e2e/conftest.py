@@ -1,7 +1,6 @@
 """One local environment for all end-to-end tests, made and taken down by the real commands.
 
-Its state and port are its own; the cache folder is the checkout's, so that nothing is fetched twice. The tests of one
-module share it, so they need one worker: `make test` runs them without xdist.
+Its state and port are its own; the cache folder is the checkout's, so that nothing is fetched twice.
 """
 
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         assert done.returncode == 0, done.stderr
         yield operator
     finally:
-        down = operator.call("down", timeout=200)
+        down = operator.call("down", timeout=400)
     assert down.returncode == 0, down.stderr
     assert operator.processes() == []
     assert list(operator.state.rglob("*")) == []

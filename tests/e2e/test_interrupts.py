@@ -17,7 +17,7 @@ from scripts.terraform import GRACE
 from .operators import INVOKE, make_operator
 from .world import clients
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 # Stages in their order: what is seen when one begins, s until it is interrupted, what makes it last.
 STAGES = {

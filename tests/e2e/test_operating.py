@@ -6,7 +6,7 @@ import pytest
 
 from .world import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ITEMS = 48
 # Two waves over 24 slots of an item a shard, long enough to be cancelled between them.

@@ -86,7 +86,7 @@ def pipeline(tmp_path_factory):
         kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
         yield Pipeline(operator, root, world)
     finally:
-        down = operator.call("down", timeout=200)
+        down = operator.call("down", timeout=400)
     assert down.returncode == 0, down.stderr
     assert operator.processes() == []
 
@@ -128,7 +128,7 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
     second = served(pipeline)
     assert second != first
     pipeline.make("smoke")
-    wait_for(pipeline.world.at_zero, 30)
+    wait_for(pipeline.world.at_zero, 120)
 
     # A deployment that is called again goes on behind what was applied.
     assert "was applied before" in pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no").stderr

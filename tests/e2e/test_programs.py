@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from scripts import debian
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FILES = {"a.txt": b"one\ntwo\n", "b/c.bin": bytes(range(256)) * 64, "empty": b""}
 VOLATILITIES = [0.1, 0.3]

@@ -9,7 +9,7 @@ from emulator.mwaa import versions
 from .operators import copy_checkout, make_operator
 from .world import World, clients, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ITEMS = 8
 
@@ -44,4 +44,4 @@ def test_a_job_runs_to_its_curve(world, tmp_path):
     assert world.items(job["run_id"]) == list(range(ITEMS))
     files = world.operator.json("results", "--run-id", job["run_id"], "--out", str(tmp_path / "out"))["files"]
     assert len(files) == 5
-    wait_for(world.at_zero, 30)
+    wait_for(world.at_zero, 120)

@@ -18,7 +18,7 @@ from .inventory import ACCOUNT, inventory
 from .policed import check_policies
 
 VAR_FILE = "-var-file=environments/local.tfvars"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator):

@@ -15,7 +15,7 @@ from .conftest import Emulator, Terraform
 from .inventory import inventory
 from .policed import check_policies
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"

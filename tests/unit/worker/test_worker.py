@@ -433,7 +433,7 @@ def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, num
     process.send_signal(number)
     _out, err = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25  # of ECS's 30
     claimed = {mark.shard for mark in job.marks() if mark.kind == "claim"}
     released = {mark for mark in job.marks() if mark.kind == "released"}
     assert len(claimed) == 2
@@ -484,7 +484,7 @@ def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 143
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25  # of ECS's 30
     assert ClaimMark(0, 0, "released") in job.marks()
 
 
