@@ -45,15 +45,28 @@ def measure(runs: int, progress: Callable[[str], None]) -> tuple[list[Figure], d
     """
     with tempfile.TemporaryDirectory() as folder, _s3(Path(folder)) as environment:
         _work(environment, Path(folder), 1)  # compiles what is not compiled yet
-        starts = []
+        starts, clients = [], []
         for number in range(runs):
             progress(f"start {number + 1} of {runs}")
+            clients.append(_client_seconds(environment))
             begun, small = _work(environment, Path(folder), 1)
             starts.append(begun)
         progress(f"a shard of {ITEMS:,} items")
         _, large = _work(environment, Path(folder), ITEMS)
     return [
-        Figure(name="worker.start_seconds", values=starts, unit="s", bound=START_BOUND),
+        Figure(
+            name="worker.start_seconds",
+            values=starts,
+            unit="s",
+            bound=START_BOUND,
+            compared_with="the next, and to read the stage in S3",
+        ),
+        Figure(
+            name="worker.client_seconds",
+            values=clients,
+            unit="s",
+            compared_with="an interpreter that makes botocore's S3 client and ends: none that uses it starts sooner",
+        ),
         Figure(name=f"worker.peak_mb_{ITEMS // 1000}k_items", values=[large], unit="MB"),
         Figure(
             name=f"worker.growth_mb_{ITEMS // 1000}k_items",
@@ -63,6 +76,18 @@ def measure(runs: int, progress: Callable[[str], None]) -> tuple[list[Figure], d
             compared_with="a shard of one item",
         ),
     ], {}
+
+
+def _client_seconds(environment: Mapping[str, str]) -> float:
+    """Seconds until an interpreter has a client of S3."""
+    code = "import botocore.session; botocore.session.Session().create_client('s3')"
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(environment), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise BenchError(f"no client of S3: {(done.stderr.strip().splitlines() or ['nothing said'])[-1]}")
+    return time.monotonic() - started
 
 
 def _work(environment: Mapping[str, str], folder: Path, items: int) -> tuple[float, float]:

@@ -4,22 +4,21 @@ import csv
 import dataclasses
 import functools
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ber import importance, plot, report, theory
 from ber.interval import SPAN, clustered_interval, proportion_interval
 from ber.modulation import MODULATIONS
-from winbatch.results import ItemFailure, ItemResult
+from ber.sums import Counts, Key, Sums, add_up
+from winbatch.results import ItemFailure
 from winbatch.workload import Context
 
 SCHEMA = 1
 FILES = ("results.json", "results.csv", "results.parquet", "results.png", "report.html")
 
 _INPUT = "simulate"
-_DEFAULTS = {"method": "waveform", "modulation": "bpsk", "channel": "awgn"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,91 +90,34 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         JobError: an item's result is missing or there twice, and it has not failed.
     """
     sums = context.fold(_INPUT, functools.partial(add_up, shared=dict(params)), Sums.combined)
-    curve = dataclasses.replace(sums.curve(), failed=context.failures(_INPUT))
-    write_json(curve, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
-    write_csv(curve, context.outputs / FILES[1])
-    write_parquet(curve, context.outputs / FILES[2])
-    plot.write(curve.points, context.outputs / FILES[3])
-    report.write(curve, context.account(_INPUT), context.outputs / FILES[4], job=context.job)
+    found = dataclasses.replace(curve(sums), failed=context.failures(_INPUT))
+    write_json(found, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
+    write_csv(found, context.outputs / FILES[1])
+    write_parquet(found, context.outputs / FILES[2])
+    figure = plot.draw(found.points)
+    plot.write(figure, context.outputs / FILES[3])
+    report.write(found, figure, context.account(_INPUT), context.outputs / FILES[4], job=context.job)
     return {
-        "points": len(curve.points),
-        "items": curve.items,
-        "failed_items": len(curve.failed),
-        "bits": curve.bits,
-        "bit_errors": curve.bit_errors,
-        "kernels": dict(curve.kernels),
+        "points": len(found.points),
+        "items": found.items,
+        "failed_items": len(found.failed),
+        "bits": found.bits,
+        "bit_errors": found.bit_errors,
+        "kernels": dict(found.kernels),
         "files": list(FILES),
     }
 
 
-class Key(NamedTuple):
-    """What makes a point."""
-
-    ebn0_db: float
-    method: str
-    modulation: str
-    channel: str
-
-
-# Of a point: bits, errors, their squares by symbol, weights, squared weights.
-type Counts = tuple[int, int, int, int, int]
-
-
-@dataclasses.dataclass
-class Sums:
-    """Counts by point, all of them integers: neither order nor grouping matters."""
-
-    points: dict[Key, Counts] = dataclasses.field(default_factory=dict)
-    kernels: Counter[str] = dataclasses.field(default_factory=Counter)
-
-    def add(self, key: Key, counts: Counts) -> None:
-        there = self.points.get(key)
-        if there is not None:
-            a, b, c, d, e = there
-            counts = (a + counts[0], b + counts[1], c + counts[2], d + counts[3], e + counts[4])
-        self.points[key] = counts
-
-    def combined(self, other: "Sums") -> "Sums":
-        """The sums of both."""
-        both = Sums(dict(self.points), self.kernels + other.kernels)
-        for key, counts in other.points.items():
-            both.add(key, counts)
-        return both
-
-    def curve(self) -> Curve:
-        """The points.
-
-        Raises:
-            ValueError: there are none.
-        """
-        if not self.points:
-            raise ValueError(f"stage {_INPUT} has no items: there is nothing to merge")
-        points = [_point(key, counts) for key, counts in sorted(self.points.items())]
-        return Curve(points, dict(sorted(self.kernels.items())), self.kernels.total())
-
-
-def add_up(results: Iterable[ItemResult], shared: Mapping[str, Any]) -> Sums:
-    """Add up the counts by point.
-
-    Args:
-        results: of all items, or of some.
-        shared: parameters that must be the same in each of them.
+def curve(sums: Sums) -> Curve:
+    """The points.
 
     Raises:
-        ValueError: as `run`.
+        ValueError: there are none.
     """
-    sums = Sums()
-    for result in results:
-        params = result.params
-        for name, value in shared.items():
-            if params.get(name, _DEFAULTS.get(name)) != value:
-                raise ValueError(
-                    f"item {result.item} has {name} {params.get(name)!r}, this job has {value!r}; it is another job's"
-                )
-        method, modulation, channel = (str(params.get(name, default)) for name, default in _DEFAULTS.items())
-        sums.add(Key(float(params["ebn0_db"]), method, modulation, channel), _counts(result, method))
-        sums.kernels[str(result.values["kernel"])] += 1
-    return sums
+    if not sums.points:
+        raise ValueError(f"stage {_INPUT} has no items: there is nothing to merge")
+    points = [_point(key, counts) for key, counts in sorted(sums.points.items())]
+    return Curve(points, dict(sorted(sums.kernels.items())), sums.kernels.total())
 
 
 def write_json(curve: Curve, path: Path, *, job: str, seed: int | None) -> None:
@@ -239,18 +181,6 @@ def _row(point: CurvePoint) -> tuple[float | int | str, ...]:
         point.modulation,
         point.channel,
     )
-
-
-def _counts(result: ItemResult, method: str) -> Counts:
-    values = result.values
-    match values:
-        case {"bits": int(bits), "bit_errors": int(errors), "kernel": str()} if 0 <= errors <= bits and bits > 0:
-            if method != "importance":
-                return bits, errors, int(values.get("bit_errors_squared", errors)), 0, 0
-            match values:
-                case {"weight": int(weight), "weight_squared": int(squared)} if weight >= 0 and squared >= 0:
-                    return bits, errors, errors, weight, squared
-    raise ValueError(f"item {result.item} has no counts of bits and errors: {dict(values)}")
 
 
 def _point(key: Key, counts: Counts) -> CurvePoint:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,11 +29,16 @@ class Palette:
     """Colours of a figure. Series differ in their marker, too, for who prints in grey or sees colours otherwise."""
 
     paper: str = "#ffffff"
-    ink: str = "#000000"
+    ink: str = "#101214"  # of black itself, SVG says nothing
     theory: str = "#444444"
     series: Sequence[str] = ("#0b5cad", "#b34700", "#1b7837", "#762a83")
     grid: str = "#cccccc"
     fine_grid: str = "#eeeeee"
+
+    def colours(self) -> Iterator[str]:
+        """All of them, in order."""
+        for value in dataclasses.astuple(self):
+            yield from (value,) if isinstance(value, str) else value
 
 
 LIGHT = Palette()
@@ -62,21 +68,25 @@ class Point(Protocol):
     def channel(self) -> str: ...
 
 
-def write(points: Sequence[Point], path: Path) -> None:
+def write(figure: Figure, path: Path) -> None:
     """Write the figure as PNG: the same bytes for the same points, so without date and name of the software."""
-    draw(points).savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None})
 
 
-def svg(points: Sequence[Point], palette: Palette) -> str:
-    """The figure as SVG, letters as shapes, so that it looks the same everywhere."""
+def svgs(figure: Figure) -> tuple[str, str]:
+    """The figure as SVG for light paper and for dark, letters as shapes, so that it looks the same everywhere."""
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "winbatch", "svg.fonttype": "path"}):
-        draw(points, palette).savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    light = text.getvalue()
+    # The picture is drawn once, which takes most of the time: only its colours differ.
+    dark = dict(zip(LIGHT.colours(), DARK.colours(), strict=True))
+    return light, re.sub(r"#[0-9a-f]{6}\b", lambda found: dark.get(found[0], found[0]), light)
 
 
-def draw(points: Sequence[Point], palette: Palette = LIGHT) -> Figure:
-    """The figure. Points without an error are drawn as upper limits, by an arrow down from their bound."""
+def draw(points: Sequence[Point]) -> Figure:
+    """The figure, in light. Points without an error are drawn as upper limits, by an arrow down from their bound."""
+    palette = LIGHT
     figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained", facecolor=palette.paper)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(facecolor=palette.paper)
@@ -91,6 +101,10 @@ def draw(points: Sequence[Point], palette: Palette = LIGHT) -> Figure:
         _draw_measured(axes, [point for point in own if point.bit_errors], look, label, palette)
         _draw_limits(axes, [point for point in own if not point.bit_errors], look[0], label)
     _dress(axes, points, " and ".join(_name(*kind) for kind in kinds), palette)
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine("none")  # once is enough for all forms
     return figure
 
 

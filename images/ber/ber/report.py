@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.figure import Figure
+
 from ber import plot
 from winbatch.account import Account
 
@@ -38,25 +40,26 @@ td.n, th.n { text-align: right; white-space: nowrap; }
 """
 
 
-def write(curve: "Curve", account: Account | None, path: Path, *, job: str) -> None:
+def write(curve: "Curve", figure: Figure, account: Account | None, path: Path, *, job: str) -> None:
     """Write the page.
 
     Args:
         curve: what was found.
+        figure: of it, as `plot.draw` makes it.
         account: what the simulation took; None where nobody kept account.
         path: of the file.
         job: its id.
     """
-    path.write_text(page(curve, account, job=job), encoding="utf-8")
+    path.write_text(page(curve, figure, account, job=job), encoding="utf-8")
 
 
-def page(curve: "Curve", account: Account | None, *, job: str) -> str:
+def page(curve: "Curve", figure: Figure, account: Account | None, *, job: str) -> str:
     """The page as HTML, without anything that it would have to fetch."""
     total = curve.items + len(curve.failed)
     lead = f"{len(curve.points)} points from {curve.items:,} of {total:,} items, {curve.bits:,} bits"
     parts = [
         f"<h1>{_text(job)}</h1><p class=lead>{_text(lead)}</p>",
-        _figure(curve),
+        _figure(figure),
         _section("Points", _points(curve)),
         _section("Items", _pairs({"done": curve.items, "failed for good": len(curve.failed), "missing": 0})),
     ]
@@ -78,8 +81,8 @@ def page(curve: "Curve", account: Account | None, *, job: str) -> str:
     )
 
 
-def _figure(curve: "Curve") -> str:
-    light, dark = (_data(plot.svg(curve.points, palette)) for palette in (plot.LIGHT, plot.DARK))
+def _figure(figure: Figure) -> str:
+    light, dark = map(_data, plot.svgs(figure))
     return (
         f"<picture><source media='(prefers-color-scheme: dark)' srcset='{dark}'>"
         f"<img src='{light}' alt='Bit error rate over Eb/N0: simulated points with intervals, and theory'></picture>"

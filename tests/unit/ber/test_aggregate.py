@@ -1,5 +1,4 @@
 import csv
-import dataclasses
 import datetime as dt
 import functools
 import io
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 from playwright.sync_api import sync_playwright
 
-from ber import aggregate, kernels, plot, theory
+from ber import aggregate, kernels, plot, sums, theory
 from ber.interval import proportion_interval
 from ber.simulate import Point, count
 from scripts import browser
@@ -37,7 +36,7 @@ def result(item, ebn0_db, bits, errors, kernel="waveform/numba/1", **params):
 
 
 def merge(results, shared=SHARED):
-    return aggregate.add_up(results, shared).curve()
+    return aggregate.curve(sums.add_up(results, shared))
 
 
 def run(results, folder, failures=()):
@@ -182,7 +181,7 @@ def test_weights_are_merged_exactly_and_estimate_the_rate():
     # Twice the interval is four standard errors: the seed is fixed, so it cannot flake.
     assert abs(point.ber - point.theory) < point.ci95[1] - point.ci95[0]
     assert point.ci95[1] - point.ci95[0] < 0.03 * point.theory
-    without = [dataclasses.replace(results[0], values={"bits": 4, "bit_errors": 1, "kernel": "k"})]
+    without = [results[0]._replace(values={"bits": 4, "bit_errors": 1, "kernel": "k"})]
     with pytest.raises(ValueError, match="item 0 has no counts"):
         merge(without, shared)
 
@@ -298,6 +297,19 @@ def test_everything_drawn_lies_within_the_axes(errors, labels):
         assert left < point.ebn0_db < right
 
 
+def test_both_drawings_keep_to_their_palette():
+    results = [*RESULTS, result(5, 4, 10**6, 12_000, kernel="decision/numba/1", method="decision")]
+    figure = plot.draw(merge(results, {"seed": 1234}).points)
+    light, dark = plot.svgs(figure)
+    colours = [set(re.findall(r"#[0-9a-f]{6}\b", drawing)) for drawing in (light, dark)]
+    assert colours[0] <= set(plot.LIGHT.colours())
+    assert colours[1] <= set(plot.DARK.colours())
+    assert len(colours[0]) == len(colours[1])
+    assert "#000000" not in plot.LIGHT.colours(), "SVG leaves it out, and what is left out stays black on dark paper"
+    # The rest of both is the same.
+    assert len({re.sub(r"#[0-9a-f]{6}\b", "", drawing) for drawing in (light, dark)}) == 1
+
+
 counts = st.tuples(st.sampled_from([0.0, 2.0, 11.5]), st.integers(1, 2**60), st.floats(0, 1))
 
 
@@ -314,8 +326,8 @@ def test_merging_is_exact_in_any_order(entries, rng):
     assert {point.ebn0_db: (point.bits, point.bit_errors) for point in curve.points} == totals
     assert [point.ebn0_db for point in curve.points] == sorted(totals)
     assert merge(results) == curve
-    parts = [aggregate.add_up(part, SHARED) for part in (shuffled[:3], shuffled[3:5], shuffled[5:])]
-    assert functools.reduce(aggregate.Sums.combined, parts).curve() == curve
+    parts = [sums.add_up(part, SHARED) for part in (shuffled[:3], shuffled[3:5], shuffled[5:])]
+    assert aggregate.curve(functools.reduce(sums.Sums.combined, parts)) == curve
 
 
 def test_points_of_two_methods_stay_apart():

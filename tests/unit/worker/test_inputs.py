@@ -3,7 +3,7 @@ import functools
 
 import pytest
 
-from ber.aggregate import Sums, add_up
+from ber.sums import Sums, add_up
 from winbatch import results
 from winbatch.errors import JobError
 from winbatch.results import ItemFailure, ItemResult
