@@ -194,10 +194,9 @@ def _fast(context: Context) -> None:
 def _slow(context: Context) -> None:
     """The slow tests; with one version of Airflow, what is run under it: all of them under the local environment's.
 
-    Two at a time: they wait for processes and clocks more than they compute. `tests/conftest.py` keeps together what
-    shares an environment.
+    Two files at a time: they wait for processes and clocks more than they compute.
     """
-    arguments = ["-m", "slow", "-n", "2", "--dist", "loadgroup"]
+    arguments = ["-m", "slow", "-n", "2", "--dist", "loadfile"]
     if context.airflow == context.settings.airflow_version:
         arguments += ["--ignore", VERSIONS]
     elif context.airflow:

@@ -1,4 +1,4 @@
-"""One local environment for all end-to-end tests, made and taken down by the real commands.
+"""One local environment a test process for all its end-to-end tests, made and taken down by the real commands.
 
 Its state and port are its own; the cache folder is the checkout's, so that nothing is fetched twice.
 """
