@@ -63,7 +63,8 @@ def test_a_job_at_work_is_followed_and_not_resumed(cancelled):
 def test_a_cancelled_job_is_stopped_scaled_in_and_keeps_its_results(operator, client, cancelled):
     said = cancelled["said"]
     assert (said["state"], said["cancelled_now"], said["instances"]) == ("cancelled", True, 0)
-    assert 0 < len(cancelled["results"]) == said["items_done"] < ITEMS
+    # A worker that is being stopped may still write the result at hand: it is there, and resuming counts it.
+    assert 0 < said["items_done"] <= len(cancelled["results"]) < ITEMS
     assert at_zero(client)
     assert operator.json("status", "--run-id", cancelled["run_id"])["state"] == "cancelled"
 
