@@ -17,7 +17,7 @@ from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.access_control import PermissionResult
 from moto.s3.exceptions import S3AccessDeniedError
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, S3Backend
 from moto.s3.responses import S3Response
 
 from emulator.context import Context
@@ -142,11 +142,19 @@ def _allows_logging(statement: dict[str, Any], written: str) -> bool:
     )
 
 
+def _deliver_no_log(backend: S3Backend, request: Any, bucket_name: str) -> None:
+    """Access logs come within hours on AWS, many requests to an object: no environment here lives so long.
+
+    moto writes an object for each request at once, twenty thousand in a quarter of an hour of jobs.
+    """
+
+
 def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
     """Mend moto's buckets."""
     # Patched and not subclassed: moto makes buckets and answers in several places and names the class in each.
     S3Response.serialized = _serialized  # type: ignore[method-assign,assignment]
     S3Response.delete_bucket = _delete_bucket  # type: ignore[method-assign,assignment]
+    S3Backend.log_incoming_request = _deliver_no_log  # type: ignore[method-assign,assignment]
     FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
     FakeBucket._log_permissions_enabled_policy = staticmethod(_may_log)  # type: ignore[method-assign] # noqa: SLF001
 

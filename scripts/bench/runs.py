@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,22 +23,38 @@ ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"}
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A DAG run that succeeded.
+    """A DAG run that succeeded, or was stopped because it took too long to be of interest.
 
     Attributes:
         wall: from the call that triggers it to its end as Airflow notes it, s.
         calls: to AWS meanwhile, by `<service>.<action>`.
         phases: moments of it, s from the call that triggers it.
+        whole: it came to its end; else it was stopped after `wall`.
     """
 
     run_id: str
     wall: float
     calls: Mapping[str, int]
     phases: Mapping[str, float]
+    whole: bool = True
 
 
-def run(made: Environment, dag: str, params: Mapping[str, Any], progress: Callable[[str], None]) -> Run:
+def run(
+    made: Environment,
+    dag: str,
+    params: Mapping[str, Any],
+    progress: Callable[[str], None],
+    *,
+    at_most: float = math.inf,
+) -> Run:
     """Run a DAG and wait for it.
+
+    Args:
+        made: where.
+        dag: its id.
+        params: of the run.
+        progress: told how long it takes.
+        at_most: seconds after which it is stopped.
 
     Raises:
         BenchError: it did not succeed.
@@ -46,7 +63,10 @@ def run(made: Environment, dag: str, params: Mapping[str, Any], progress: Callab
     before = made.requests()
     began = time.time()
     made.airflow.trigger(dag, run_id, params)
-    found = _wait(made, dag, run_id, progress)
+    found = _wait(made, dag, run_id, progress, at_most)
+    if found is None:
+        made.airflow.mark_failed(dag, run_id, "make bench has seen enough of it")
+        return Run(run_id, time.time() - began, {}, {}, whole=False)
     calls = {name: count - before.get(name, 0) for name, count in made.requests().items()}
     phases = _phases(made, dag, run_id) | {"ended": _moment(found["end_date"])}
     return Run(
@@ -92,9 +112,14 @@ def slot_shares(
     return [working[run_id] / looks[run_id] for run_id in run_ids]
 
 
-def _wait(made: Environment, dag: str, run_id: str, progress: Callable[[str], None]) -> Mapping[str, Any]:
+def _wait(
+    made: Environment, dag: str, run_id: str, progress: Callable[[str], None], at_most: float
+) -> Mapping[str, Any] | None:
+    """The run when it has succeeded; None after `at_most` seconds."""
     began = time.monotonic()
     while time.monotonic() - began < TIMEOUT_SECONDS:
+        if time.monotonic() - began > at_most:
+            return None
         time.sleep(LOOK_SECONDS)
         found = made.airflow.run(dag, run_id) or {}
         if found.get("state") == "success":

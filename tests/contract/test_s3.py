@@ -177,7 +177,7 @@ def test_a_bucket_for_its_own_account_is_open_to_it_and_closed_to_others(s3, buc
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == "AccessDenied"
 
 
-def test_logs_are_delivered_where_the_policy_lets_them(s3, bucket, unique):
+def test_logging_wants_a_policy_that_lets_it_and_comes_later_than_anybody_waits(s3, bucket, unique):
     target = f"{unique}-logs"
     s3.create_bucket(Bucket=target, CreateBucketConfiguration={"LocationConstraint": REGION})
     logging = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": "s3/"}}
@@ -195,3 +195,5 @@ def test_logs_are_delivered_where_the_policy_lets_them(s3, bucket, unique):
     s3.put_bucket_policy(Bucket=target, Policy=policy(target, tls_only, delivery))
     s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging)
     assert s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]["TargetBucket"] == target
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    assert s3.list_objects_v2(Bucket=target)["KeyCount"] == 0

@@ -45,6 +45,20 @@ def test_excess_is_compared_with_the_faster_of_the_mapped_operators():
     assert all(figure.holds for figure in found.values())
 
 
+def test_the_slower_mapped_operator_may_have_been_stopped():
+    stopped = dataclasses.replace(run(132.0), whole=False)
+    measured = Measured(
+        ours=[run(60.0)],
+        mapped={"synchronous": [run(110.0, DescribeTasks=400)], "deferrable": [stopped]},
+        many=[run(70.0, RunTask=6, DescribeTasks=20)],
+    )
+    found = {figure.name: figure for figure in orchestration.figures(measured)}
+    assert found["orchestration.mapped_deferrable_wall_200"].compared_with.endswith("stopped then, as the slower one")
+    assert "stopped" not in found["orchestration.mapped_synchronous_wall_200"].compared_with
+    assert found["orchestration.describe_calls_per_shard_1000"].compared_with == "2.0 of mapped synchronous"
+    assert found["orchestration.excess_vs_mapped_200"].median == 6.0
+
+
 def test_the_faster_mapped_operator_is_run_again_while_there_is_time():
     once = {"synchronous": [run(110.0)], "deferrable": [run(150.0)]}
     assert orchestration.next_comparison(once, 3, 130.0) == "synchronous"
