@@ -154,6 +154,11 @@ def _going(aws: Aws, arn: str) -> bool:
         if service == "ecs" and resource.startswith("task-definition/"):
             definition = aws.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
             return bool(definition["status"] != "ACTIVE")
+        if service == "ecs" and resource.startswith("task/"):
+            # ECS remembers a task for an hour after it has stopped, tags and all.
+            cluster = resource.split("/")[1]
+            tasks = aws.client("ecs").describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
+            return all(task["lastStatus"] == "STOPPED" for task in tasks)
         if service == "ecs" and resource.startswith("cluster/"):
             clusters = aws.client("ecs").describe_clusters(clusters=[arn])["clusters"]
             return all(cluster["status"] == "INACTIVE" for cluster in clusters)

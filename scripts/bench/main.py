@@ -21,7 +21,7 @@ from scripts.settings import Settings
 SCHEMA = 1
 RUNS = 3
 MINUTES = 20
-PARSES = 5
+PARSES = 3
 STARTS = 5
 PAIRS = 5
 # What comes after the mapped runs takes about so long, s: they leave it.
@@ -186,7 +186,8 @@ def _simulated(bench: Bench) -> Measured:
 
 
 def _orchestration(bench: Bench) -> Measured:
-    return orchestration.measure(bench.life.environment, bench.options.runs, bench.left)
+    warm = "engine.slots" in bench.parts
+    return orchestration.measure(bench.life.environment, bench.options.runs, bench.left, warm=warm)
 
 
 def _deploy(bench: Bench) -> Measured:

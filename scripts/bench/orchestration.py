@@ -35,11 +35,11 @@ MAX_DESCRIBE_CALLS = 0.03
 MAX_SLOT_SHARE = 0.2
 
 # What is left of a run in Airflow and ECS ends within this, s.
-QUIET_SECONDS = 3.0
+QUIET_SECONDS = 2.0
 # A run takes no longer than this, over the one before.
 SPREAD = 1.15
 # A mapped operator that has taken so much longer than the other is the slower one, and is stopped.
-SLOWER = 1.2
+SLOWER = 1.1
 
 COMPARISON = Comparison(shards=SHARDS, seconds=SECONDS, slots=SLOTS, poll_seconds=POLL_SECONDS)
 
@@ -59,7 +59,9 @@ class Measured:
     many: Sequence[Run]
 
 
-def measure(made: Environment, repeat: int, left: Callable[[], float]) -> tuple[list[Figure], dict[str, Any]]:
+def measure(
+    made: Environment, repeat: int, left: Callable[[], float], *, warm: bool
+) -> tuple[list[Figure], dict[str, Any]]:
     """Run shards that sleep.
 
     Args:
@@ -67,6 +69,7 @@ def measure(made: Environment, repeat: int, left: Callable[[], float]) -> tuple[
         repeat: runs of ours; of the faster mapped operator as many, as long as there is time. The slower one is run
             once: nothing is made of it but that it is the slower one.
         left: seconds that there are for more runs.
+        warm: jobs have run there before.
 
     Returns:
         The figures, and what they were made of.
@@ -74,6 +77,9 @@ def measure(made: Environment, repeat: int, left: Callable[[], float]) -> tuple[
     Raises:
         BenchError: a run of ours fails.
     """
+    if not warm:
+        with Steps().step("A first run, which is not counted") as step:
+            runs.run(made, DAG, _job(SLOTS, 1.0), step.update)
     measured = _measure(made, Steps(), repeat, left)
     return figures(measured), _details(measured)
 
@@ -155,8 +161,6 @@ def figures(measured: Measured) -> list[Figure]:
 
 
 def _measure(made: Environment, steps: Steps, repeat: int, left: Callable[[], float]) -> Measured:
-    with steps.step("A first run, which is not counted") as step:
-        runs.run(made, DAG, _job(SLOTS, 1.0), step.update)
     # Ours and the mapped ones by turns, so that a disturbance meets both.
     ours: list[Run] = []
     compared: dict[str, list[Run]] = {name: [] for name in MAPPED}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+
+from scripts import takedown
 
 from .world import ACCOUNT, REGION, wait
 
@@ -295,3 +298,17 @@ def test_programs_leave_the_processors_to_everything_else(cluster):
     arn = cluster.start(cluster.define("sleep 0.5; nice"))
     cluster.reach(arn, "STOPPED")
     assert cluster.lines(arn) == ["19"]
+
+
+def test_down_calls_a_task_left_until_it_has_stopped(cluster, client):
+    environment = cluster.name
+    tags = [{"key": "environment", "value": environment}, {"key": "root", "value": "winbatch"}]
+    target = takedown.Target(cluster.name, environment, cluster.name, cluster.name)
+    aws = SimpleNamespace(client=client)
+    cluster.scale(1)
+    arn = cluster.start(cluster.define("exec sleep 600"), tags=tags)
+    cluster.reach(arn, "RUNNING")
+    assert takedown.left(aws, target) == [arn]
+    cluster.ecs.stop_task(cluster=cluster.name, task=arn)
+    cluster.reach(arn, "STOPPED")
+    assert takedown.left(aws, target) == []
