@@ -59,7 +59,6 @@ def batch_dag(spec: Spec) -> DAG:
         catchup=False,
         max_active_runs=4,
         is_paused_upon_creation=False,
-        params={name: _param(name, schema) for name, schema in spec.parameters.items()},
         default_args={"retries": 3, "retry_delay": dt.timedelta(seconds=10)},
         tags=["winbatch", *spec.workloads, *([f"release:{release.current()}"] if release.current() else [])],
     ) as dag:
@@ -99,6 +98,10 @@ def batch_dag(spec: Spec) -> DAG:
             last >> sensor
             last = sensor
         last >> scale_in().as_teardown(setups=setup)
+    # Airflow copies the parameters that it finds into each Airflow task, several times over, and looks at the DAG's
+    # when a task runs: given at the end, they cost half of what parsing does.
+    for name, schema in spec.parameters.items():
+        dag.params[name] = _param(name, schema)
     return dag
 
 
