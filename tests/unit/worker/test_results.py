@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import pytest
@@ -39,7 +38,7 @@ def test_what_is_written_is_read_back_and_is_the_same_bytes_again(shard, data):
     body = results.encode(STAGE, shard, items)
     assert results.decode(body, STAGE, shard) == tuple(items)
     whole = {"schema": 1, "job": STAGE.job, "stage": STAGE.stage, "shard": shard}
-    assert body == canonical({**whole, "items": [dataclasses.asdict(item) for item in items]})
+    assert body == canonical({**whole, "items": [item._asdict() for item in items]})
     shuffled = [ItemResult(i.item, dict(reversed(i.params.items())), dict(reversed(i.values.items()))) for i in items]
     assert results.encode(STAGE, shard, shuffled) == body
 
