@@ -35,7 +35,7 @@ POINT = 4.0
 OCTAVE_FRAMES = 3000
 # The seed's job is done in so many parts, one a pair, each with its share of every point.
 JOB_PARTS = 5
-# Pairs of one thread and two, each a task and more a thread.
+# How often two threads are compared with one.
 SCALES = 3
 OCTAVE_SECONDS = 300.0
 # Counts this many standard deviations from theory are wrong: one of 5e8 right ones is.

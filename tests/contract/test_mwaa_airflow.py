@@ -133,7 +133,7 @@ class Platform:
                     raise
                 return None
 
-        return world.wait(look, 60)
+        return world.wait(look)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def takes_a_changed_dag_and_forgets_a_deleted_one(platform):
     platform.served("/dags/second")
     dags = platform.emulator.state / "mwaa" / "wb" / "airflow" / "dags"
     platform.s3.delete_object(Bucket="dags", Key="dags/second.py")
-    world.wait(lambda: not (dags / "second.py").exists(), 60)
+    world.wait(lambda: not (dags / "second.py").exists())
     assert (dags / "paths.py").exists()
 
 
@@ -230,7 +230,7 @@ def logs_in(platform, environment):
 def starts_again_what_died(platform):
     scheduler = platform.page()["wb"]["processes"]["scheduler"]
     os.kill(scheduler, signal.SIGKILL)
-    world.wait(lambda: platform.page()["wb"]["processes"]["scheduler"] != scheduler, 60)
+    world.wait(lambda: platform.page()["wb"]["processes"]["scheduler"] != scheduler)
     assert platform.mwaa.get_environment(Name="wb")["Environment"]["Status"] == "AVAILABLE"
 
 
@@ -257,7 +257,7 @@ def refuses_requirements_that_contradict_mwaa(platform):
     assert "flask==2.2.5" in error
     assert platform.page()["bad"]["processes"] == {}
     platform.mwaa.delete_environment(Name="bad")
-    world.wait(lambda: "bad" not in platform.mwaa.list_environments()["Environments"], 60)
+    world.wait(lambda: "bad" not in platform.mwaa.list_environments()["Environments"])
 
 
 def tags(platform, arn):

@@ -26,7 +26,7 @@ def deployment(world):
         """Have Airflow see this file; one of another length would not pass for a part of the release."""
         body = body.ljust(len(good))
         s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
-        wait_for(lambda: world.deployment_file(release).read_bytes() == body, 120)
+        wait_for(lambda: world.deployment_file(release).read_bytes() == body)
 
     write.good = good
     yield write
@@ -56,7 +56,7 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment)
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
     assert world.run_state(run_id) == "success"
     assert world.items(run_id) == list(range(96))
-    wait_for(world.at_zero, 120)
+    wait_for(world.at_zero)
 
 
 def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
@@ -65,13 +65,13 @@ def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
     wait_for(lambda: world.results(run_id))
     world.kill_tick(run_id)
     if world.ended(run_id) == "failed":
-        wait_for(world.at_zero, 120)
+        wait_for(world.at_zero)
         before = world.results(run_id)
         world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
         assert world.ended(run_id) == "success"
         assert before.items() <= world.results(run_id).items()
     assert world.items(run_id) == list(range(32))
-    wait_for(world.at_zero, 120)
+    wait_for(world.at_zero)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def poisoned(world):
         world.fault({"kind": "delay-start", "seconds": 8, "times": 1})
     run_id = world.start(num_items=8, num_frames=50, shard_items=1, max_attempts=1, max_instances=2)
     key = f"jobs/ber/{run_id}/simulate/manifest.jsonl"
-    good = wait_for(lambda: world.get(key), 120)
+    good = wait_for(lambda: world.get(key))
     lines = [json.loads(line) for line in good.decode().splitlines()]
     del lines[5]["params"]["ebn0_db"]
     spoilt = "".join(json.dumps(line) + "\n" for line in lines)
@@ -97,7 +97,7 @@ def test_a_poisoned_item_fails_the_run_and_is_named(world, poisoned):
     status = world.operator.json("status", "--run-id", poisoned["run_id"])
     assert (status["state"], status["stages"]["simulate"]["items"]["failed"]) == ("failed", 1)
     assert 5 not in world.items(poisoned["run_id"])
-    wait_for(world.at_zero, 120)
+    wait_for(world.at_zero)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_clearing_only_failed_runs_what_is_missing_and_scales_in(world, poisoned
     assert cleared["state"] == "success"
     assert world.items(poisoned["run_id"]) == list(range(8))
     assert {key: cleared["results"][key] for key in poisoned["results"]} == poisoned["results"]
-    wait_for(world.at_zero, 120)
+    wait_for(world.at_zero)
 
 
 def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
@@ -135,7 +135,7 @@ def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
     assert world.ended(run_id) == "success"
     assert last() > (index, tries)
     assert world.results(run_id) == cleared["results"]
-    wait_for(world.at_zero, 120)
+    wait_for(world.at_zero)
 
 
 @pytest.mark.parametrize(

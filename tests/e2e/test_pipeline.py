@@ -128,7 +128,7 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
     second = served(pipeline)
     assert second != first
     pipeline.make("smoke")
-    wait_for(pipeline.world.at_zero, 120)
+    wait_for(pipeline.world.at_zero)
 
     # A deployment that is called again goes on behind what was applied.
     assert "was applied before" in pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no").stderr

@@ -90,25 +90,25 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         JobError: an item's result is missing or there twice, and it has not failed.
     """
     sums = context.fold(_INPUT, functools.partial(add_up, shared=dict(params)), Sums.combined)
-    found = dataclasses.replace(curve(sums), failed=context.failures(_INPUT))
-    write_json(found, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
-    write_csv(found, context.outputs / FILES[1])
-    write_parquet(found, context.outputs / FILES[2])
-    figure = plot.draw(found.points)
+    curve = dataclasses.replace(curve_of(sums), failed=context.failures(_INPUT))
+    write_json(curve, context.outputs / FILES[0], job=context.job, seed=params.get("seed"))
+    write_csv(curve, context.outputs / FILES[1])
+    write_parquet(curve, context.outputs / FILES[2])
+    figure = plot.draw(curve.points)
     plot.write(figure, context.outputs / FILES[3])
-    report.write(found, figure, context.account(_INPUT), context.outputs / FILES[4], job=context.job)
+    report.write(curve, figure, context.account(_INPUT), context.outputs / FILES[4], job=context.job)
     return {
-        "points": len(found.points),
-        "items": found.items,
-        "failed_items": len(found.failed),
-        "bits": found.bits,
-        "bit_errors": found.bit_errors,
-        "kernels": dict(found.kernels),
+        "points": len(curve.points),
+        "items": curve.items,
+        "failed_items": len(curve.failed),
+        "bits": curve.bits,
+        "bit_errors": curve.bit_errors,
+        "kernels": dict(curve.kernels),
         "files": list(FILES),
     }
 
 
-def curve(sums: Sums) -> Curve:
+def curve_of(sums: Sums) -> Curve:
     """The points.
 
     Raises:

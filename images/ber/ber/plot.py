@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ber import theory
@@ -86,25 +87,21 @@ def svgs(figure: Figure) -> tuple[str, str]:
 
 def draw(points: Sequence[Point]) -> Figure:
     """The figure, in light. Points without an error are drawn as upper limits, by an arrow down from their bound."""
-    palette = LIGHT
-    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained", facecolor=palette.paper)
+    figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=LIGHT.paper)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=palette.paper)
+    axes = figure.add_subplot(facecolor=LIGHT.paper)
     kinds = sorted({(point.modulation, point.channel) for point in points})
     for modulation, channel in kinds:
-        _draw_theory(axes, points, modulation, channel, palette)
+        _draw_theory(axes, points, modulation, channel)
     series = sorted({_series(point) for point in points})
     for number, name in enumerate(series):
         own = [point for point in points if _series(point) == name]
-        look = palette.series[number % len(palette.series)], _MARKERS[number % len(_MARKERS)]
+        look = LIGHT.series[number % len(LIGHT.series)], _MARKERS[number % len(_MARKERS)]
         label = "" if len(series) == 1 else f"{_name(*name[:2])}, {name[2]}: "
-        _draw_measured(axes, [point for point in own if point.bit_errors], look, label, palette)
+        _draw_measured(axes, [point for point in own if point.bit_errors], look, label)
         _draw_limits(axes, [point for point in own if not point.bit_errors], look[0], label)
-    _dress(axes, points, " and ".join(_name(*kind) for kind in kinds), palette)
-    layout = figure.get_layout_engine()
-    assert layout is not None
-    layout.execute(figure)
-    figure.set_layout_engine("none")  # once is enough for all forms
+    _dress(axes, points, " and ".join(_name(*kind) for kind in kinds))
+    ConstrainedLayoutEngine().execute(figure)  # once for all forms
     return figure
 
 
@@ -116,7 +113,7 @@ def _name(modulation: str, channel: str) -> str:
     return f"{MODULATIONS[modulation].label} over {CHANNELS[channel]}"
 
 
-def _draw_theory(axes: Axes, points: Sequence[Point], modulation: str, channel: str, palette: Palette) -> None:
+def _draw_theory(axes: Axes, points: Sequence[Point], modulation: str, channel: str) -> None:
     low, high = _span(points)
     x = np.linspace(low, high, 400)
     y = np.array([theory.bit_error_rate(value, modulation, channel) for value in x])
@@ -124,14 +121,14 @@ def _draw_theory(axes: Axes, points: Sequence[Point], modulation: str, channel: 
     axes.plot(
         x[shown],
         y[shown],
-        color=palette.theory,
+        color=LIGHT.theory,
         linewidth=1.2,
         zorder=1,
         label=_FORMULA if (modulation, channel) == ("bpsk", "awgn") else f"theory, {_name(modulation, channel)}",
     )
 
 
-def _draw_measured(axes: Axes, points: Sequence[Point], look: tuple[str, str], label: str, palette: Palette) -> None:
+def _draw_measured(axes: Axes, points: Sequence[Point], look: tuple[str, str], label: str) -> None:
     if not points:
         return
     rates = np.array([point.ber for point in points])
@@ -142,7 +139,7 @@ def _draw_measured(axes: Axes, points: Sequence[Point], look: tuple[str, str], l
         yerr=np.abs(bounds.T - rates),
         fmt=look[1],
         markersize=4.5,
-        markerfacecolor=palette.paper,
+        markerfacecolor=LIGHT.paper,
         markeredgewidth=1.2,
         color=look[0],
         elinewidth=1.2,
@@ -173,29 +170,29 @@ def _draw_limits(axes: Axes, points: Sequence[Point], color: str, label: str) ->
     axes.plot([], [], linestyle="", marker=r"$\downarrow$", markersize=8, color=color, label=label + _LIMIT)
 
 
-def _dress(axes: Axes, points: Sequence[Point], title: str, palette: Palette) -> None:
+def _dress(axes: Axes, points: Sequence[Point], title: str) -> None:
     axes.set_yscale("log")
     axes.set_xlim(*_span(points))
     axes.set_ylim(_floor(points), 1.0)
-    axes.set_xlabel(r"$E_\mathrm{b}/N_0$ in dB", color=palette.ink)
-    axes.set_ylabel("bit error rate", color=palette.ink)
+    axes.set_xlabel(r"$E_\mathrm{b}/N_0$ in dB", color=LIGHT.ink)
+    axes.set_ylabel("bit error rate", color=LIGHT.ink)
     bits = _power(sum(point.bits for point in points))
-    axes.set_title(f"{title}, {bits} bits", fontsize=11, color=palette.ink)
+    axes.set_title(f"{title}, {bits} bits", fontsize=11, color=LIGHT.ink)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(numticks=20))
     axes.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)), numticks=200))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(which="both", direction="in", top=True, right=True, colors=palette.ink)
-    axes.spines[:].set_color(palette.ink)
-    axes.grid(which="major", color=palette.grid, linewidth=0.6)
-    axes.grid(which="minor", color=palette.fine_grid, linewidth=0.4)
+    axes.tick_params(which="both", direction="in", top=True, right=True, colors=LIGHT.ink)
+    axes.spines[:].set_color(LIGHT.ink)
+    axes.grid(which="major", color=LIGHT.grid, linewidth=0.6)
+    axes.grid(which="minor", color=LIGHT.fine_grid, linewidth=0.4)
     axes.set_axisbelow(True)
     axes.legend(
         loc="lower left",
         framealpha=1.0,
-        facecolor=palette.paper,
-        edgecolor=palette.grid,
-        labelcolor=palette.ink,
+        facecolor=LIGHT.paper,
+        edgecolor=LIGHT.grid,
+        labelcolor=LIGHT.ink,
         fontsize=9,
     )
 

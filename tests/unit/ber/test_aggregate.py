@@ -36,7 +36,7 @@ def result(item, ebn0_db, bits, errors, kernel="waveform/numba/1", **params):
 
 
 def merge(results, shared=SHARED):
-    return aggregate.curve(sums.add_up(results, shared))
+    return aggregate.curve_of(sums.add_up(results, shared))
 
 
 def run(results, folder, failures=()):
@@ -327,7 +327,7 @@ def test_merging_is_exact_in_any_order(entries, rng):
     assert [point.ebn0_db for point in curve.points] == sorted(totals)
     assert merge(results) == curve
     parts = [sums.add_up(part, SHARED) for part in (shuffled[:3], shuffled[3:5], shuffled[5:])]
-    assert aggregate.curve(functools.reduce(sums.Sums.combined, parts)) == curve
+    assert aggregate.curve_of(functools.reduce(sums.Sums.combined, parts)) == curve
 
 
 def test_points_of_two_methods_stay_apart():
