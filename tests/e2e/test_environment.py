@@ -1,7 +1,5 @@
 """An environment's life by the command line: nothing to do the second time, bad input, faults."""
 
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +8,7 @@ import psutil
 import pytest
 
 from .operators import INVOKE, ROOT, make_operator
+from .world import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -110,27 +109,29 @@ def words(process):
         return []
 
 
+def applying(operator):
+    """Whether Terraform is in the middle of its apply."""
+    lines = [words(process) for process in operator.processes()]
+    return any(line and Path(line[0]).name == "terraform" and "apply" in line for line in lines)
+
+
 def test_an_emulator_that_died_is_said_to_be_dead_and_down_cleans_up(tmp_path):
     """Killed in the middle of an apply, Terraform and all: the worst half of an `up`."""
     other = make_operator(tmp_path / "state")
-    up = subprocess.Popen(
+    with subprocess.Popen(
         [INVOKE, "up"],
         cwd=ROOT,
         env=other.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
-    record = other.state / "local" / "emulator.json"
-    deadline = time.monotonic() + 120
-    while not any(Path(word).name == "terraform" for process in other.processes() for word in words(process)[:1]):
-        assert time.monotonic() < deadline
-        assert up.poll() is None
-        time.sleep(0.2)
-    assert record.exists()
-    time.sleep(2)
-    os.kill(up.pid, signal.SIGKILL)
-    up.wait()
+    ) as up:
+        try:
+            wait_for(lambda: up.poll() is not None or applying(other))
+            assert up.poll() is None
+            time.sleep(2)
+        finally:
+            up.kill()
     for process in other.processes():
         if "serve" in words(process):
             process.kill()

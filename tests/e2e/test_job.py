@@ -151,7 +151,7 @@ def test_a_job_can_be_followed_later(operator):
 
 
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(operator):
-    following = subprocess.Popen(
+    with subprocess.Popen(
         [INVOKE, "run", "--param", "num_items=4", "--param", "num_frames=3000"],
         cwd=ROOT,
         env=operator.environ,
@@ -159,11 +159,14 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(operator):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-    )
-    run_id = following.stderr.readline().removeprefix("Started ").strip()
-    following.stderr.readline()
-    following.send_signal(signal.SIGINT)
-    _, said = following.communicate(timeout=60)
+    ) as following:
+        try:
+            run_id = following.stderr.readline().removeprefix("Started ").strip()
+            following.stderr.readline()
+            following.send_signal(signal.SIGINT)
+            _, said = following.communicate(timeout=60)
+        finally:
+            following.kill()
     assert following.returncode == 130
     assert f"invoke run --follow {run_id}" in said
     assert "Traceback" not in said
