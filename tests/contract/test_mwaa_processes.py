@@ -36,7 +36,7 @@ def components(processes, tmp_path):
     return Components(processes, tmp_path, home)
 
 
-def watch_until(wanted, running, seconds=10):
+def watch_until(wanted, running, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         wrong = running.watch()

@@ -137,7 +137,7 @@ def test_an_emulator_that_died_is_said_to_be_dead_and_down_cleans_up(tmp_path):
             process.kill()
     assert "died" in other.refused("status")
     assert "invoke down, then invoke up" in other.refused("run")
-    down = other.call("down", timeout=120)
+    down = other.call("down")
     assert down.returncode == 0, down.stderr
     assert other.processes() == []
     assert list(other.state.rglob("*")) == []

@@ -148,7 +148,7 @@ def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
 def test_a_run_without_a_sound_deployment_file_fails_early_and_asks_for_nothing(world, deployment, spoil):
     deployment(spoil(deployment.good))
     run_id = world.start(num_items=4, num_frames=5)
-    assert world.ended(run_id, 60) == "failed"
+    assert world.ended(run_id) == "failed"
     said = world.airflow_log(run_id, "scale_out")
     assert "deployment.json" in said
     assert "invoke up" in said

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ITEMS = 48
 # Two waves over 24 slots of an item a shard, long enough to be cancelled between them.
-FRAMES = 100_000
+FRAMES = 150_000
 
 
 def results(s3, bucket, run_id):

@@ -37,18 +37,11 @@ class Store:
         Raises:
             StorageError: there is no region or the configuration is broken.
         """
-        # A quarter of a second that a wrong environment need not pay; boto3, which adds to it, only moves files.
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.session import get_session  # noqa: PLC0415
+        # A quarter of a second that a wrong environment need not pay.
+        from winbatch.working import client  # noqa: PLC0415
 
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
-            max_pool_connections=connections,
-            connect_timeout=5,
-            read_timeout=30,
-        )
         with _told(f"s3://{bucket}"):
-            return cls(get_session().create_client("s3", region_name=region, config=config), bucket)
+            return cls(client.connect(region=region, connections=connections), bucket)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process connects anew: a client is of the process that made it."""

@@ -98,7 +98,7 @@ def registry(command, folder, auth):
         ) as process,
     ):
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline

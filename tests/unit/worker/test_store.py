@@ -1,5 +1,7 @@
 """The store against a real S3 interface, with faults put in front of it."""
 
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -11,6 +13,23 @@ from moto.s3.models import s3_backends
 from winbatch.errors import JobError, StorageError
 from winbatch.working import store as module
 from winbatch.working.store import Store
+
+CONNECT = """
+import os, sys
+looked = []
+sys.addaudithook(lambda event, args: looked.append(os.fspath(args[0])) if event == "os.listdir" else None)
+from winbatch.working import client
+connected = client.connect(region="eu-central-1", connections=1)
+connected.get_paginator("list_objects_v2")
+print(sum("botocore" in path and os.sep + "data" in path for path in looked))
+"""
+
+
+def test_a_client_is_made_without_a_look_at_every_service():
+    """On Windows each of the hundreds of folders costs more than here."""
+    done = subprocess.run([sys.executable, "-c", CONNECT], capture_output=True, text=True, check=True)
+    # The folders of S3's own models.
+    assert 0 < int(done.stdout) < 10
 
 
 def test_creating_an_object_works_once(job):
