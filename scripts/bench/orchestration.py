@@ -38,8 +38,6 @@ MAX_SLOT_SHARE = 0.2
 QUIET_SECONDS = 2.0
 # A run takes no longer than this, over the one before.
 SPREAD = 1.15
-# A mapped operator that has taken so much longer than the other is the slower one, and is stopped.
-SLOWER = 1.1
 
 COMPARISON = Comparison(shards=SHARDS, seconds=SECONDS, slots=SLOTS, poll_seconds=POLL_SECONDS)
 
@@ -169,8 +167,8 @@ def _measure(made: Environment, steps: Steps, repeat: int, left: Callable[[], fl
             title = f"{SHARDS} shards of {SECONDS:.0f} s, run {number + 1} of {repeat}"
             ours.append(_ours(made, steps, title, _job(SHARDS, SECONDS)))
         if number < len(MAPPED):
-            others = [run.wall for found in compared.values() for run in found]
-            at_most = SLOWER * min(others, default=math.inf)
+            # One that has taken longer than the other is the slower one, and is stopped.
+            at_most = min((run.wall for found in compared.values() for run in found), default=math.inf)
             compared[MAPPED[number]] += _compare(made, steps, MAPPED[number], at_most)
     many = [
         _ours(

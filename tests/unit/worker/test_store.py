@@ -26,7 +26,7 @@ print(sum("botocore" in path and os.sep + "data" in path for path in looked))
 
 
 def test_a_client_is_made_without_a_look_at_every_service():
-    """On Windows each of the hundreds of folders costs more than here."""
+    """botocore has hundreds of them, a folder each."""
     done = subprocess.run([sys.executable, "-c", CONNECT], capture_output=True, text=True, check=True)
     # The folders of S3's own models.
     assert 0 < int(done.stdout) < 10
