@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from .operators import INVOKE, ROOT, make_operator
-from .world import wait_for
+from .world import wait_for, words
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -99,14 +99,6 @@ def test_without_an_up_everything_says_so_and_down_is_harmless(tmp_path):
         assert "the local environment is not up: invoke up" in other.refused(verb)
     for _ in range(2):
         assert other.call("down").returncode == 0
-
-
-def words(process):
-    """A process's command line; nothing once it has ended."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
 
 
 def applying(operator):

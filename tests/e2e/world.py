@@ -181,7 +181,7 @@ class World:
 
     def workers(self) -> list[psutil.Process]:
         """The processes of ECS tasks."""
-        return [process for process in self.operator.processes() if "winbatch.worker" in _words(process)]
+        return [process for process in self.operator.processes() if "winbatch.worker" in words(process)]
 
     def lose_host(self) -> None:
         """One instance with everything on it is gone, without a word."""
@@ -208,7 +208,8 @@ class World:
         wait_for(killed)
 
 
-def _words(process: psutil.Process) -> list[str]:
+def words(process: psutil.Process) -> list[str]:
+    """A process's command line; nothing once it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
