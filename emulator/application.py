@@ -70,10 +70,12 @@ class Application:
             self._counts[f"{service}.{action}"] += 1
         if kind := self._faults.refusal(service, action):
             return refused(kind, service)(environ, start_response)
-        if late := self._faults.lateness(service, action):
-            time.sleep(late)
+        late = self._faults.lateness(service, action)
         with locks.of(service):
-            return list(self._moto(environ, start_response))
+            answer = list(self._moto(environ, start_response))
+        # Who does not wait for the answer has asked nevertheless.
+        time.sleep(late)
+        return answer
 
     def _respond_counts(self, request: Request, rest: str) -> Response:  # noqa: ARG002
         """GET counts calls by `<service>.<action>`; DELETE starts from zero."""

@@ -5,7 +5,7 @@ GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults
 {"kind": "throttle", "service": "ecs", "action": "RunTask", "times": 3}       the next three calls are throttled
 {"kind": "throttle", "service": "ecs", "action": "*", "rate": 0.2, "seed": 1}  a fifth of all calls is
 {"kind": "expire", "service": "*", "action": "*"}                              credentials have expired, for all calls
-{"kind": "answer-late", "service": "s3", "action": "PutObject", "seconds": 1}  answers come a second late
+{"kind": "answer-late", "service": "s3", "action": "PutObject", "seconds": 1}  it is done, and the answer a second late
 {"kind": "delay-start", "seconds": 5, "times": 1}                              the next ECS task starts 5 s later
 {"kind": "hide-task", "task": "<ARN>"}                                         DescribeTasks says MISSING
 {"kind": "kill-task", "task": "<ARN>"}                                         SIGKILL to its containers, now

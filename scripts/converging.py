@@ -2,27 +2,36 @@
 
 What a run leaves when it is cut off: the state's lock, when Terraform was killed or its credentials expired, and then
 also what it had made and could not note (`errored.tfstate`). Both are known by notes in the environment's state folder,
-and the next run puts them right before it begins.
+and the next run puts them right before it begins. What AWS made of requests that Terraform had given up by then is
+looked for when the next run plans (`scripts.adoption`), and becomes part of that plan.
 """
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from scripts import local, plan_summary, plans, policies, setup, state
+from scripts import adoption, local, plan_summary, plans, policies, setup, state
 from scripts.console import Step, Steps
 from scripts.errors import OperatorError, PlanRefused, TerraformError
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan, write_private
 from scripts.settings import Settings
-from scripts.terraform import Event
+from scripts.terraform import Terraform
+from scripts.watching import Watched, lock_note
 from scripts.workspace import Workspace
 
 # Where Terraform leaves a state that it could not write, in its working folder.
 ERRORED = "errored.tfstate"
+# Until AWS has made what it had begun to make, s: Airflow's environment takes 20 to 40 minutes.
+MAKING_SECONDS = 3600.0
+LOOK_SECONDS = 5.0
+_EXISTS = re.compile(r"Already|already exists|Duplicate")
 _EXPIRED = ("ExpiredToken", "RequestExpired", "expired", "InvalidClientTokenId")
 
 
@@ -64,19 +73,42 @@ def plan(workspace: Workspace, steps: Steps, *, details: bool = False, judge: bo
         details: read the plan even when there is nothing to do, for what has drifted.
         judge: say what the policies forbid of its changes, where their tools are set up.
     """
-    file = workspace.settings.state / "terraform" / "plan"
+    settings = workspace.settings
+    file = settings.state / "terraform" / "plan"
     with steps.step("Plan") as step:
-        with Watched(workspace, step) as progress:
-            to_do = workspace.terraform.plan(file, var_files=workspace.var_files, on_event=progress)
-        shown = workspace.terraform.show(file) if to_do or details else {}
+        shown = _plan(workspace, workspace.terraform, file, step, details=details)
         summary = plan_summary.summarize(shown)
         step.detail = summary.sentence
-    if judge and summary.changes and setup.checkov_folder(workspace.settings).is_dir():
+    if summary.actions.get("create") and state.begun(workspace.aws.client("s3"), settings):
+        with steps.step("Look for what an interrupted apply has made") as step:
+            shown, existing = _take_over(workspace, file, shown, step)
+            summary = plan_summary.summarize(shown)
+            step.detail = f"{_listed(existing)}; {summary.sentence}" if existing else "nothing that is not noted"
+    if judge and summary.changes and setup.checkov_folder(settings).is_dir():
         with steps.step("Policies") as step:
-            findings = _findings(workspace.settings, shown)
+            findings = _findings(settings, shown)
             summary = dataclasses.replace(summary, findings=findings)
             step.detail = f"{len(findings)} findings"
     return Planned(file, summary)
+
+
+def keep_whole(workspace: Workspace, steps: Steps) -> None:
+    """Keep what an interrupted apply was waiting for and what has ended well since: Terraform would make it anew.
+
+    Only what takes AWS long: Airflow's environment, half an hour.
+    """
+    s3, settings = workspace.aws.client("s3"), workspace.settings
+    if not state.begun(s3, settings):
+        return
+    for thing in state.tainted(s3, settings):
+        if thing.kind not in adoption.LONG:
+            continue
+        with steps.step(f"Wait for {thing.address}") as step:
+            if _settled(partial(adoption.whole, workspace.aws, thing.kind, thing.values), step):
+                workspace.terraform.untaint(thing.address)
+                step.detail = "it is there, and stays"
+            else:
+                step.detail = "it was not made well: it is made anew"
 
 
 def apply(workspace: Workspace, file: Path, steps: Steps, detail: str) -> None:
@@ -85,13 +117,84 @@ def apply(workspace: Workspace, file: Path, steps: Steps, detail: str) -> None:
     Raises:
         TerraformError: it failed; what it had made is noted, and calling again goes on.
     """
+    s3 = workspace.aws.client("s3")
     with steps.step("Apply") as step:
-        try:
-            with Watched(workspace, step) as progress:
-                workspace.terraform.apply(file, on_event=progress)
-        except TerraformError as error:
-            raise _explained(workspace.settings, error) from error
+        state.note_begun(s3, workspace.settings)
+        _apply(workspace, file, step)
+        state.note_ended(s3, workspace.settings)
         step.detail = detail
+
+
+def note_made(workspace: Workspace, steps: Steps) -> None:
+    """Note in the state what an interrupted apply has made, so that a destroy takes it along."""
+    if not state.begun(workspace.aws.client("s3"), workspace.settings):
+        return
+    file = workspace.settings.state / "terraform" / "plan"
+    with steps.step("Look for what an interrupted apply has made") as step:
+        shown = _plan(workspace, workspace.terraform, file, step)
+        _, existing = _take_over(workspace, file, shown, step, alone=True)
+        if existing:
+            _apply(workspace, file, step)
+        step.detail = _listed(existing) if existing else "nothing that is not noted"
+
+
+def _plan(
+    workspace: Workspace,
+    terraform: Terraform,
+    file: Path,
+    step: Step,
+    *,
+    targets: Iterable[str] = (),
+    details: bool = False,
+) -> Mapping[str, Any]:
+    """Plan into a file; its JSON, empty when there is nothing to do and no details are wanted."""
+    with Watched(workspace, step) as progress:
+        to_do = terraform.plan(file, var_files=workspace.var_files, targets=targets, on_event=progress)
+    return terraform.show(file) if to_do or details else {}
+
+
+def _apply(workspace: Workspace, file: Path, step: Step) -> None:
+    try:
+        with Watched(workspace, step) as progress:
+            workspace.terraform.apply(file, on_event=progress)
+    except TerraformError as error:
+        raise _explained(workspace.settings, error) from error
+
+
+def _take_over(
+    workspace: Workspace, file: Path, shown: Mapping[str, Any], step: Step, *, alone: bool = False
+) -> tuple[Mapping[str, Any], dict[str, str]]:
+    """Plan again with what is there, until the plan creates nothing that is; alone: and do nothing else.
+
+    Returns:
+        The plan's JSON, and what it takes over: address to import id.
+    """
+    existing: dict[str, str] = {}
+    with workspace.copied_root() as (terraform, folder):
+        while found := _settled(partial(adoption.unnoted, workspace.aws, shown), step):
+            existing |= found
+            (folder / "adopt.tf").write_text(adoption.blocks(existing), encoding="utf-8")
+            shown = _plan(workspace, terraform, file, step, targets=existing if alone else ())
+    return shown, existing
+
+
+def _settled[T](look: Callable[[], T], step: Step) -> T:
+    """What a look at AWS sees once nothing of it is being made any more."""
+    began = time.monotonic()
+    while True:
+        try:
+            return look()
+        except adoption.NotYet as making:
+            if time.monotonic() - began > MAKING_SECONDS:
+                raise OperatorError(f"{making} still, after {MAKING_SECONDS / 60:.0f} minutes: call again") from making
+            step.update(str(making))
+            time.sleep(LOOK_SECONDS)
+
+
+def _listed(existing: Mapping[str, str], most: int = 3) -> str:
+    names = list(existing)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} taken over: {', '.join(names[:most])}{more}"
 
 
 def _findings(settings: Settings, shown: Mapping[str, Any]) -> list[str]:
@@ -149,7 +252,7 @@ def _unlock(workspace: Workspace) -> None:
     """
     settings = workspace.settings
     found = state.lock(workspace.aws.client("s3"), settings)
-    note = _lock_note(settings)
+    note = lock_note(settings)
     if found is not None:
         # The local state is nobody else's: whoever locked it was killed.
         if not settings.local and (not note.is_file() or note.read_text(encoding="utf-8") != found.id):
@@ -182,64 +285,10 @@ def _explained(settings: Settings, error: TerraformError) -> OperatorError:
     if settings.local:
         # Whatever Terraform says of a call that nobody answered, this is why.
         local.require(settings)
-        if any("AlreadyExists" in problem or "already exists" in problem for problem in error.problems):
-            return OperatorError(
-                f"an earlier up was cut off before Terraform could note what it had made ({error.problems[0]}):"
-                " invoke down, then invoke up"
-            )
+    exists = next((problem for problem in error.problems if _EXISTS.search(problem)), None)
+    if exists is not None:
+        return OperatorError(
+            f"{exists}: made by somebody else, or by an apply that was cut off after this was planned; a new plan takes"
+            " over what carries this environment's tags: call invoke up, or invoke plan"
+        )
     return error
-
-
-def _lock_note(settings: Settings) -> Path:
-    return settings.state / "terraform" / "lock"
-
-
-class Watched:
-    """Shows how far a Terraform command is, from its events, and notes the lock that it holds meanwhile."""
-
-    def __init__(self, workspace: Workspace, step: Step) -> None:
-        self._workspace = workspace
-        self._step = step
-        self._noted = False
-        self._total = 0
-        self._done = 0
-        self._refreshed = 0
-        self._under_way: dict[str, None] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # One that failed may have left its lock.
-        if kind is None:
-            _lock_note(self._workspace.settings).unlink(missing_ok=True)
-
-    def __call__(self, event: Event) -> None:
-        kind = event.get("type")
-        hook = event.get("hook", {})
-        if hook and not self._noted:
-            self._note()
-        if hook.get("action") == "read":
-            return
-        address = hook.get("resource", {}).get("addr", "")
-        if kind == "planned_change" and event["change"]["action"] not in {"noop", "read"}:
-            self._total += 1
-        elif kind == "refresh_complete":
-            self._refreshed += 1
-            self._step.update(f"{self._refreshed} resources read")
-        elif kind == "apply_start":
-            self._under_way[address] = None
-        elif kind in {"apply_complete", "apply_errored"}:
-            self._under_way.pop(address, None)
-            self._done += 1
-        if kind in {"apply_start", "apply_complete", "apply_progress"}:
-            waiting = next(iter(self._under_way), "")
-            self._step.update(f"{self._done} of {self._total}{f', {waiting}' if waiting else ''}")
-
-    def _note(self) -> None:
-        """Terraform has begun, so the lock is ours now."""
-        self._noted = True
-        settings = self._workspace.settings
-        found = state.lock(self._workspace.aws.client("s3"), settings)
-        if found is not None:
-            _lock_note(settings).write_text(found.id, encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import local, plan_summary, preflight, providers, render, toolchain
+from scripts import adoption, local, plan_summary, preflight, providers, render, toolchain
 from scripts.aws import Aws
 from scripts.console import Steps, console
 from scripts.errors import PreflightError, SettingsError
@@ -166,15 +166,6 @@ def find_bucket(s3: Any, settings: Settings, account: str) -> bool:
     return True
 
 
-def adoptions(existing: Mapping[str, str], known: Sequence[str]) -> str:
-    """Terraform's import blocks for what is there (address to id) and not known to the state."""
-    return "\n".join(
-        f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n"
-        for address, name in existing.items()
-        if address not in known
-    )
-
-
 def remembered(outputs: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """The repository of an earlier run: from its outputs, or from the values of one that was cut off."""
     for source in (outputs, values):
@@ -255,7 +246,7 @@ class _Root:
             create = PROVIDER in known or not self._has_provider()
             values["github"] = {"create_provider": create, "repository": repository}
         self._values.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        (self._copy / "adopt.tf").write_text(adoptions(existing, known), encoding="utf-8")
+        (self._copy / "adopt.tf").write_text(adoption.blocks(existing, known), encoding="utf-8")
 
     def converge(self, steps: Steps, *, confirm: bool) -> int:
         """Plan, show, ask, apply; how many changes there were."""

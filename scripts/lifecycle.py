@@ -24,12 +24,12 @@ from scripts import (
     takedown,
 )
 from scripts.console import Steps, console
-from scripts.converging import Watched
 from scripts.errors import OperatorError, PreflightError
 from scripts.locking import Busy, only_one
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan
 from scripts.settings import Settings
+from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
 
 
@@ -203,9 +203,11 @@ def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: b
     buckets = [values[key] for key in ("dags_bucket", "data_bucket") if values.get(key)]
     repositories = [images.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
     _empty(workspace, buckets, repositories, steps, confirm=confirm, delete_data=delete_data)
+    converging.note_made(workspace, steps)
     with steps.step("Destroy") as step, Watched(workspace, step) as progress:
         takedown.sweep(aws, target)
         workspace.terraform.destroy(var_files=workspace.var_files, on_event=progress)
+    state.note_ended(aws.client("s3"), settings)
     with steps.step("Remove what Terraform leaves") as step:
         swept = takedown.sweep(aws, target)
         step.detail = ", ".join(swept) or "nothing"
@@ -308,6 +310,7 @@ def _converge(
     """Plan, show, apply, or apply what was planned before; how many changes there were."""
     if saved is not None:
         return converging.apply_saved(workspace, saved, steps)
+    converging.keep_whole(workspace, steps)
     planned = converging.plan(workspace, steps)
     if not planned.summary.changes:
         return 0

@@ -63,7 +63,7 @@ class Change:
             if self.kind == "aws_ecs_task_definition":
                 return "jobs that run keep their revision; new ones take the new one from the next DAG release on"
             return _GONE.get(self.kind, "")
-        if self.action == "update" and not set(self.attributes) <= _TAGS:
+        if self.action in {"update", "import"} and not set(self.attributes) <= _TAGS:
             return _CHANGED.get(self.kind, "")
         return ""
 
@@ -164,7 +164,7 @@ def _changes(entries: Iterable[Mapping[str, Any]], *, drifted: bool = False) -> 
         if action is None or entry.get("mode", "managed") != "managed":
             continue
         change = entry["change"]
-        attributes = _attributes(change) if action in {"update", "replace"} else []
+        attributes = _attributes(change) if action in {"update", "replace", "import"} else []
         if not attributes and action == "update" and drifted:
             # The provider reads back an empty map for none.
             continue
@@ -185,9 +185,10 @@ def _action(entry: Mapping[str, Any]) -> str | None:
     actions = list(entry["change"]["actions"])
     if sorted(actions) == ["create", "delete"]:
         return "replace"
+    if entry["change"].get("importing"):
+        # What is taken over may have to be changed, too.
+        return "import"
     if actions == ["no-op"]:
-        if entry["change"].get("importing"):
-            return "import"
         return "move" if entry.get("previous_address") else None
     return actions[0] if actions[0] in ACTIONS else None
 

@@ -12,6 +12,8 @@ from scripts.settings import Settings
 
 # The saved plan that was applied last.
 _APPLIED = "applied.json"
+# There while an apply is at work, and after one that did not end well.
+_BEGUN = "begun"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,35 @@ def identity(s3: Any, settings: Settings) -> StateId:
     return StateId() if body is None else StateId.read(json.loads(body))
 
 
+@dataclass(frozen=True)
+class Tainted:
+    """Something whose making Terraform has not seen to end, so that the next plan makes it anew.
+
+    Attributes:
+        address: its own.
+        kind: its type.
+        values: as far as they are known.
+    """
+
+    address: str
+    kind: str
+    values: Mapping[str, Any]
+
+
+def tainted(s3: Any, settings: Settings) -> list[Tainted]:
+    """What of the state is tainted."""
+    body = content(s3, settings.backend("bucket"), settings.backend("key"))
+    found = []
+    for resource in json.loads(body)["resources"] if body is not None else ():
+        for instance in resource["instances"]:
+            if instance.get("status") == "tainted":
+                index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                module = f"{resource['module']}." if "module" in resource else ""
+                address = f"{module}{resource['type']}.{resource['name']}{index}"
+                found.append(Tainted(address, resource["type"], instance["attributes"]))
+    return found
+
+
 def lock(s3: Any, settings: Settings) -> Lock | None:
     """Who holds the state's lock; None when nobody does."""
     body = content(s3, settings.backend("bucket"), f"{settings.backend('key')}.tflock")
@@ -89,6 +120,21 @@ def note_applied(s3: Any, settings: Settings, plan: str) -> None:
     """Note a saved plan as applied, so that a deployment which is called again goes on behind it."""
     note = {"plan": plan, "serial": identity(s3, settings).serial}
     s3.put_object(Bucket=settings.backend("bucket"), Key=_APPLIED, Body=json.dumps(note).encode())
+
+
+def begun(s3: Any, settings: Settings) -> bool:
+    """Whether an apply began and did not end well, so that AWS may have what Terraform has not noted."""
+    return content(s3, settings.backend("bucket"), _BEGUN) is not None
+
+
+def note_begun(s3: Any, settings: Settings) -> None:
+    """Note that an apply begins: beside the state, since the next one may come from another machine."""
+    s3.put_object(Bucket=settings.backend("bucket"), Key=_BEGUN, Body=b"")
+
+
+def note_ended(s3: Any, settings: Settings) -> None:
+    """Note that everything that was made is noted, or destroyed."""
+    s3.delete_object(Bucket=settings.backend("bucket"), Key=_BEGUN)
 
 
 def content(s3: Any, bucket: str, key: str) -> bytes | None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -87,9 +87,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         out: Path,
         *,
         var_files: Sequence[Path],
+        targets: Iterable[str] = (),
         on_event: OnEvent | None = None,
     ) -> bool:
-        """Plan into a file; whether there is anything to do (`show` says what)."""
+        """Plan into a file, for all or for these addresses; whether there is anything to do (`show` says what)."""
         code, _ = self._streamed(
             "plan",
             timeout=1800,
@@ -98,6 +99,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             input=False,
             detailed_exitcode=IsFlagged,
             out=str(out),
+            target=list(targets),
             var_file=[str(file) for file in var_files],
             lock_timeout="20s",
         )
@@ -124,6 +126,10 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             var_file=[str(file) for file in var_files],
             lock_timeout="20s",
         )[1]
+
+    def untaint(self, address: str) -> None:
+        """Let something be taken for whole whose making Terraform has not seen to end."""
+        self._checked("untaint", address, lock_timeout="20s")
 
     def push_state(self, file: Path) -> None:
         """Make a file the state; refused when the state is another's or has moved on."""
@@ -194,8 +200,13 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             _read(process.stdout, out, on_line)
             process.wait()
         except BaseException:
-            _stop(process)
-            _read(process.stdout, out, None)
+            # Its output is read on: with a full pipe it could neither end nor save its state.
+            rest = threading.Thread(target=_read, args=(process.stdout, out, None), daemon=True)
+            rest.start()
+            try:
+                _stop(process)
+            finally:
+                rest.join()
             raise
         finally:
             timer.cancel()

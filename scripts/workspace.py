@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,10 +69,25 @@ class Workspace:
     @cached_property
     def terraform(self) -> Terraform:
         """Terraform in the root module, with this environment's data folder, credentials and endpoint."""
+        return self._terraform(self.settings.terraform_root)
+
+    @contextmanager
+    def copied_root(self) -> Iterator[tuple[Terraform, Path]]:
+        """The same in a copy of the root module, and the copy: it may get files that are one command's only."""
+        folder = self.settings.state / "terraform" / "root"
+        shutil.rmtree(folder, ignore_errors=True)
+        left_out = shutil.ignore_patterns(".terraform", "bootstrap", "policies", "tests")
+        shutil.copytree(self.settings.terraform_root, folder, ignore=left_out)
+        try:
+            yield self._terraform(folder), folder
+        finally:
+            shutil.rmtree(folder)
+
+    def _terraform(self, folder: Path) -> Terraform:
         config = providers.config_file(self.settings)
         return Terraform(
             toolchain.find_terraform(self.settings),
-            self.settings.terraform_root,
+            folder,
             terraform_environ(
                 os.environ,
                 config=config,

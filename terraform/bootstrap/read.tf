@@ -35,6 +35,7 @@ data "aws_iam_policy_document" "read" {
       "route53resolver:List*",
       "ssm:DescribeParameters",
       "sts:GetCallerIdentity",
+      "tag:GetResources",
     ]
     resources = ["*"]
   }

@@ -1,6 +1,9 @@
 # The environment's state, and nothing of this root's own.
 
 locals {
+  # What scripts/state.py notes beside the state: the plan that was applied last, and that an apply has begun.
+  notes = ["applied.json", "begun"]
+
   # KMS's encryption context of a saved plan, as scripts/plans.py has it.
   sealed_plan = { environment = var.environment, purpose = "plan" }
 }
@@ -14,14 +17,14 @@ data "aws_iam_policy_document" "lock" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = ["${var.state_key}*", "applied.json"]
+      values   = concat(["${var.state_key}*"], local.notes)
     }
   }
 
   statement {
     sid       = "ReadState"
     actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/applied.json"]
+    resources = [for key in concat([var.state_key], local.notes) : "${aws_s3_bucket.state.arn}/${key}"]
   }
 
   # Who plans seals a plan, and only who applies opens it (docs/decisions/0187).
@@ -66,7 +69,13 @@ data "aws_iam_policy_document" "state" {
   statement {
     sid       = "WriteState"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.state.arn}/${var.state_key}", "${aws_s3_bucket.state.arn}/applied.json"]
+    resources = [for key in concat([var.state_key], local.notes) : "${aws_s3_bucket.state.arn}/${key}"]
+  }
+
+  statement {
+    sid       = "NoteEndOfApply"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${aws_s3_bucket.state.arn}/begun"]
   }
 
   statement {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import takedown
+from scripts import adoption, takedown
 
 from .conftest import Emulator, Terraform
 from .inventory import inventory
@@ -17,6 +17,7 @@ from .policed import check_policies
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
+STATE = "winbatch-local-tfstate"
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
@@ -43,6 +44,32 @@ def test_every_environment_and_partition_plans(terraform: Terraform):
             plan.result()
 
 
+def check_taken_over(terraform: Terraform, emulator: Emulator, values: list[str], there: dict[str, list[str]]) -> None:
+    """The worst that an interrupted apply can leave: all is there and nothing is noted. It is found, and made once."""
+    (key,) = (item["Key"] for item in emulator.client("s3").list_objects_v2(Bucket=STATE)["Contents"])
+    emulator.client("s3").delete_object(Bucket=STATE, Key=key)
+    existing: dict[str, str] = {}
+    blocks = terraform.folder / "adopt.tf"
+    while True:
+        terraform.run("plan", "-input=false", "-out=found.plan", *values, digests=DIGESTS)
+        plan = json.loads(terraform.shown("found.plan").read_text())
+        found = adoption.unnoted(emulator, plan)  # type: ignore[arg-type]  # its clients are all that is asked for
+        if not found:
+            break
+        existing |= found
+        blocks.write_text(adoption.blocks(existing))
+    blocks.unlink()
+    left = {entry["type"] for entry in plan["resource_changes"] if entry["change"]["actions"] == ["create"]}
+    assert left
+    assert left.isdisjoint(adoption.FINDERS)
+    terraform.run("apply", "-input=false", "found.plan", digests=DIGESTS)
+    terraform.run("plan", "-input=false", "-detailed-exitcode", *values, digests=DIGESTS)
+    after = inventory(emulator)
+    # A task definition gets another revision each time.
+    assert len(after.pop("task definitions")) == 2 * len(there["task definitions"])
+    assert after == {kind: things for kind, things in there.items() if kind != "task definitions"}
+
+
 def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulator: Emulator):
     values = ["-var-file=environments/local.tfvars", f"-var-file={EVERY_OPTION}"]
     boundary = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -57,6 +84,7 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     planned = [*values, f"-var-file={PLANNED_OPTIONS}"]
     terraform.run("plan", "-input=false", "-lock=false", "-out=more.plan", *planned, digests=DIGESTS)
     check_policies(terraform.shown("more.plan"), rendered_below="module.image_builder[0].")
+    check_taken_over(terraform, emulator, values, there)
     terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
     # Revisions stay for rollbacks, as long as the environment does.
     takedown.sweep(emulator, takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local"))

@@ -1,6 +1,9 @@
 """What a run that was cut off leaves, and how the next one mends it: S3 by moto, Terraform by a script."""
 
+import contextlib
 import json
+import re
+import shutil
 import stat
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,14 +11,16 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
-from scripts import converging
+from scripts import adoption, converging, state
 from scripts.console import Steps
 from scripts.errors import OperatorError, StateLockedError, TerraformError
 from scripts.settings import Settings
 from scripts.terraform import Terraform
 
 BUCKET = "winbatch-dev-tfstate"
+MADE = "winbatch-dev-data"
 LOCK = "winbatch.tfstate.tflock"
 
 
@@ -40,10 +45,22 @@ def world(tmp_path):
             command.chmod(command.stat().st_mode | stat.S_IXUSR)
 
         script("")
+        others = {"sts": SimpleNamespace(get_caller_identity=lambda: {"Account": ACCOUNT_ID})}
+
+        @contextlib.contextmanager
+        def copied_root():
+            folder = settings.state / "terraform" / "root"
+            folder.mkdir()
+            yield Terraform(command, folder, {"PATH": "/usr/bin:/bin"}), folder
+            shutil.rmtree(folder)
+
         yield SimpleNamespace(
             settings=settings,
-            aws=SimpleNamespace(client=lambda service: s3),
+            aws=SimpleNamespace(client=lambda service: others.get(service, s3)),
             terraform=Terraform(command, settings.terraform_root, {"PATH": "/usr/bin:/bin"}),
+            others=others,
+            copied_root=copied_root,
+            var_files=[],
             init=lambda: False,
             s3=s3,
             script=script,
@@ -54,6 +71,40 @@ def world(tmp_path):
 def locked(world, lock_id="1-2"):
     body = {"ID": lock_id, "Who": "ann@laptop", "Created": "2026-11-24 19:00", "Operation": "OperationTypeApply"}
     world.s3.put_object(Bucket=BUCKET, Key=LOCK, Body=json.dumps(body))
+
+
+def planning(world, *shown):
+    """A Terraform whose plans are these, one after the other, when they are shown."""
+    count = world.settings.state / "count"
+    count.unlink(missing_ok=True)
+    for number, plan in enumerate(shown, 1):
+        (world.settings.state / f"shown-{number}").write_text(json.dumps(plan))
+    world.script(
+        f"""case "$1" in
+plan)
+    n=$(cat {count} 2>/dev/null || echo 0)
+    echo $((n + 1)) > {count}
+    cat adopt.tf >> {count}.blocks 2>/dev/null
+    exit 2;;
+show) cat {world.settings.state}/shown-$(cat {count});;
+esac"""
+    )
+
+
+def creating(*addresses):
+    """A plan's JSON that makes buckets, of this one name."""
+    after = {"bucket": MADE, "tags_all": {"environment": "dev", "root": "winbatch"}}
+    return {
+        "resource_changes": [
+            {
+                "address": address,
+                "mode": "managed",
+                "type": "aws_s3_bucket",
+                "change": {"actions": ["create"], "before": None, "after": after},
+            }
+            for address in addresses
+        ]
+    }
 
 
 def failing(world, summary, *, leaves_state):
@@ -112,6 +163,105 @@ def test_a_state_that_cannot_be_pushed_any_more_is_kept_and_named(world):
     with pytest.raises(OperatorError, match=r"errored\.tfstate holds what an interrupted run had made.*lineage"):
         converging.prepare(world, Steps())
     assert (world.settings.state / "errored.tfstate").exists()
+
+
+def test_a_plan_after_an_apply_that_ended_well_is_taken_as_it_is(world):
+    planning(world, creating("aws_s3_bucket.a"))
+    assert converging.plan(world, Steps()).summary.actions == {"create": 1}
+
+
+def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world):
+    failing(world, "creating X: context canceled", leaves_state=False)
+    with pytest.raises(TerraformError):
+        apply(world)
+    world.s3.create_bucket(Bucket=MADE, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    taken = creating("aws_s3_bucket.a")
+    taken["resource_changes"][0]["change"] |= {"actions": ["no-op"], "importing": {"id": MADE}}
+    planning(world, creating("aws_s3_bucket.a"), taken)
+    planned = converging.plan(world, Steps())
+    assert planned.summary.actions == {"import": 1}
+    # It was planned in a copy of the root, of which nothing stays.
+    blocks = f'import {{\n  to = aws_s3_bucket.a\n  id = "{MADE}"\n}}\n'
+    assert (world.settings.state / "count.blocks").read_text() == blocks
+    assert not (world.settings.terraform_root / "adopt.tf").exists()
+    assert not (world.settings.state / "terraform" / "root").exists()
+    world.script("")
+    converging.apply(world, planned.file, Steps(), "")
+    assert not state.begun(world.s3, world.settings)
+
+
+def test_what_an_interrupted_apply_has_made_is_noted_before_a_destroy(world):
+    world.s3.create_bucket(Bucket=MADE, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    taken = creating("aws_s3_bucket.a")
+    taken["resource_changes"][0]["change"] |= {"actions": ["no-op"], "importing": {"id": MADE}}
+    planning(world, creating("aws_s3_bucket.a"), taken)
+    converging.note_made(world, Steps())
+    assert world.calls() == ""
+    state.note_begun(world.s3, world.settings)
+    converging.note_made(world, Steps())
+    # Nothing but that is planned the second time, and applied.
+    assert [line.split()[0] for line in world.calls().splitlines()] == ["plan", "show", "plan", "show", "apply"]
+    assert re.findall(r"-target=\S+", world.calls()) == ["-target=aws_s3_bucket.a"]
+
+
+def test_what_aws_is_still_making_is_waited_for(world, monkeypatch):
+    state.note_begun(world.s3, world.settings)
+    planning(world, creating("aws_s3_bucket.a"))
+    answers = iter([adoption.NotYet("A is being made"), {}])
+
+    def unnoted(aws, plan):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(adoption, "unnoted", unnoted)
+    monkeypatch.setattr(converging, "LOOK_SECONDS", 0.01)
+    assert converging.plan(world, Steps()).summary.actions == {"create": 1}
+    planning(world, creating("aws_s3_bucket.a"))
+    answers = iter([adoption.NotYet("A is being made")])
+    monkeypatch.setattr(converging, "MAKING_SECONDS", -1.0)
+    with pytest.raises(OperatorError, match=r"A is being made still, after .* minutes: call again"):
+        converging.plan(world, Steps())
+
+
+def tainted(world, status):
+    """A state whose Airflow environment was not seen to end, as AWS has it with this status; its role, too."""
+    kinds = {"aws_mwaa_environment": "a", "aws_iam_role": "r"}
+    tags = {"environment": "dev", "root": "winbatch"}
+    resources = [
+        {
+            "module": "module.airflow",
+            "type": kind,
+            "name": "it",
+            "instances": [
+                {"index_key": "x", "status": "tainted", "attributes": {"name": name, "tags_all": tags}},
+                {"index_key": "y", "attributes": {}},
+            ],
+        }
+        for kind, name in kinds.items()
+    ]
+    world.s3.put_object(Bucket=BUCKET, Key="winbatch.tfstate", Body=json.dumps({"resources": resources}))
+    found = {"Environment": {"Name": "a", "Status": status, "Tags": tags}}
+    world.others["mwaa"] = SimpleNamespace(get_environment=lambda **_: found)
+
+
+@pytest.mark.parametrize(("status", "kept"), [("AVAILABLE", True), ("CREATE_FAILED", False)])
+def test_what_ended_well_after_an_interrupted_apply_is_not_made_anew(world, status, kept):
+    tainted(world, status)
+    converging.keep_whole(world, Steps())
+    assert world.calls() == ""
+    state.note_begun(world.s3, world.settings)
+    converging.keep_whole(world, Steps())
+    untainted = [line.split()[-1] for line in world.calls().splitlines() if line.startswith("untaint ")]
+    assert untainted == (['module.airflow.aws_mwaa_environment.it["x"]'] if kept else [])
+
+
+@pytest.mark.parametrize("problem", ["EntityAlreadyExists: role R", "the rule already exists", "DuplicateRecord"])
+def test_what_is_there_and_not_ours_is_told_with_the_way_on(world, problem):
+    failing(world, f"creating X: {problem}", leaves_state=False)
+    with pytest.raises(OperatorError, match=rf"{problem}: made by somebody else, or .* call invoke up, or invoke plan"):
+        apply(world)
 
 
 def test_any_other_failure_stays_terraforms_own(world):

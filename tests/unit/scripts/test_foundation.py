@@ -73,14 +73,6 @@ def test_what_cannot_be_a_repository_is_refused_before_anything_is_asked(dev, re
         foundation.lay(dev, repository=repository)
 
 
-def test_only_what_the_state_does_not_know_is_taken_over():
-    existing = {"aws_s3_bucket.state": "b", 'aws_iam_role.deployment["plan"]': "winbatch-dev-plan"}
-    assert foundation.adoptions(existing, list(existing)) == ""
-    assert foundation.adoptions(existing, ["aws_s3_bucket.state"]) == (
-        'import {\n  to = aws_iam_role.deployment["plan"]\n  id = "winbatch-dev-plan"\n}\n'
-    )
-
-
 def test_a_pipeline_outlives_a_call_that_does_not_name_it():
     named = {"github": {"repository": "acme/winbatch"}}
     assert foundation.remembered(named, {}) == foundation.remembered({"github": None}, named) == "acme/winbatch"

@@ -49,6 +49,16 @@ def test_changes_are_counted_by_action_and_module():
     assert summary.as_json()["resources"][-1]["because"] == ["name"]
 
 
+def test_what_is_taken_over_may_have_to_be_changed_too():
+    same = entry("x.one", "no-op", importing={"id": "a"})
+    other = entry("x.two", "update", kind="aws_launch_template", importing={"id": "b"}, before={"a": 1}, after={"a": 2})
+    anew = entry("x.three", "replace", importing={"id": "c"})
+    summary = summarize({"resource_changes": [same, other, anew]})
+    assert summary.sentence == "1 to replace, 2 to import"
+    found = {change.address: (list(change.attributes), bool(change.interrupts)) for change in summary.resources}
+    assert found == {"x.one": ([], False), "x.two": (["a"], True), "x.three": ([], False)}
+
+
 def test_an_empty_plan_has_no_changes():
     assert summarize({}).changes == 0
     assert summarize({}).sentence == "No changes"

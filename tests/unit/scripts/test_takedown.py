@@ -149,7 +149,8 @@ def test_an_airflow_that_does_not_answer_goes_with_the_rest():
 
 def test_destroy_lists_what_is_left_and_ends_badly(aws, tmp_path):
     bucket(aws, "ours").put_bucket_tagging(Bucket="ours", Tagging={"TagSet": PAIRS})
-    settings = SimpleNamespace(environment="dev", state=tmp_path)
+    bucket(aws, "state")
+    settings = SimpleNamespace(environment="dev", state=tmp_path, backend={"bucket": "state"}.get)
     (tmp_path / "terraform").mkdir()
     destroyed = []
     terraform = SimpleNamespace(destroy=lambda **options: destroyed.append(options))

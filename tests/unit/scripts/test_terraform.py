@@ -134,6 +134,18 @@ def test_an_interrupt_reaches_terraform_once_and_is_passed_on(fake, tmp_path):
     assert (tmp_path / "state").read_text() == "saved\n"
 
 
+def test_an_interrupt_lets_terraform_say_all_it_has_to(fake, tmp_path):
+    # Far more than a pipe holds: 18 characters 100,000 times.
+    terraform = fake(
+        "trap 'yes interrupted_line | head -100000; touch ended; exit 1' INT\n"
+        "kill -INT $PPID; while true; do sleep 0.05; done"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        terraform.cmd("apply")
+    assert (tmp_path / "ended").exists()
+    assert (tmp_path / "log").read_text().count("interrupted_line") == 100_000
+
+
 def test_a_lock_outlives_us_as_long_as_terraform_runs(fake, tmp_path):
     with (tmp_path / "lock").open("w") as file:
         _, out, _ = fake(f"test -e /dev/fd/{file.fileno()} && echo open", keep_open=[file.fileno()]).cmd("version")

@@ -25,6 +25,7 @@ from scripts.release import Releases
 from scripts.settings import ROOT, Settings
 from scripts.windows import image, staging
 from scripts.windows.registry import Repository
+from scripts.workspace import Workspace
 
 from .conftest import DOCKERFILE, put_base
 
@@ -191,7 +192,12 @@ def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, endpoint,
     assert third[0] not in {before[0], second[0]}
     assert lifecycle.plan(stage, judge=False).changes == 0
 
-    # The way down: what its buckets hold only goes when that was said, and then nothing is left, be it called twice.
+    check_taken_over(stage, file)
+    check_kept(stage)
+    forget(stage)
+
+    # The way down: what its buckets hold only goes when that was said, and then nothing is left, be it called twice:
+    # what is not noted neither.
     with pytest.raises(PreflightError, match=r"stage-\S+-dags \(\d+\).* still hold something: call with --delete"):
         lifecycle.down(stage, confirm=False)
     assert served(stage) == third
@@ -200,6 +206,41 @@ def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, endpoint,
     assert [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]] == [STATE]
     assert client("logs").describe_log_groups()["logGroups"] == []
     assert client("ecs").list_task_definitions()["taskDefinitionArns"] == []
+    assert [role["RoleName"] for role in client("iam").list_roles()["Roles"] if "stage" in role["RoleName"]] == []
+    assert not state.begun(client("s3"), stage)
+
+
+def check_taken_over(settings, file):
+    """An apply made things that it could not note: the next plan takes them over, a saved one, too."""
+    forgotten = forget(settings)
+    shown = lifecycle.plan(settings, file, judge=False)
+    assert [change.address for change in shown.resources if change.action == "import"] == forgotten
+    assert set(shown.actions) <= {"import", "update"}, shown.resources
+    assert lifecycle.up(settings, plan=file).changes == shown.changes
+    assert lifecycle.plan(settings, judge=False).changes == 0
+    assert not state.begun(client("s3"), settings)
+
+
+def check_kept(settings):
+    """An apply was cut off while it waited for Airflow: what is there by now is not made anew."""
+    (name,) = client("mwaa").list_environments()["Environments"]
+    before = client("mwaa").get_environment(Name=name)["Environment"]["CreatedAt"]
+    Workspace(settings).terraform.cmd("taint", "module.airflow.aws_mwaa_environment.mwaa")
+    assert lifecycle.plan(settings, judge=False).actions == {"replace": 1}
+    state.note_begun(client("s3"), settings)
+    assert lifecycle.up(settings, confirm=False).changes == 0
+    assert client("mwaa").get_environment(Name=name)["Environment"]["CreatedAt"] == before
+
+
+def forget(settings):
+    """Leave the state as an apply does that was cut off while AWS made things; the addresses of those."""
+    addresses = ["module.cluster.aws_iam_role.task", 'module.storage.aws_s3_bucket.bucket["logs"]']
+    terraform = Workspace(settings).terraform
+    for address in addresses:
+        terraform.cmd("state rm", address)
+    assert set(addresses).isdisjoint(terraform.addresses())
+    state.note_begun(client("s3"), settings)
+    return addresses
 
 
 @contextlib.contextmanager
