@@ -76,7 +76,7 @@ class Workspace:
         """The same in a copy of the root module, and the copy: it may get files that are one command's only."""
         folder = self.settings.state / "terraform" / "root"
         shutil.rmtree(folder, ignore_errors=True)
-        left_out = shutil.ignore_patterns(".terraform", "bootstrap", "policies", "tests")
+        left_out = shutil.ignore_patterns(".terraform", "bootstrap", "policies", "tests", "*.tfstate")
         shutil.copytree(self.settings.terraform_root, folder, ignore=left_out)
         try:
             yield self._terraform(folder), folder

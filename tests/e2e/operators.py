@@ -73,7 +73,18 @@ class Operator:
 
 def copy_checkout(target: Path) -> None:
     """Somebody else's copy of the checkout, with nothing that was made in it."""
-    made = (".git", ".venv", ".cache", ".state", ".terraform", ".*_cache", "__pycache__", "build", "node_modules")
+    made = (
+        ".git",
+        ".venv",
+        ".cache",
+        ".state",
+        ".terraform",
+        ".*_cache",
+        "__pycache__",
+        "build",
+        "node_modules",
+        "*.tfstate",
+    )
     shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made), symlinks=True)
 
 

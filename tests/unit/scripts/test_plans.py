@@ -40,7 +40,7 @@ def kms():
 def dev(tmp_path):
     """A checkout of the Terraform root, without git, as environment dev."""
     root = tmp_path / "checkout"
-    shutil.copytree(ROOT / "terraform", root / "terraform", ignore=shutil.ignore_patterns(".terraform"))
+    shutil.copytree(ROOT / "terraform", root / "terraform", ignore=shutil.ignore_patterns(".terraform", "*.tfstate"))
     return Settings.load("dev", environ={"WINBATCH_STATE": str(tmp_path / "state")}, root=root)
 
 

@@ -80,7 +80,7 @@ def stage(checkout, endpoint, microsoft, aws, tmp_path, monkeypatch):
     text = DOCKERFILE.format(zeros="0" * 64, base=f"{microsoft}/windows/servercore:ltsc2022", digest=digest)
     (checkout / "images" / "mine" / "Dockerfile").write_text(text)
     for name in ("dags", "emulator/mwaa/locks", "terraform"):
-        ignored = shutil.ignore_patterns(".terraform", "__pycache__", "bootstrap", "errored.tfstate", "policies", "tests")
+        ignored = shutil.ignore_patterns(".terraform", "__pycache__", "bootstrap", "policies", "tests", "*.tfstate")
         shutil.copytree(ROOT / name, checkout / name, ignore=ignored, dirs_exist_ok=True)
     folder = checkout / "terraform" / "environments"
     values = (folder / "local.tfvars").read_text()
