@@ -178,23 +178,28 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         drain = threading.Thread(target=lambda: _drain(process.stderr, err), daemon=True)
         timer = threading.Timer(timeout, lambda: _stop(process, late))
         timer.daemon = True
-        process = subprocess.Popen(
-            command,
-            cwd=self.working_dir,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            pass_fds=self._keep_open,
-            # A group of its own: the terminal's Ctrl-C reaches only us, and we pass it on once.
-            process_group=0,
-        )
+        interrupt = _HeldBack()
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=self.working_dir,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                pass_fds=self._keep_open,
+                # A group of its own: the terminal's Ctrl-C reaches only us, and we pass it on once.
+                process_group=0,
+            )
+        except BaseException:
+            interrupt.release()
+            raise
         assert process.stdout is not None
         assert process.stderr is not None
-        # Nothing stands before this: an interrupt in between would leave Terraform running.
         try:
+            interrupt.release()
             drain.start()
             timer.start()
             _read(process.stdout, out, on_line)
@@ -350,6 +355,27 @@ def _read(stream: IO[str], lines: list[str], on_line: Callable[[str], None] | No
         lines.append(text)
         if on_line is not None:
             on_line(text)
+
+
+class _HeldBack:
+    """An interrupt that waits from here on until `release`, since a process that is being started cannot be stopped."""
+
+    def __init__(self) -> None:
+        self._came = False
+        # Python takes signals in its main thread only.
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def release(self) -> None:
+        if not self._main:
+            return
+        signal.signal(signal.SIGINT, self._before)
+        if self._came and callable(self._before):
+            self._before(signal.SIGINT, None)
+
+    def _note(self, *_: object) -> None:
+        self._came = True
 
 
 def _drain(stream: IO[str], lines: list[str]) -> None:

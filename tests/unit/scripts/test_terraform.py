@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import threading
 import time
 
@@ -132,6 +133,27 @@ def test_an_interrupt_reaches_terraform_once_and_is_passed_on(fake, tmp_path):
     thread.join()
     assert (tmp_path / "interrupts").read_text() == "x\n"
     assert (tmp_path / "state").read_text() == "saved\n"
+
+
+@pytest.mark.parametrize("start", [subprocess.Popen.__init__, None], ids=["while it starts", "before it starts"])
+def test_an_interrupt_while_terraform_starts_leaves_nothing_running(fake, tmp_path, monkeypatch, start):
+    terraform = fake("trap 'touch ended; exit 1' INT\ntouch up; while true; do sleep 0.05; done")
+
+    def interrupted(*arguments, **options):
+        if start is None:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise FileNotFoundError("terraform")
+        start(*arguments, **options)
+        while not (tmp_path / "up").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        terraform.cmd("apply")
+    assert (tmp_path / "ended").exists() is (start is not None)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interrupt_lets_terraform_say_all_it_has_to(fake, tmp_path):
