@@ -199,8 +199,8 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            interrupt.release()
             drain.start()
+            interrupt.release()
             timer.start()
             _read(process.stdout, out, on_line)
             process.wait()
