@@ -15,14 +15,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.aws import Aws
+from scripts.aws import Aws, tagged
 
 Values = Mapping[str, Any]
 Find = Callable[[Aws, Values], Iterable[str]]
 
 # What tells a resource of this root and environment from all others.
 _OWN_TAGS = ("environment", "root")
-_GONE = frozenset({"deleted", "deleting", "failed", "DELETING", "INACTIVE", "PendingDeletion"})
+_GONE = frozenset({"deleted", "deleting", "failed", "inactive", "pendingdeletion"})
 # What takes AWS so long that it is not made anew only because nobody waited for its end.
 LONG = frozenset({"aws_cloudformation_stack", "aws_mwaa_environment"})
 _ABSENT = frozenset(
@@ -122,6 +122,11 @@ def _there(find: Find, aws: Aws, values: Values) -> list[str]:
         raise
 
 
+def _gone(state: str) -> bool:
+    """Whether something is on its way out; services write one word in different ways."""
+    return state.lower() in _GONE
+
+
 def _ours(values: Values, tags: Iterable[Mapping[str, str]]) -> bool:
     carried = {tag.get("Key", tag.get("key")): tag.get("Value", tag.get("value")) for tag in tags}
     return all(carried.get(key) == value for key, value in _own_tags(values).items())
@@ -143,7 +148,7 @@ def _in_ec2(call: str, answer: str, key: str, *, filters: str = "Filters") -> Fi
     def find(aws: Aws, values: Values) -> Iterable[str]:
         asked = [{"Name": f"tag:{name}", "Values": [value]} for name, value in _own_tags(values).items()]
         for thing in getattr(aws.client("ec2"), call)(**{filters: asked})[answer]:
-            if thing.get("State") not in _GONE and _ours(values, thing["Tags"]):
+            if not _gone(thing.get("State", "")) and _ours(values, thing["Tags"]):
                 yield thing[key]
 
     return find
@@ -209,9 +214,9 @@ def _bucket(aws: Aws, values: Values) -> Iterable[str]:
 
 def _key(aws: Aws, values: Values) -> Iterable[str]:
     kms = aws.client("kms")
-    for arn in _tagged(aws, "kms:key", values):
+    for arn in tagged(aws, _own_tags(values), "kms:key"):
         key = kms.describe_key(KeyId=arn)["KeyMetadata"]
-        if key["Description"] == values["description"] and key["KeyState"] not in _GONE:
+        if key["Description"] == values["description"] and not _gone(key["KeyState"]):
             yield key["KeyId"]
 
 
@@ -241,14 +246,14 @@ def _repository(aws: Aws, values: Values) -> Iterable[str]:
 def _cluster(aws: Aws, values: Values) -> Iterable[str]:
     found = aws.client("ecs").describe_clusters(clusters=[values["name"]], include=["TAGS"])["clusters"]
     for cluster in found:
-        if cluster["status"] not in _GONE and _ours(values, cluster["tags"]):
+        if not _gone(cluster["status"]) and _ours(values, cluster["tags"]):
             yield cluster["clusterName"]
 
 
 def _capacity_provider(aws: Aws, values: Values) -> Iterable[str]:
     found = aws.client("ecs").describe_capacity_providers(capacityProviders=[values["name"]], include=["TAGS"])
     for provider in found["capacityProviders"]:
-        if provider["status"] not in _GONE and _ours(values, provider["tags"]):
+        if not _gone(provider["status"]) and _ours(values, provider["tags"]):
             yield provider["name"]
 
 
@@ -295,7 +300,7 @@ def _in_image_builder(kind: str) -> Find:
         name = f":{kind}/{values['name'].lower()}"
         if values.get("version"):
             name += f"/{values['version']}"
-        for arn in _tagged(aws, "imagebuilder", values):
+        for arn in tagged(aws, _own_tags(values), "imagebuilder"):
             if arn.endswith(name) or f"{name}/" in arn:
                 yield arn
 
@@ -304,7 +309,7 @@ def _in_image_builder(kind: str) -> Find:
 
 def _in_resolver(kind: str) -> Find:
     def find(aws: Aws, values: Values) -> Iterable[str]:
-        for arn in _tagged(aws, "route53resolver", values):
+        for arn in tagged(aws, _own_tags(values), "route53resolver"):
             if f":{kind}/" in arn:
                 yield arn.rpartition("/")[2]
 
@@ -318,17 +323,8 @@ def _resolver_rule_association(aws: Aws, values: Values) -> Iterable[str]:
     ]
     found = aws.client("route53resolver").list_resolver_rule_associations(Filters=asked)
     for association in found["ResolverRuleAssociations"]:
-        if association["Status"] not in _GONE:
+        if not _gone(association["Status"]):
             yield association["Id"]
-
-
-def _tagged(aws: Aws, kind: str, values: Values) -> Iterable[str]:
-    """The ARNs of a kind that carry a planned resource's tags."""
-    wanted = [{"Key": key, "Values": [value]} for key, value in _own_tags(values).items()]
-    pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources")
-    for page in pages.paginate(TagFilters=wanted, ResourceTypeFilters=[kind]):
-        for entry in page["ResourceTagMappingList"]:
-            yield entry["ResourceARN"]
 
 
 FINDERS: Mapping[str, Find] = {

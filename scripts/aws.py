@@ -1,5 +1,6 @@
 """boto3 for one environment: the real AWS with the caller's credentials, or the emulator with none."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -45,3 +46,15 @@ class Aws:
                 config=self._config,
             )
         return self._clients[service]
+
+
+def tagged(aws: Aws, tags: Mapping[str, str], *kinds: str) -> Iterator[str]:
+    """The ARNs of all that carries these tags, or of these kinds of it, named as the Resource Groups Tagging API does.
+
+    What has just gone may be among them: the list of tags lags behind.
+    """
+    filters = [{"Key": key, "Values": [value]} for key, value in tags.items()]
+    pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    for page in pages.paginate(TagFilters=filters, ResourceTypeFilters=kinds):
+        for entry in page["ResourceTagMappingList"]:
+            yield entry["ResourceARN"]

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.airflow import Airflow
-from scripts.aws import Aws
+from scripts.aws import Aws, tagged
 from scripts.errors import AirflowError, PreflightError
 
 # Until ECS tasks and instances are gone, s. A Windows instance takes minutes to shut down.
@@ -128,13 +128,7 @@ def sweep(aws: Aws, target: Target) -> list[str]:
 
 def left(aws: Aws, target: Target) -> list[str]:
     """The ARNs that still carry our tags, without what is on its way out."""
-    tagging = aws.client("resourcegroupstaggingapi")
-    filters = [{"Key": "environment", "Values": [target.environment]}, {"Key": "root", "Values": [_ROOT]}]
-    arns = [
-        entry["ResourceARN"]
-        for page in tagging.get_paginator("get_resources").paginate(TagFilters=filters)
-        for entry in page["ResourceTagMappingList"]
-    ]
+    arns = tagged(aws, {"environment": target.environment, "root": _ROOT})
     return sorted(arn for arn in arns if not _going(aws, arn))
 
 

@@ -9,6 +9,9 @@ from scripts.settings import Settings
 from scripts.terraform import Event
 from scripts.workspace import Workspace
 
+# How many parts an action has whose end is told; what is imported or moved has none.
+_PARTS = {"create": 1, "update": 1, "delete": 1, "replace": 2}
+
 
 def lock_note(settings: Settings) -> Path:
     """Where the id of the state's lock is noted while a command of ours holds it."""
@@ -43,8 +46,8 @@ class Watched:
         if hook.get("action") == "read":
             return
         address = hook.get("resource", {}).get("addr", "")
-        if kind == "planned_change" and event["change"]["action"] not in {"noop", "read"}:
-            self._total += 2 if event["change"]["action"] == "replace" else 1
+        if kind == "planned_change":
+            self._total += _PARTS.get(event["change"]["action"], 0)
         elif kind == "refresh_complete":
             self._refreshed += 1
             self._step.update(f"{self._refreshed} resources read")

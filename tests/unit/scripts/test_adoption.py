@@ -101,7 +101,7 @@ def make_bucket(aws, tags):
 
 def make_key(aws, tags):
     kms = aws.client("kms")
-    # What bootstrap made has other tags, and what another kind of key is for another description.
+    # A key for something else has another description.
     kms.create_key(Description="another", Tags=pairs(tags, "TagKey", "TagValue"))
     made = kms.create_key(Description="stores", Tags=pairs(tags, "TagKey", "TagValue"))
     return {"description": "stores"}, made["KeyMetadata"]["KeyId"]

@@ -91,20 +91,23 @@ esac"""
     )
 
 
-def creating(*addresses):
-    """A plan's JSON that makes buckets, of this one name."""
+def creating():
+    """A plan's JSON that makes a bucket."""
     after = {"bucket": MADE, "tags_all": {"environment": "dev", "root": "winbatch"}}
-    return {
-        "resource_changes": [
-            {
-                "address": address,
-                "mode": "managed",
-                "type": "aws_s3_bucket",
-                "change": {"actions": ["create"], "before": None, "after": after},
-            }
-            for address in addresses
-        ]
-    }
+    change = {"actions": ["create"], "before": None, "after": after}
+    entry = {"address": "aws_s3_bucket.a", "mode": "managed", "type": "aws_s3_bucket", "change": change}
+    return {"resource_changes": [entry]}
+
+
+def importing():
+    """The same plan's, once it knows that the bucket is there."""
+    plan = creating()
+    plan["resource_changes"][0]["change"] |= {"actions": ["no-op"], "importing": {"id": MADE}}
+    return plan
+
+
+def make_bucket(world):
+    world.s3.create_bucket(Bucket=MADE, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 
 
 def failing(world, summary, *, leaves_state):
@@ -166,7 +169,8 @@ def test_a_state_that_cannot_be_pushed_any_more_is_kept_and_named(world):
 
 
 def test_a_plan_after_an_apply_that_ended_well_is_taken_as_it_is(world):
-    planning(world, creating("aws_s3_bucket.a"))
+    make_bucket(world)
+    planning(world, creating())
     assert converging.plan(world, Steps()).summary.actions == {"create": 1}
 
 
@@ -174,10 +178,8 @@ def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world)
     failing(world, "creating X: context canceled", leaves_state=False)
     with pytest.raises(TerraformError):
         apply(world)
-    world.s3.create_bucket(Bucket=MADE, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    taken = creating("aws_s3_bucket.a")
-    taken["resource_changes"][0]["change"] |= {"actions": ["no-op"], "importing": {"id": MADE}}
-    planning(world, creating("aws_s3_bucket.a"), taken)
+    make_bucket(world)
+    planning(world, creating(), importing())
     planned = converging.plan(world, Steps())
     assert planned.summary.actions == {"import": 1}
     # It was planned in a copy of the root, of which nothing stays.
@@ -191,10 +193,8 @@ def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world)
 
 
 def test_what_an_interrupted_apply_has_made_is_noted_before_a_destroy(world):
-    world.s3.create_bucket(Bucket=MADE, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    taken = creating("aws_s3_bucket.a")
-    taken["resource_changes"][0]["change"] |= {"actions": ["no-op"], "importing": {"id": MADE}}
-    planning(world, creating("aws_s3_bucket.a"), taken)
+    make_bucket(world)
+    planning(world, creating(), importing())
     converging.note_made(world, Steps())
     assert world.calls() == ""
     state.note_begun(world.s3, world.settings)
@@ -206,7 +206,7 @@ def test_what_an_interrupted_apply_has_made_is_noted_before_a_destroy(world):
 
 def test_what_aws_is_still_making_is_waited_for(world, monkeypatch):
     state.note_begun(world.s3, world.settings)
-    planning(world, creating("aws_s3_bucket.a"))
+    planning(world, creating())
     answers = iter([adoption.NotYet("A is being made"), {}])
 
     def unnoted(aws, plan):
@@ -218,7 +218,7 @@ def test_what_aws_is_still_making_is_waited_for(world, monkeypatch):
     monkeypatch.setattr(adoption, "unnoted", unnoted)
     monkeypatch.setattr(converging, "LOOK_SECONDS", 0.01)
     assert converging.plan(world, Steps()).summary.actions == {"create": 1}
-    planning(world, creating("aws_s3_bucket.a"))
+    planning(world, creating())
     answers = iter([adoption.NotYet("A is being made")])
     monkeypatch.setattr(converging, "MAKING_SECONDS", -1.0)
     with pytest.raises(OperatorError, match=r"A is being made still, after .* minutes: call again"):
