@@ -30,6 +30,8 @@ AFTER = timedelta(seconds=60)
 
 _FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
 _ENDED: dict[str, Outcome] = {"crash": "crashed", "invalid": "invalid result", "lost": "lost", "released": "given back"}
+# A result that is there beside one of these is another attempt's, or is none.
+_LOST = _ENDED.keys() - {"released"}
 
 
 class NotBegun(JobFailed):
@@ -223,12 +225,15 @@ def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]], *,
         code = failure.get("exit_code")
         reason = str(failure["error"]) if code is None else f"{failure['error']} (exit code {code})"
         return attempt(outcome=outcome, reason=reason, ended_at=ended, kept=tuple(failure.get("log", ())))
+    if done_at and not bodies.keys() & _LOST:
+        # Also one that was given back: its worker was told to stop while the result was on its way to S3.
+        return attempt(outcome="done", ended_at=done_at)
     for kind, outcome in _ENDED.items():
         if kind in bodies:
             body = bodies[kind]
             ended = datetime.fromisoformat(body["at"])
             return attempt(outcome=outcome, reason=str(body.get("reason", "")), ended_at=ended)
-    return attempt(outcome="done" if done_at else "at work", ended_at=done_at)
+    return attempt(outcome="at work")
 
 
 def parse(event: Mapping[str, Any], item: int, attempt: int) -> Line | None:

@@ -72,6 +72,22 @@ def test_a_result_ends_the_last_attempt():
     assert (last.outcome, last.ended_at) == ("done", T + dt.timedelta(seconds=8))
 
 
+RELEASED = {"reason": "the worker was told to stop (SIGTERM)", "at": after(9)}
+
+
+def test_an_attempt_whose_result_came_while_it_was_given_back_is_done():
+    """A worker that is told to stop gives its claims back while results are on their way to S3."""
+    (attempt,) = tried(5, (0, "claim", claim()), (0, "released", RELEASED), done_at=T + dt.timedelta(seconds=9))
+    assert (attempt.outcome, attempt.reason, attempt.ended_at) == ("done", "", T + dt.timedelta(seconds=9))
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [("crash", "crashed"), ("invalid", "invalid result"), ("lost", "lost")])
+@pytest.mark.parametrize("released", [[], [(0, "released", RELEASED)]])
+def test_a_result_beside_what_the_engine_says_of_the_attempt_is_not_its_own(kind, outcome, released):
+    (attempt,) = tried(5, (0, "claim", claim()), (0, kind, {"reason": "r", "at": after(9)}), *released, done_at=T)
+    assert attempt.outcome == outcome
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "outcome", "reason"),
     [
