@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 # An Airflow task that only follows a stage takes it over when whoever leads it is this late.
 OVERDUE = dt.timedelta(seconds=20)
 _BOARD_TRIES = 3
+_LEDGER = "ledger.json"
 
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
@@ -99,7 +100,7 @@ class Ports(Protocol):
 
 
 def ledger_key(stage: Stage) -> str:
-    return stage_prefix(stage.dag, stage.job, stage.stage) + "ledger.json"
+    return stage_prefix(stage.dag, stage.job, stage.stage) + _LEDGER
 
 
 def stage_key(stage: Stage) -> str:
@@ -112,8 +113,12 @@ def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
     Raises:
         JobError: it does not parse.
     """
-    stored = ports.get(ledger_key(stage))
-    return Ledger.from_json(stored.body, where=ledger_key(stage)) if stored else None
+    return _read_ledger(ports, ledger_key(stage))
+
+
+def _read_ledger(ports: Ports, key: str) -> Ledger | None:
+    stored = ports.get(key)
+    return Ledger.from_json(stored.body, where=key) if stored else None
 
 
 @contextlib.contextmanager
@@ -127,9 +132,23 @@ def teardown(ports: Ports, dag: str, job: str) -> Iterator[None]:
 
 
 def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
-    """Stages that are at work on the cluster beside these."""
+    """Stages that are at work on the cluster beside these.
+
+    What the board says of a stage may be said by an engine that was overtaken, or not be taken back by one that was
+    killed; its ledger is right about whether it has ended.
+
+    Raises:
+        JobError: the board or the ledger of one of them does not parse.
+    """
     mine = {engine.name_of(stage) for stage in stages}
-    return [name for name in _board(ports)[0].others("", ports.now()) if name not in mine]
+    told = _board(ports)[0].others("", ports.now())
+    return [name for name in told if name not in mine and not _ended(ports, name)]
+
+
+def _ended(ports: Ports, name: str) -> bool:
+    dag, job, stage = name.split("/")
+    ledger = _read_ledger(ports, stage_prefix(dag, job, stage) + _LEDGER)
+    return ledger is not None and ledger.finished
 
 
 def tick(
@@ -171,6 +190,8 @@ def tick(
     if ledger.finished:
         whole = ledger.state == "succeeded" and not ledger.items_failed
         if cancel or whole or attempt <= ledger.attempts.get(who, 1):
+            # Whoever ended it may have been killed before it said so on the board.
+            _tell(ports, stage, 0.0, *_board(ports))
             return ledger, 0.0
         ledger = ledger.again(now)
     elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .world import wait_for
+from .world import wait_for, wait_until_empty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -56,7 +56,7 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment)
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
     assert world.run_state(run_id) == "success"
     assert world.items(run_id) == list(range(96))
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
 
 
 def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
@@ -65,13 +65,13 @@ def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
     wait_for(lambda: world.results(run_id))
     world.kill_tick(run_id)
     if world.ended(run_id) == "failed":
-        wait_for(world.at_zero)
+        wait_until_empty(world.left)
         before = world.results(run_id)
         world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
         assert world.ended(run_id) == "success"
         assert before.items() <= world.results(run_id).items()
     assert world.items(run_id) == list(range(32))
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_poisoned_item_fails_the_run_and_is_named(world, poisoned):
     status = world.operator.json("status", "--run-id", poisoned["run_id"])
     assert (status["state"], status["stages"]["simulate"]["items"]["failed"]) == ("failed", 1)
     assert 5 not in world.items(poisoned["run_id"])
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_clearing_only_failed_runs_what_is_missing_and_scales_in(world, poisoned
     assert cleared["state"] == "success"
     assert world.items(poisoned["run_id"]) == list(range(8))
     assert {key: cleared["results"][key] for key in poisoned["results"]} == poisoned["results"]
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
 
 
 def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
@@ -135,7 +135,7 @@ def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
     assert world.ended(run_id) == "success"
     assert last() > (index, tries)
     assert world.results(run_id) == cleared["results"]
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_a_run_without_a_sound_deployment_file_fails_early_and_asks_for_nothing(
     assert "deployment.json" in said
     assert "invoke up" in said
     assert world.get(f"jobs/ber/{run_id}/job.json") is None
-    assert world.at_zero()
+    assert world.left() == {}

@@ -17,7 +17,7 @@ from scripts import browser
 from scripts.settings import Settings
 
 from .operators import INVOKE, ROOT
-from .world import wait_for
+from .world import wait_for, wait_until_empty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -179,7 +179,7 @@ def test_a_run_that_is_marked_failed_stops_its_tasks_and_scales_in(operator, wor
     wait_for(lambda: len(world.tasks()) == 6)
     assert world.desired() == 6
     world.airflow("PATCH", f"/dags/ber/dagRuns/{run_id}", {"state": "failed"})
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)
     wait_for(lambda: operator.json("status", "--run-id", run_id)["state"] == "cancelled")
     followed = operator.call("run", "--follow", run_id)
     assert followed.returncode == 1

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from .operators import INVOKE, copy_checkout, make_operator
-from .world import NAME, World, clients, wait_for
+from .world import NAME, World, clients, wait_until_empty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -128,7 +128,7 @@ def test_a_change_goes_from_its_plan_to_production_and_back(pipeline):
     second = served(pipeline)
     assert second != first
     pipeline.make("smoke")
-    wait_for(pipeline.world.at_zero)
+    wait_until_empty(pipeline.world.left)
 
     # A deployment that is called again goes on behind what was applied.
     assert "was applied before" in pipeline.make("deploy", "PLAN=build/sealed.plan", "SMOKE=no").stderr

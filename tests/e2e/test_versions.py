@@ -7,7 +7,7 @@ import pytest
 from emulator.mwaa import versions
 
 from .operators import copy_checkout, make_operator
-from .world import World, clients, wait_for
+from .world import World, clients, wait_until_empty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -44,4 +44,4 @@ def test_a_job_runs_to_its_curve(world, tmp_path):
     assert world.items(job["run_id"]) == list(range(ITEMS))
     files = world.operator.json("results", "--run-id", job["run_id"], "--out", str(tmp_path / "out"))["files"]
     assert len(files) == 5
-    wait_for(world.at_zero)
+    wait_until_empty(world.left)

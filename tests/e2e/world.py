@@ -51,6 +51,14 @@ def clients(status: Mapping[str, Any]) -> Callable[[str], Any]:
     return make
 
 
+def wait_until_empty(left: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait until nothing is left."""
+    deadline = time.monotonic() + seconds
+    while there := left():
+        assert time.monotonic() < deadline, f"after {seconds} s there is still {there!r}"
+        time.sleep(0.5)
+
+
 @dataclass(frozen=True)
 class World:
     """An environment that is up, seen from outside.
@@ -95,9 +103,15 @@ class World:
         arns: list[str] = self.client("ecs").list_container_instances(cluster=NAME)["containerInstanceArns"]
         return arns
 
-    def at_zero(self) -> bool:
-        """Whether the cluster costs nothing and nothing runs for it."""
-        return self.desired() == 0 and not self.instances() and not self.tasks() and not self.workers()
+    def left(self) -> dict[str, Any]:
+        """What still costs or runs, and what may be why: nothing at all when the cluster is at zero."""
+        left = {
+            "desired": self.desired(),
+            "instances": self.instances(),
+            "tasks": self.tasks(),
+            "workers": [process.pid for process in self.workers()],
+        }
+        return {**left, "shares": self.get("jobs/shares.json")} if any(left.values()) else {}
 
     def get(self, key: str) -> bytes | None:
         """An object of the data bucket, if it is there."""

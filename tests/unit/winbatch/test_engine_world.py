@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import driver, engine, results, rules
+from winbatch import driver, engine, results, rules, shares
 from winbatch.capacity import Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -674,7 +674,7 @@ def test_two_jobs_share_the_cluster_and_neither_starves():
         driver.tick(world, world.stage, WORKLOAD, world.limits)
         world.pass_time(2)
     assert len(world.live(world.stage)) == 8, "alone, the first has it all"
-    shares, ended = [], []
+    held, ended = [], []
     for _ in range(2000):
         for stage in (world.stage, other):
             ledger, _ = driver.tick(world, stage, WORKLOAD, world.limits)
@@ -682,13 +682,13 @@ def test_two_jobs_share_the_cluster_and_neither_starves():
                 assert ledger.state == "succeeded"
                 ended.append(stage.job)
         if not ended:
-            shares.append((len(world.live(world.stage)), len(world.live(other))))
+            held.append((len(world.live(world.stage)), len(world.live(other))))
         if len(ended) == 2:
             break
         world.pass_time(2)
     assert ended == ["j", "k"]
-    assert shares[15:]
-    assert all(mine == theirs == 4 for mine, theirs in shares[15:-10])
+    assert held[15:]
+    assert all(mine == theirs == 4 for mine, theirs in held[15:-10])
     assert world.most_instances == 4
     assert not any(task.stop_code == "UserInitiated" for task in world.tasks.values()), "nobody was stopped at work"
     assert_run_rate(world)
@@ -718,6 +718,59 @@ def test_a_job_that_died_is_forgotten_by_the_others():
         driver.tick(world, world.stage, WORKLOAD, world.limits)
         world.pass_time(2)
     assert len(world.live(world.stage)) == 8
+
+
+def test_who_ends_knows_which_jobs_are_at_work():
+    world, other = two_jobs()
+    assert driver.others(world, [world.stage]) == []
+    driver.tick(world, other, WORKLOAD, world.limits)
+    assert driver.others(world, [world.stage]) == ["d/k/s"]
+    assert driver.others(world, [other]) == []
+
+
+def on_the_board(world):
+    """The stages that the board names, whether they are right or not."""
+    return list(shares.Board.from_json(world.get(shares.KEY).body, where=shares.KEY).demands)
+
+
+def before_it_is_told(world, happens):
+    """Have something happen, once, just before the board is written."""
+    put = world.put
+
+    def put_later(key, body, **conditions):
+        if key == shares.KEY:
+            world.put = put
+            happens()
+        return put(key, body, **conditions)
+
+    world.put = put_later
+
+
+def test_a_stage_whose_engine_was_killed_before_it_said_so_keeps_nobody_from_scaling_in():
+    world, other = two_jobs(items=(8, 400))
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    world.pass_time(30)
+
+    def killed():
+        raise Crash
+
+    before_it_is_told(world, killed)
+    with pytest.raises(Crash):
+        driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
+    assert driver.find_ledger(world, world.stage).state == "cancelled"
+    assert on_the_board(world) == ["d/j/s"]
+    assert driver.others(world, [other]) == []
+    driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
+    assert on_the_board(world) == []
+
+
+def test_what_an_overtaken_engine_says_of_a_stage_that_has_ended_keeps_nobody_from_scaling_in():
+    world, other = two_jobs()
+    before_it_is_told(world, lambda: driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True))
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert driver.find_ledger(world, world.stage).state == "cancelled"
+    assert on_the_board(world) == ["d/j/s"]
+    assert driver.others(world, [other]) == []
 
 
 GROUPS = (Group("x=1", 0, 13), Group("x=2", 13, 14), Group("x=3", 27, 13))
@@ -822,6 +875,7 @@ def test_whatever_happens_it_ends_and_nothing_is_lost_or_done_twice(seed, items,
             good.add(shard)
     assert world.peak <= world.limits.max_workers
     assert_run_rate(world)
+    assert driver.others(world, []) == []
     assert ledger.shards_done == len(good)
     if ledger.state == "succeeded":
         assert good == set(range(world.stage.shards))
