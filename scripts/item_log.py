@@ -29,9 +29,15 @@ BEFORE = timedelta(seconds=5)
 AFTER = timedelta(seconds=60)
 
 _FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
-_ENDED: dict[str, Outcome] = {"crash": "crashed", "invalid": "invalid result", "lost": "lost", "released": "given back"}
-# A result that is there beside one of these is another attempt's, or is none.
-_LOST = _ENDED.keys() - {"released"}
+# The first that is there says how an attempt ended. A result beside what the engine says is another attempt's, or is
+# none; beside a release it came while its worker was told to stop.
+_ENDED: dict[str, Outcome] = {
+    "crash": "crashed",
+    "invalid": "invalid result",
+    "lost": "lost",
+    "result": "done",
+    "released": "given back",
+}
 
 
 class NotBegun(JobFailed):
@@ -202,15 +208,12 @@ def attempts(
     bodies: dict[int, dict[str, Mapping[str, Any]]] = {}
     for mark, body in marks.items():
         bodies.setdefault(mark.attempt, {})[mark.kind] = body
-    last = max(bodies, default=0)
-    return [
-        _attempt(item, number, bodies[number], done_at=done_at if number == last else None)
-        for number in sorted(bodies)
-        if "claim" in bodies[number]
-    ]
+    if bodies and done_at:
+        bodies[max(bodies)]["result"] = {"at": done_at.isoformat()}
+    return [_attempt(item, number, bodies[number]) for number in sorted(bodies) if "claim" in bodies[number]]
 
 
-def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]], *, done_at: datetime | None) -> Attempt:
+def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]]) -> Attempt:
     claim = bodies["claim"]
     attempt = partial(Attempt, number, str(claim["task"]), datetime.fromisoformat(claim["at"]))
     for kind, outcome in _FAILED.items():
@@ -225,9 +228,6 @@ def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]], *,
         code = failure.get("exit_code")
         reason = str(failure["error"]) if code is None else f"{failure['error']} (exit code {code})"
         return attempt(outcome=outcome, reason=reason, ended_at=ended, kept=tuple(failure.get("log", ())))
-    if done_at and not bodies.keys() & _LOST:
-        # Also one that was given back: its worker was told to stop while the result was on its way to S3.
-        return attempt(outcome="done", ended_at=done_at)
     for kind, outcome in _ENDED.items():
         if kind in bodies:
             body = bodies[kind]

@@ -146,8 +146,7 @@ def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
 
 
 def _ended(ports: Ports, name: str) -> bool:
-    dag, job, stage = name.split("/")
-    ledger = _read_ledger(ports, stage_prefix(dag, job, stage) + _LEDGER)
+    ledger = _read_ledger(ports, stage_prefix(*name.split("/")) + _LEDGER)
     return ledger is not None and ledger.finished
 
 

@@ -28,14 +28,6 @@ def results(s3, bucket, run_id):
     }
 
 
-def at_zero(client):
-    (group,) = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=["winbatch-local"])[
-        "AutoScalingGroups"
-    ]
-    tasks = client("ecs").list_tasks(cluster="winbatch-local", desiredStatus="RUNNING")["taskArns"]
-    return group["DesiredCapacity"] == 0 and not tasks
-
-
 @pytest.fixture(scope="module")
 def cancelled(operator, status, client):
     """A job that was cancelled in its midst: what cancelling said, and the results that were there."""
@@ -60,12 +52,12 @@ def test_a_job_at_work_is_followed_and_not_resumed(cancelled):
     assert f"invoke run --follow {cancelled['run_id']}" in cancelled["refused"]
 
 
-def test_a_cancelled_job_is_stopped_scaled_in_and_keeps_its_results(operator, client, cancelled):
+def test_a_cancelled_job_is_stopped_scaled_in_and_keeps_its_results(operator, world, cancelled):
     said = cancelled["said"]
     assert (said["state"], said["cancelled_now"], said["instances"]) == ("cancelled", True, 0)
     # A worker that is being stopped may still write the result at hand: it is there, and resuming counts it.
     assert 0 < said["items_done"] <= len(cancelled["results"]) < ITEMS
-    assert at_zero(client)
+    assert (world.desired(), world.tasks()) == (0, [])
     assert operator.json("status", "--run-id", cancelled["run_id"])["state"] == "cancelled"
 
 
@@ -83,13 +75,13 @@ def test_cancelling_it_again_says_so(operator, cancelled):
     assert f"invoke run --resume {cancelled['run_id']}" in again.stderr
 
 
-def test_a_resumed_job_runs_what_is_missing_and_every_item_once(client, cancelled, resumed):
+def test_a_resumed_job_runs_what_is_missing_and_every_item_once(world, cancelled, resumed):
     done = resumed["done"]
     assert (done["state"], done["items"], done["failed_items"]) == ("succeeded", ITEMS, 0)
     kept = {key: resumed["results"][key] for key in cancelled["results"]}
     assert kept == cancelled["results"]
     assert sorted(item for _, items in resumed["results"].values() for item in items) == list(range(ITEMS))
-    assert at_zero(client)
+    assert (world.desired(), world.tasks()) == (0, [])
 
 
 def test_a_job_without_anything_missing_is_not_run_again(operator, cancelled, resumed):
@@ -138,14 +130,14 @@ def test_a_log_that_cannot_be_is_refused(operator, cancelled, arguments, line):
     assert line in operator.refused("logs", cancelled["run_id"], *arguments)
 
 
-def test_a_job_that_is_cancelled_while_it_begins_costs_nothing(operator, client):
+def test_a_job_that_is_cancelled_while_it_begins_costs_nothing(operator, world):
     """Airflow leaves the teardown out where it cuts the scale-out short; nobody must go on paying for that."""
     run_id = operator.json("run", "--no-wait", "--param", f"num_items={ITEMS}", "--param", "num_frames=1000000")[
         "run_id"
     ]
     said = operator.json("cancel", run_id)
     assert (said["state"], said["items_done"], said["instances"]) == ("cancelled", 0, 0)
-    assert at_zero(client)
+    assert (world.desired(), world.tasks()) == (0, [])
     if operator.json("status", "--run-id", run_id)["items"] == 0:
         assert "not planned" in operator.refused("logs", run_id, "--item", "0")
 

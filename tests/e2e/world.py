@@ -1,6 +1,7 @@
 """What the end-to-end tests see and do beside the command line: AWS by boto3, Airflow by its API, processes by id."""
 
 import json
+import operator
 import os
 import signal
 import time
@@ -24,8 +25,17 @@ ENDED = {"success", "failed"}
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true value of `condition`."""
+    return _wait(condition, bool, seconds)
+
+
+def wait_until_empty(left: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait until nothing is left; what still is, the failure says."""
+    _wait(left, operator.not_, seconds)
+
+
+def _wait(look: Callable[[], Any], over: Callable[[Any], bool], seconds: float) -> Any:
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
+    while not over(value := look()):
         assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
         time.sleep(0.5)
     return value
@@ -49,14 +59,6 @@ def clients(status: Mapping[str, Any]) -> Callable[[str], Any]:
         )
 
     return make
-
-
-def wait_until_empty(left: Callable[[], Any], seconds: float = 120) -> None:
-    """Wait until nothing is left."""
-    deadline = time.monotonic() + seconds
-    while there := left():
-        assert time.monotonic() < deadline, f"after {seconds} s there is still {there!r}"
-        time.sleep(0.5)
 
 
 @dataclass(frozen=True)
