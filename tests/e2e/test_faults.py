@@ -61,7 +61,7 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment)
 
 def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
     """Airflow 3.0.6 fails an Airflow task whose process was killed, without a retry; later versions try again."""
-    run_id = world.start(num_items=32, num_frames=60_000, shard_items=1)
+    run_id = world.start(num_items=32, num_frames=200_000, shard_items=1)
     wait_for(lambda: world.results(run_id))
     world.kill_tick(run_id)
     if world.ended(run_id) == "failed":
