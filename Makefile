@@ -27,8 +27,8 @@ test: bootstrap ## Everything that must hold: lint, types, Terraform, policies, 
 
 ci: test ## What a pull request runs, but for plans of real environments
 
-check: bootstrap ## A part of make test (ONLY=lint, fast, …; AIRFLOW=3.2.1: slow tests under that version)
-	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(ONLY)) $(if $(AIRFLOW),--airflow $(AIRFLOW))
+check: bootstrap ## A part of make test (ONLY=lint,fast; ONLY=engine: a room; CHANGED=yes: what git says)
+	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(ONLY)) $(if $(CHANGED),--changed)
 
 bench: bootstrap ## Measure what is promised in numbers (ONLY=engine: a part); writes build/bench.json
 	@$(INVOKE) setup bench $(if $(ONLY),--only $(ONLY))
@@ -77,7 +77,7 @@ down: bootstrap ## Take an environment down
 	@$(INVOKE) down
 
 lint: bootstrap ## Lint, types and import directions only
-	@$(INVOKE) setup check --only lint check --only types check --only imports
+	@$(INVOKE) setup check --only lint,types,imports
 
 format: bootstrap ## Format Python and Terraform
 	@$(INVOKE) format

@@ -15,6 +15,20 @@ def changed(root: Path) -> list[str]:
     return [line[3:] for line in status.splitlines()]
 
 
+def differing(root: Path, branch: str = "main") -> list[str]:
+    """The files that differ from where this line of work left the main branch, new and deleted ones included.
+
+    Args:
+        root: the checkout.
+        branch: the main one; the origin's, where there is one.
+    """
+    bases = (_git(root, "merge-base", "HEAD", name) for name in (f"origin/{branch}", branch))
+    base = next((base for base in bases if base), "HEAD")
+    tracked = _git(root, "diff", "--name-only", "--no-renames", "-z", base) or ""
+    new = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+    return sorted({name for name in f"{tracked}{new}".split("\0") if name})
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(

@@ -20,7 +20,6 @@ from rich.text import Text
 
 from scripts import (
     checkout,
-    checks,
     demo,
     errors,
     foundation,
@@ -37,6 +36,7 @@ from scripts import (
 )
 from scripts import workload_new as workload_maker
 from scripts.bench import main as bench
+from scripts.checks import run as checks
 from scripts.console import Steps, console, emit, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
@@ -532,16 +532,17 @@ def image_push(_: Context, env: str = "", workload: str = "", json: bool = False
 
 @command(
     help={
-        "only": f"one part: {', '.join(checks.PARTS)}",
-        "airflow": "a version of Airflow: leave out slow tests of the others",
+        "only": "static checks, groups of slow tests, rooms or files, with commas; a wrong one is told what there is",
+        "changed": "what differs from the main branch says which, for about a minute",
     }
 )
-def check(_: Context, only: str = "", airflow: str = "") -> None:
-    """Everything that must hold: lint, types, imports, Terraform, policies, tests (make test).
+def check(_: Context, only: str = "", changed: bool = False) -> None:
+    """Everything that must hold (make test), or what a change touches of it: lint, types, Terraform, policies, tests.
 
-    Examples: invoke check --only lint; invoke check --only slow --airflow 3.2.1
+    Examples: invoke check --changed; invoke check --only lint,fast; invoke check --only engine; invoke check --only
+    scripts/jobs.py; invoke check --only faults
     """
-    checks.run(Settings.load("local"), only, airflow)
+    checks.run(Settings.load("local"), only, changed=changed)
 
 
 @command(

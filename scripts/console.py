@@ -81,5 +81,10 @@ class Steps:
             raise
         took = time.monotonic() - started
         self.seconds[step.title] = round(took, 1)
-        detail = f": {step.detail}" if step.detail else ""
-        console.print(f"[green]✓[/green] {step.title}{detail}  [dim]{took:.1f} s[/dim]", soft_wrap=True)
+        done(step.title, step.detail, took)
+
+
+def done(title: str, detail: str, seconds: float) -> None:
+    """Say that something has ended well, and what came of it."""
+    shown = f": {detail}" if detail else ""
+    console.print(f"[green]✓[/green] {title}{shown}  [dim]{seconds:.1f} s[/dim]", soft_wrap=True)

@@ -64,6 +64,16 @@ def identity(s3: Any, settings: Settings) -> StateId:
     return StateId() if body is None else StateId.read(json.loads(body))
 
 
+def outputs(s3: Any, settings: Settings) -> dict[str, Any]:
+    """Every output's value, by name; empty before the first apply.
+
+    As `terraform output -json` has them, without the second that Terraform takes to say so.
+    """
+    body = content(s3, settings.backend("bucket"), settings.backend("key"))
+    document = {} if body is None else json.loads(body)
+    return {name: output["value"] for name, output in document.get("outputs", {}).items()}
+
+
 @dataclass(frozen=True)
 class Tainted:
     """Something whose making Terraform has not seen to end, so that the next plan makes it anew.

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import local, providers, toolchain
+from scripts import local, providers, state, toolchain
 from scripts.airflow import Airflow
 from scripts.aws import LOCAL_CREDENTIALS, Aws
 from scripts.errors import EmulatorError
@@ -132,8 +132,7 @@ class Workspace:
 
     def values(self) -> dict[str, Any]:
         """Terraform's outputs as they are; empty before the first apply."""
-        self.init()
-        return self.terraform.outputs()
+        return state.outputs(self.aws.client("s3"), self.settings)
 
     def outputs(self) -> Outputs:
         """Terraform's outputs.

@@ -2,7 +2,34 @@
 
 import signal
 
+import pytest
+
+# A slow test may wait for whole jobs, on a machine that does much else.
+SLOW_SECONDS = 3600
+
 # A shell without job control starts what it puts into the background with SIGINT ignored, which children inherit: then
 # no Ctrl-C that a test sends reaches anything.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Give slow tests their time-out."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let what a failed test stood on tell what it knows: each fixture that has an `evidence`."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if hasattr(value, "evidence"):
+                try:
+                    said = value.evidence()
+                except Exception as error:  # noqa: BLE001 - the failure itself must be told, whatever is broken
+                    said = f"nothing, for {error!r}"
+                report.sections.append((f"what {name} knows", said))
+    return report

@@ -169,8 +169,15 @@ class Database:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
+    """A port of 127.0.0.1 on which nothing listens now, and which the system gives nobody until it is used.
+
+    It gives those from 32768 on (49152 on macOS) to whoever asks for any port, and to outgoing connections.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_768)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port

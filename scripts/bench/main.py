@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, worker
+from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, tests, worker
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.simulated import Simulations
+from scripts.checks import report as test_report
 from scripts.console import Steps, console, emit
 from scripts.errors import BenchError, OperatorError, SettingsError
 from scripts.settings import Settings
@@ -198,6 +199,10 @@ def _terraform(bench: Bench) -> Measured:
     return root.measure(bench.life, bench.options.runs), {}
 
 
+def _tests(bench: Bench) -> Measured:
+    return tests.measure(bench.settings.root / "build" / test_report.FILE)
+
+
 def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -214,4 +219,5 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "engine.orchestration": _orchestration,
     "deploy": _deploy,
     "terraform": _terraform,
+    "tests": _tests,
 }

@@ -11,12 +11,14 @@ from urllib.request import urlopen
 
 import pytest
 
-from .conftest import ROOT
-from .world import ACCOUNT, REGION, wait
+from tests.emulated import ROOT
+from tests.waiting import PATIENCE, wait_for
+
+from .world import ACCOUNT, REGION
 
 VERSION = "3.0.6"
 PROGRAM = Path(__file__).with_name("amazon_provider_dag.py")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +77,9 @@ def test_operators_sensors_and_triggers(cluster, client, endpoint, start, tmp_pa
 
     airflow = start(cluster=cluster.name, definitions=definitions, bucket=unique)
     # Reattaching begins with ListTasks, which finds only what runs; so that one ECS task runs until then.
-    wait(lambda: airflow.poll() is not None or calls(endpoint, "ecs.ListTasks") > looks, 120)
+    wait_for(lambda: airflow.poll() is not None or calls(endpoint, "ecs.ListTasks") > looks)
     attached.touch()
-    airflow.wait(120)
+    airflow.wait(PATIENCE)
     log = (tmp_path / "airflow.log").read_text()
     assert airflow.returncode == 0, log
     told = json.loads(log.splitlines()[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from .world import wait
+from tests.waiting import wait_for
 
 
 def states(cluster):
@@ -19,8 +19,8 @@ def desire(cluster, count):
 def test_instances_come_with_time_and_go(cluster):
     desire(cluster, 2)
     assert states(cluster) == ["Pending", "Pending"]
-    wait(lambda: states(cluster) == ["InService", "InService"])
-    wait(lambda: len(cluster.instances()) == 2)
+    wait_for(lambda: states(cluster) == ["InService", "InService"])
+    wait_for(lambda: len(cluster.instances()) == 2)
     ec2_ids = {item["ec2InstanceId"] for item in cluster.instances()}
     assert ec2_ids == {item["InstanceId"] for item in cluster.group()["Instances"]}
     described = cluster.ec2.describe_instances(InstanceIds=list(ec2_ids))["Reservations"]
@@ -28,7 +28,7 @@ def test_instances_come_with_time_and_go(cluster):
 
     gone = cluster.instances()[0]["containerInstanceArn"]
     desire(cluster, 0)
-    wait(lambda: not cluster.group()["Instances"])
+    wait_for(lambda: not cluster.group()["Instances"])
     assert cluster.instances() == []
     answer = cluster.ecs.describe_container_instances(cluster=cluster.name, containerInstances=[gone])
     assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
@@ -74,7 +74,7 @@ def test_a_terminated_host_takes_its_tasks_along_and_is_replaced(cluster):
 
     assert task["stoppedReason"] == f"Host EC2 (instance {host['ec2InstanceId']}) terminated."
     assert "exitCode" not in task["containers"][0]
-    wait(lambda: [item["ec2InstanceId"] for item in cluster.instances()] not in ([], [host["ec2InstanceId"]]))
+    wait_for(lambda: [item["ec2InstanceId"] for item in cluster.instances()] not in ([], [host["ec2InstanceId"]]))
 
 
 def test_one_named_instance_goes_and_the_group_shrinks(cluster):
@@ -94,7 +94,7 @@ def test_a_protected_instance_survives_scale_in(cluster):
         InstanceIds=ids[:1], AutoScalingGroupName=cluster.name, ProtectedFromScaleIn=True
     )
     desire(cluster, 0)
-    wait(lambda: [item["ec2InstanceId"] for item in cluster.instances()] == ids[:1])
+    wait_for(lambda: [item["ec2InstanceId"] for item in cluster.instances()] == ids[:1])
     assert [item["InstanceId"] for item in cluster.group()["Instances"]] == ids[:1]
 
 
@@ -130,7 +130,7 @@ def test_an_idle_instance_is_drained_and_then_goes_for_good(cluster, protected):
     terminate(cluster, idle)
 
     assert cluster.group()["DesiredCapacity"] == 1
-    wait(lambda: [item["containerInstanceArn"] for item in cluster.instances()] == [kept["containerInstanceArn"]])
+    wait_for(lambda: [item["containerInstanceArn"] for item in cluster.instances()] == [kept["containerInstanceArn"]])
     answer = cluster.ecs.describe_container_instances(
         cluster=cluster.name, containerInstances=[idle["containerInstanceArn"]]
     )
@@ -173,7 +173,7 @@ def test_managed_draining_waits_for_the_tasks(cluster, tmp_path):
 
     go.touch()
     assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
-    wait(lambda: not cluster.group()["Instances"] and not cluster.instances())
+    wait_for(lambda: not cluster.group()["Instances"] and not cluster.instances())
 
 
 def test_a_group_with_instances_is_deleted_by_force_only(cluster):
@@ -182,7 +182,7 @@ def test_a_group_with_instances_is_deleted_by_force_only(cluster):
         cluster.asg.delete_auto_scaling_group(AutoScalingGroupName=cluster.name)
     assert raised.value.response["Error"]["Code"] == "ResourceInUse"
     cluster.asg.delete_auto_scaling_group(AutoScalingGroupName=cluster.name, ForceDelete=True)
-    wait(lambda: not cluster.instances())
+    wait_for(lambda: not cluster.instances())
     cluster.create_group()
 
 
@@ -193,7 +193,7 @@ def test_a_cluster_that_holds_something_is_not_deleted(cluster):
     assert raised.value.response["Error"]["Code"] == "ClusterContainsContainerInstancesException"
 
     desire(cluster, 0)
-    wait(lambda: not cluster.instances())
+    wait_for(lambda: not cluster.instances())
     cluster.ecs.delete_cluster(cluster=cluster.name)
     assert not [arn for arn in cluster.ecs.list_clusters()["clusterArns"] if arn.endswith(cluster.name)]
     described = cluster.ecs.describe_clusters(clusters=[cluster.name])["clusters"]
@@ -232,20 +232,20 @@ def ec2_states(cluster, ids):
 def test_a_launch_hook_holds_an_instance_until_it_is_completed(cluster):
     hook(cluster)
     desire(cluster, 1)
-    wait(lambda: states(cluster) == ["Pending:Wait"])
+    wait_for(lambda: states(cluster) == ["Pending:Wait"])
     assert cluster.instances() == []
     complete(cluster, cluster.group()["Instances"][0]["InstanceId"])
     assert states(cluster) == ["InService"]
-    wait(cluster.instances)
+    wait_for(cluster.instances)
 
 
 def test_an_abandoned_launch_is_replaced_and_completed_only_once(cluster):
     hook(cluster)
     desire(cluster, 1)
-    wait(lambda: states(cluster) == ["Pending:Wait"])
+    wait_for(lambda: states(cluster) == ["Pending:Wait"])
     first = cluster.group()["Instances"][0]["InstanceId"]
     complete(cluster, first, "ABANDON")
-    wait(lambda: states(cluster) == ["Pending:Wait"])
+    wait_for(lambda: states(cluster) == ["Pending:Wait"])
     assert cluster.group()["Instances"][0]["InstanceId"] != first
     with pytest.raises(ClientError, match="No active Lifecycle Action found"):
         complete(cluster, first)
@@ -254,8 +254,8 @@ def test_an_abandoned_launch_is_replaced_and_completed_only_once(cluster):
 def test_a_launch_that_says_nothing_gets_the_default_result(cluster):
     hook(cluster, HeartbeatTimeout=1, DefaultResult="CONTINUE")
     desire(cluster, 1)
-    wait(lambda: states(cluster) == ["Pending:Wait"])
-    wait(lambda: states(cluster) == ["InService"])
+    wait_for(lambda: states(cluster) == ["Pending:Wait"])
+    wait_for(lambda: states(cluster) == ["InService"])
 
 
 def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
@@ -263,7 +263,7 @@ def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     cluster.asg.put_warm_pool(
         AutoScalingGroupName=cluster.name, MaxGroupPreparedCapacity=2, MinSize=0, PoolState="Stopped"
     )
-    wait(lambda: sorted(pool(cluster).values()) == ["Warmed:Pending:Wait"] * 2)
+    wait_for(lambda: sorted(pool(cluster).values()) == ["Warmed:Pending:Wait"] * 2)
     for instance_id in pool(cluster):
         complete(cluster, instance_id)
     warm = pool(cluster)
@@ -274,17 +274,17 @@ def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
 
     # Two of three come out of the pool; it is not filled up beyond what may be prepared.
     desire(cluster, 3)
-    wait(lambda: states(cluster) == ["Pending:Wait"] * 3)
+    wait_for(lambda: states(cluster) == ["Pending:Wait"] * 3)
     taken = {item["InstanceId"] for item in cluster.group()["Instances"]}
     assert set(warm) < taken
     assert pool(cluster) == {}
     for instance_id in taken:
         complete(cluster, instance_id)
-    wait(lambda: {item["ec2InstanceId"] for item in cluster.instances()} == taken)
+    wait_for(lambda: {item["ec2InstanceId"] for item in cluster.instances()} == taken)
 
     # And is filled again when they go.
     desire(cluster, 0)
-    wait(lambda: len(pool(cluster)) == 2)
+    wait_for(lambda: len(pool(cluster)) == 2)
     with pytest.raises(ClientError) as raised:
         cluster.asg.delete_warm_pool(AutoScalingGroupName=cluster.name)
     assert raised.value.response["Error"]["Code"] == "ResourceInUse"

@@ -10,9 +10,11 @@ import sys
 
 import pytest
 
-from .world import ACCOUNT, AMI, REGION, wait
+from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+from .world import ACCOUNT, AMI, REGION
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_an_ecs_task_from_scaling_out_to_its_log(aws, cluster):
 
     scale = ("autoscaling", "set-desired-capacity", "--auto-scaling-group-name", cluster.name, "--desired-capacity")
     aws(*scale, "1")
-    wait(lambda: len(aws("ecs", "list-container-instances", *here)["containerInstanceArns"]) == 1)
+    wait_for(lambda: len(aws("ecs", "list-container-instances", *here)["containerInstanceArns"]) == 1)
     assert "ValidationError" in aws(*scale, "99", failing=255)
 
     overrides = {"containerOverrides": [{"name": "main", "environment": [{"name": "WHO", "value": "operator"}]}]}

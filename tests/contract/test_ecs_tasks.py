@@ -12,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts import takedown
+from tests.waiting import wait_for
 
-from .world import ACCOUNT, REGION, wait
+from .world import ACCOUNT, REGION
 
 
 def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
@@ -93,7 +94,7 @@ def test_stop_task_terminates_and_the_program_may_clean_up(cluster):
     cluster.scale(1)
     arn = cluster.start(cluster.define("trap 'echo bye; exit 143' TERM; echo up; while :; do sleep 0.1; done"))
     cluster.reach(arn, "RUNNING")
-    wait(lambda: cluster.lines(arn) == ["up"])  # output is there while the program runs
+    wait_for(lambda: cluster.lines(arn) == ["up"])  # output is there while the program runs
 
     stopping = cluster.ecs.stop_task(cluster=cluster.name, task=arn, reason="enough")["task"]
     assert stopping["desiredStatus"] == "STOPPED"
@@ -107,7 +108,7 @@ def test_stop_task_terminates_and_the_program_may_clean_up(cluster):
 def test_a_program_that_ignores_sigterm_is_killed_after_its_stop_timeout(cluster):
     cluster.scale(1)
     arn = cluster.start(cluster.define("trap '' TERM; echo deaf; while :; do sleep 0.1; done", stopTimeout=2))
-    wait(lambda: cluster.task(arn)["lastStatus"] == "RUNNING" and cluster.lines(arn))
+    wait_for(lambda: cluster.task(arn)["lastStatus"] == "RUNNING" and cluster.lines(arn))
 
     began = time.monotonic()
     cluster.ecs.stop_task(cluster=cluster.name, task=arn)
@@ -123,7 +124,7 @@ def test_what_a_program_leaves_behind_ends_with_it(cluster, tmp_path):
     arn = cluster.start(cluster.define(f"sleep 600 & echo $! > {tmp_path}/child; exit 0"))
     cluster.reach(arn, "STOPPED")
     child = int((tmp_path / "child").read_text())
-    wait(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_status_is_driven_by_the_program_not_by_looking(cluster, tmp_path):
@@ -287,7 +288,7 @@ def test_a_hundred_tasks_are_described_at_once(cluster):
     cluster.scale(1)
     definition = cluster.define("true", cpu=16, memory=16)
     arns = [task["taskArn"] for _ in range(10) for task in cluster.run(definition, 10)["tasks"]]
-    wait(lambda: not cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"], 60)
+    wait_for(lambda: not cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"])
 
     found = cluster.ecs.describe_tasks(cluster=cluster.name, tasks=arns)["tasks"]
     assert sorted(task["taskArn"] for task in found) == sorted(arns)

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from scripts import images
+from tests.waiting import PATIENCE, wait_for
 from winbatch import capacity, driver, engine, rules
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
@@ -132,15 +133,15 @@ class Job:
     def tick(self, **options):
         return driver.tick(AwsPorts(self.deployment), self.stage, self.workload, self.limits, **options)
 
-    def drive(self, meanwhile=lambda ledger: None, seconds=60, **options):
-        deadline = time.monotonic() + seconds
+    def drive(self, meanwhile=lambda ledger: None, **options):
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             ledger, wait = self.tick(**options)
             if ledger.finished:
                 return ledger
             meanwhile(ledger)
             time.sleep(min(wait, 0.5))
-        pytest.fail(f"not finished after {seconds} s: {ledger}")
+        pytest.fail(f"not finished after {PATIENCE} s: {ledger}")
 
     def results(self):
         keys = [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix="sim/results/")["Contents"]]
@@ -195,7 +196,7 @@ def test_a_stage_runs_from_an_empty_cluster_to_the_last_result(job):
     ledger = job.drive()
     assert (ledger.state, ledger.items_done) == ("succeeded", 24)
     assert_every_item_once(job)
-    world.wait(job.stopped)
+    wait_for(job.stopped)
     assert set(job.executions().values()) == {1}
 
 
@@ -256,7 +257,7 @@ def test_a_broken_item_ends_in_the_list_with_its_log_and_the_rest_is_kept(job, h
     assert [item["item"] for item in json.loads(body)["items"]] == [4]
     claims = job.s3.list_objects_v2(Bucket=job.bucket, Prefix=job.stage.claims)["Contents"]
     assert not [entry["Key"] for entry in claims if entry["Key"].endswith((".crash", ".lost"))]
-    world.wait(lambda: not job.live())
+    wait_for(lambda: not job.live())
 
 
 def test_code_that_does_not_import_stops_the_stage_early(job):
@@ -276,7 +277,7 @@ def test_cancelling_stops_the_workers_and_running_again_finishes(job):
         time.sleep(0.3)
     ledger, _ = job.tick(cancel=True)
     assert ledger.state == "cancelled"
-    world.wait(job.stopped)
+    wait_for(job.stopped)
     kept = {item["item"] for item in job.results()}
     before = job.executions()
     assert job.drive(attempt=2).state == "succeeded"
@@ -299,7 +300,7 @@ def test_a_worker_that_is_asked_to_leave_goes_after_its_shards_and_another_takes
     (left,) = AwsPorts(job.deployment).workers(asked)
     assert (left.status, left.exit_code) == ("stopped", 0)
     assert_every_item_once(job)
-    world.wait(job.stopped)
+    wait_for(job.stopped)
     assert set(job.executions().values()) == {1}
 
 

@@ -10,8 +10,9 @@ from urllib.request import Request, urlopen
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import wait_for
+
 from . import world
-from .world import wait
 
 
 def ask(endpoint, method="GET", path="faults", body=None):
@@ -135,7 +136,7 @@ def test_an_instance_is_lost_and_replaced(alone, own_cluster):
     own_cluster.reach(arn, "RUNNING")
     ask(alone, "POST", body={"kind": "lose-instance", "instance": host})
     assert host in own_cluster.reach(arn, "STOPPED")["stoppedReason"]
-    wait(lambda: [item["ec2InstanceId"] for item in own_cluster.instances()] not in ([], [host]))
+    wait_for(lambda: [item["ec2InstanceId"] for item in own_cluster.instances()] not in ([], [host]))
 
 
 @pytest.mark.parametrize(

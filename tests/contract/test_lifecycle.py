@@ -14,9 +14,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from tests.emulated import ROOT
+from tests.waiting import PATIENCE, wait_for
+
 from . import world
-from .conftest import ROOT
-from .world import wait
 
 
 def family(emulator):
@@ -39,7 +40,7 @@ def busy(own_emulator, tmp_path):
         cluster.define(f"{leave} trap '' TERM; echo up; touch {tmp_path}/up; while :; do sleep 0.1; done")
     )
     cluster.reach(arn, "RUNNING")
-    wait((tmp_path / "up").exists)
+    wait_for((tmp_path / "up").exists)
     time.sleep(0.3)  # until the child has its own session
     return emulator
 
@@ -49,9 +50,9 @@ def test_nothing_is_left_however_it_ends(busy, number):
     started = family(busy)
     assert len(alive(started)) >= 3  # the watchdog, the shell and the child that left; the shell's sleeps come and go
     busy.process.send_signal(number)
-    code = busy.process.wait(30)
+    code = busy.process.wait(PATIENCE)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-    wait(lambda: not alive(started))
+    wait_for(lambda: not alive(started))
     if number != signal.SIGKILL:
         assert not (busy.state / "ready.json").exists()
         assert not list((busy.state / "tasks").glob("*"))
@@ -113,7 +114,7 @@ def test_credentials_need_their_token(endpoint):
 
 def test_it_starts_where_another_died(busy, own_emulator):
     busy.process.kill()
-    busy.process.wait(30)
+    busy.process.wait(PATIENCE)
     assert list((busy.state / "images").iterdir())
 
     again = own_emulator(folder=busy.state.parent)

@@ -9,11 +9,12 @@ import logging
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import wait_for
 from winbatch import metrics
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment
 
-from .world import REGION, wait
+from .world import REGION
 
 
 def statistic(cloudwatch, name, **dimensions):
@@ -142,7 +143,7 @@ def test_an_alarm_scales_to_zero_and_tells(client, cluster):
 
     set_state(cloudwatch, cluster.name, "ALARM")
     assert cluster.group()["DesiredCapacity"] == 0
-    wait(lambda: not cluster.group()["Instances"])
+    wait_for(lambda: not cluster.group()["Instances"])
     set_state(cloudwatch, cluster.name, "ALARM")
     set_state(cloudwatch, cluster.name, "OK")
 

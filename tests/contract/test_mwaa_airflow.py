@@ -12,10 +12,12 @@ import psutil
 import pytest
 from botocore.config import Config
 
-from . import world
-from .conftest import ROOT, Emulator
+from tests.emulated import ROOT, Emulator
+from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+from . import world
+
+pytestmark = pytest.mark.slow
 
 # InvokeRestApi takes paths of 64 characters only, so names are short.
 DAG = """
@@ -105,7 +107,7 @@ class Platform:
             **given,
         )
 
-    def settled(self, name, seconds=200):
+    def settled(self, name):
         """The environment once it is neither being made nor changed."""
         moving = {"CREATING", "UPDATING", "ROLLING_BACK"}
 
@@ -113,7 +115,7 @@ class Platform:
             environment = self.mwaa.get_environment(Name=name)["Environment"]
             return environment if environment["Status"] not in moving else None
 
-        return world.wait(look, seconds)
+        return wait_for(look)
 
     def page(self):
         with urlopen(f"{self.emulator.endpoint}/_emulator/mwaa") as answer:
@@ -133,7 +135,7 @@ class Platform:
                     raise
                 return None
 
-        return world.wait(look)
+        return wait_for(look)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +180,7 @@ def test_an_environment_from_creation_to_deletion(platform):
     processes = family(platform)
     assert processes
     platform.mwaa.delete_environment(Name="wb")
-    world.wait(lambda: "wb" not in platform.mwaa.list_environments()["Environments"], 30)
+    wait_for(lambda: "wb" not in platform.mwaa.list_environments()["Environments"])
     assert not [process for process in processes if alive(process)]
     assert not (platform.emulator.state / "mwaa" / "wb").exists()
 
@@ -195,7 +197,7 @@ def shows_a_dag_and_runs_it(platform):
     platform.api("PATCH", "/dags/p", Body={"is_paused": False})
     platform.api("POST", "/dags/p/dagRuns", Body={"dag_run_id": "r1", "logical_date": None, "conf": {}})
     tasks = "/dags/p/dagRuns/r1/taskInstances"
-    ended = world.wait(lambda: platform.api("GET", "/dags/p/dagRuns/r1")["state"] in {"success", "failed"} or None, 90)
+    ended = wait_for(lambda: platform.api("GET", "/dags/p/dagRuns/r1")["state"] in {"success", "failed"} or None)
     assert ended
     states = {task["task_id"]: task["state"] for task in platform.api("GET", tasks)["task_instances"]}
     assert states == {"r": "success", "stock": "success", "own": "failed"}, "as on MWAA"
@@ -212,7 +214,7 @@ def takes_a_changed_dag_and_forgets_a_deleted_one(platform):
     platform.served("/dags/second")
     dags = platform.emulator.state / "mwaa" / "wb" / "airflow" / "dags"
     platform.s3.delete_object(Bucket="dags", Key="dags/second.py")
-    world.wait(lambda: not (dags / "second.py").exists())
+    wait_for(lambda: not (dags / "second.py").exists())
     assert (dags / "paths.py").exists()
 
 
@@ -230,7 +232,7 @@ def logs_in(platform, environment):
 def starts_again_what_died(platform):
     scheduler = platform.page()["wb"]["processes"]["scheduler"]
     os.kill(scheduler, signal.SIGKILL)
-    world.wait(lambda: platform.page()["wb"]["processes"]["scheduler"] != scheduler)
+    wait_for(lambda: platform.page()["wb"]["processes"]["scheduler"] != scheduler)
     assert platform.mwaa.get_environment(Name="wb")["Environment"]["Status"] == "AVAILABLE"
 
 
@@ -257,7 +259,7 @@ def refuses_requirements_that_contradict_mwaa(platform):
     assert "flask==2.2.5" in error
     assert platform.page()["bad"]["processes"] == {}
     platform.mwaa.delete_environment(Name="bad")
-    world.wait(lambda: "bad" not in platform.mwaa.list_environments()["Environments"])
+    wait_for(lambda: "bad" not in platform.mwaa.list_environments()["Environments"])
 
 
 def tags(platform, arn):

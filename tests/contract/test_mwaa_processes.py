@@ -14,6 +14,7 @@ from emulator.mwaa.components import DEATHS, Component, Components
 from emulator.mwaa.database import Database, free_port
 from emulator.mwaa.errors import CancelledError, LaunchError
 from emulator.processes import Supervisor
+from tests.waiting import wait_for
 
 ENVIRONMENT = {"PATH": os.defpath}
 
@@ -36,15 +37,10 @@ def components(processes, tmp_path):
     return Components(processes, tmp_path, home)
 
 
-def watch_until(wanted, running, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        wrong = running.watch()
-        if wanted(wrong):
-            return wrong
-        time.sleep(0.02)
-    pytest.fail("it did not come to that")
-    return None
+def watch_until(wanted, running):
+    seen = []
+    wait_for(lambda: seen.append(running.watch()) or wanted(seen[-1]))
+    return seen[-1]
 
 
 def test_what_dies_is_started_again(processes, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from .world import wait
+from tests.waiting import wait_for
 
 
 def free(instance, name):
@@ -91,7 +91,7 @@ def test_an_empty_cluster_refuses(cluster):
 def test_tasks_spread_over_the_hosts(cluster):
     cluster.scale(2)
     cluster.run(cluster.define("sleep 600", cpu=64, memory=64), 6)
-    wait(lambda: [item["runningTasksCount"] for item in cluster.instances()] == [3, 3])
+    wait_for(lambda: [item["runningTasksCount"] for item in cluster.instances()] == [3, 3])
 
 
 def test_with_managed_scaling_a_task_waits_for_a_host(cluster):

@@ -8,12 +8,13 @@ import hashlib
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
 from botocore.config import Config
+
+from tests.waiting import wait_for
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -35,15 +36,6 @@ def client(endpoint: str, service: str) -> Any:
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
-
-
-def wait(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{condition} stays {value!r}"
-        time.sleep(0.05)
-    return value
 
 
 def layer(files: Mapping[str, str]) -> bytes:
@@ -183,7 +175,7 @@ class Cluster:
     def scale(self, count: int) -> list[dict[str, Any]]:
         """Set the desired capacity and wait until as many hosts have registered."""
         self.asg.set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=count)
-        wait(lambda: len(self.instances()) == count)
+        wait_for(lambda: len(self.instances()) == count)
         return self.instances()
 
     def image(self, script: str, **config: Any) -> str:
@@ -227,9 +219,9 @@ class Cluster:
         assert not answer["failures"], answer["failures"]
         return answer["tasks"][0]
 
-    def reach(self, arn: str, status: str, seconds: float = 30) -> dict[str, Any]:
+    def reach(self, arn: str, status: str) -> dict[str, Any]:
         """Wait until an ECS task has a status."""
-        wait(lambda: self.task(arn)["lastStatus"] == status, seconds)
+        wait_for(lambda: self.task(arn)["lastStatus"] == status)
         return self.task(arn)
 
     def lines(self, arn: str, container: str = "main") -> list[str]:
@@ -237,7 +229,19 @@ class Cluster:
         events = self.logs.get_log_events(logGroupName=self.name, logStreamName=stream, startFromHead=True)["events"]
         return [event["message"] for event in events]
 
+    def evidence(self) -> str:
+        """Hosts, and ECS tasks with the reasons for their ends."""
+        arns = [
+            arn
+            for status in ("RUNNING", "STOPPED")
+            for arn in self.ecs.list_tasks(cluster=self.name, desiredStatus=status)["taskArns"]
+        ]
+        found = self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"] if arns else []
+        lines = [f"{len(self.instances())} hosts"]
+        lines += [f"{task['taskArn']} {task['lastStatus']} {task.get('stoppedReason', '')}" for task in found]
+        return "\n".join(lines)
+
     def remove(self) -> None:
         """Stop everything that runs."""
         self.asg.delete_auto_scaling_group(AutoScalingGroupName=self.name, ForceDelete=True)
-        wait(lambda: not self.ecs.list_tasks(cluster=self.name)["taskArns"])
+        wait_for(lambda: not self.ecs.list_tasks(cluster=self.name)["taskArns"])

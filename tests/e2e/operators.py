@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +12,12 @@ from typing import Any
 
 import psutil
 
+from emulator.mwaa.database import free_port
+from scripts.checks import lanes
+from tests.waiting import PATIENCE
+
+# Of a failed test: so many logs, and so many lines of each.
+LOGS, LINES = 6, 25
 ROOT = Path(__file__).parents[2]
 INVOKE = str(Path(sys.executable).parent / "invoke")
 
@@ -30,7 +36,7 @@ class Operator:
     environ: dict[str, str]
     root: Path = ROOT
 
-    def call(self, *arguments: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [INVOKE, *arguments],
             cwd=self.root,
@@ -38,13 +44,13 @@ class Operator:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=4 * PATIENCE,
             check=False,
         )
 
-    def json(self, *arguments: str, timeout: float = 300) -> Any:
+    def json(self, *arguments: str) -> Any:
         """Standard output of a call that must succeed: one JSON document and nothing else."""
-        done = self.call(*arguments, "--json", timeout=timeout)
+        done = self.call(*arguments, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -60,15 +66,14 @@ class Operator:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with the state folder."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                traces = [*process.cmdline(), process.cwd(), *process.environ().values()]
-            except psutil.Error:
-                continue
-            if process.pid != os.getpid() and any(str(self.state) in trace for trace in traces):
-                found.append(process)
-        return found
+        return lanes.left(self.state)
+
+    def evidence(self) -> str:
+        """What is there when a test has failed: jobs as the command line shows them, the ends of the newest logs."""
+        status = self.call("status")
+        logs = sorted(self.state.rglob("*.log"), key=lambda file: file.stat().st_mtime)[-LOGS:]
+        ends = [f"--- {file}\n" + "\n".join(file.read_text(errors="replace").splitlines()[-LINES:]) for file in logs]
+        return "\n".join([status.stdout, status.stderr, *ends])
 
 
 def copy_checkout(target: Path) -> None:
@@ -88,10 +93,12 @@ def copy_checkout(target: Path) -> None:
     shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made), symlinks=True)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def choose_airflow(root: Path, version: str) -> None:
+    """Change the version of Airflow in somebody's checkout."""
+    file = root / "terraform" / "environments" / "local.tfvars"
+    text, changed = re.subn(r'(\bversion\s*= )"3\.[0-9.]+"', rf'\g<1>"{version}"', file.read_text())
+    assert changed == 1
+    file.write_text(text)
 
 
 def make_operator(state: Path, root: Path = ROOT) -> Operator:
@@ -101,5 +108,7 @@ def make_operator(state: Path, root: Path = ROOT) -> Operator:
         "WINBATCH_CACHE": os.environ.get("WINBATCH_CACHE", str(ROOT / ".cache")),
         "WINBATCH_PORT": str(free_port()),
         "WINBATCH_STATE": str(state),
+        # All of our code is the checkout's, that of the packages which are installed from ours included.
+        "PYTHONPATH": os.pathsep.join(map(str, (root, root / "dags"))),
     }
     return Operator(state, environ, root)

@@ -10,9 +10,11 @@ import time
 
 import pytest
 
-from .world import wait_for, wait_until_empty
+from tests.waiting import wait_for, wait_until_empty
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+from .world import run_path
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -33,9 +35,10 @@ def deployment(world):
     write(good)
 
 
-def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment):
+def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment, tmp_path):
     """A worker, a host, deployment.json for a while, the triggerer, and then all of Airflow at once."""
-    run_id = world.start(num_items=96, num_frames=100_000, shard_items=1)
+    alarm = tmp_path / "alarm"
+    run_id = world.start("naps", num_items=96, shard_items=1, alarm=alarm)
     wait_for(lambda: len(world.results(run_id)) >= 4)
 
     world.workers()[0].kill()
@@ -51,23 +54,26 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment)
         os.kill(process, signal.SIGKILL)
     wait_for(lambda: not set(before.values()) & set(world.components().values()))
     wait_for(world.answers)
+    alarm.touch()
 
-    followed = world.operator.json("run", "--follow", run_id, timeout=500)
+    followed = world.operator.json("run", "--follow", run_id)
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
     assert world.run_state(run_id) == "success"
     assert world.items(run_id) == list(range(96))
     wait_until_empty(world.left)
 
 
-def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world):
+def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world, tmp_path):
     """Airflow 3.0.6 fails an Airflow task whose process was killed, without a retry; later versions try again."""
-    run_id = world.start(num_items=32, num_frames=200_000, shard_items=1)
+    alarm = tmp_path / "alarm"
+    run_id = world.start("naps", num_items=32, shard_items=1, alarm=alarm)
     wait_for(lambda: world.results(run_id))
-    world.kill_tick(run_id)
+    world.kill_tick(run_id, "nap")
+    alarm.touch()
     if world.ended(run_id) == "failed":
         wait_until_empty(world.left)
         before = world.results(run_id)
-        world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+        world.airflow("POST", f"{run_path(run_id)}/clear", {"dry_run": False, "only_failed": True})
         assert world.ended(run_id) == "success"
         assert before.items() <= world.results(run_id).items()
     assert world.items(run_id) == list(range(32))
@@ -105,7 +111,7 @@ def cleared(world, poisoned):
     """That job once the manifest is mended and what failed is cleared, as on Airflow's page."""
     world.client("s3").put_object(Bucket=world.bucket, Key=poisoned["key"], Body=poisoned["good"])
     run_id = poisoned["run_id"]
-    world.airflow("POST", f"/dags/ber/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": True})
+    world.airflow("POST", f"{run_path(run_id)}/clear", {"dry_run": False, "only_failed": True})
     return {"state": world.ended(run_id), "results": world.results(run_id)}
 
 

@@ -1,4 +1,7 @@
-"""Ctrl-C at every stage of `invoke up`: one line, nothing left at work, and the next call goes on from there."""
+"""Ctrl-C at every stage of `invoke up`: one line, nothing left at work, and the next call goes on from there.
+
+On the newest Airflow that MWAA runs, so that the way from `up` to a job's curve and to `down` is gone on it, too.
+"""
 
 import json
 import os
@@ -12,44 +15,48 @@ import urllib.request
 import psutil
 import pytest
 
+from emulator.mwaa import versions
 from scripts.terraform import GRACE
+from tests.waiting import PATIENCE
 
-from .operators import INVOKE, make_operator
-from .world import clients
+from .operators import INVOKE, choose_airflow, copy_checkout, make_operator
+from .world import World, clients
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
-# Stages in their order: what is seen when one begins, s until it is interrupted, whose late answers make it last.
+VERSION = versions.SUPPORTED[-1]
+
+# Stages in their order: the verb, what is seen when one begins, s until it is interrupted, whose late answers make it
+# last. Those behind the apply are the same code as of a verb of their own, which need not plan before.
 STAGES = {
-    "Emulator": (None, 0.2, ()),
-    "Terraform": ("✓ Emulator", 1, ()),
-    "Plan": ("✓ Image of tools", 2, ()),
+    "Emulator": ("up", None, 0.2, ()),
+    "Terraform": ("up", "✓ Emulator", 1, ()),
+    "Plan": ("up", "✓ Image of tools", 2, ()),
     # Terraform gives these requests up, and they are carried out.
-    "Apply": ("✓ Plan", 1, [("iam", "CreateRole", 10), ("ec2", "CreateVpc", 10)]),
-    "Push images": ("✓ Apply", 3, [("ecr", "BatchGetImage", 3)]),
-    "Check the DAGs": ("✓ Push images", 1, ()),
-    "Release the DAGs": ("✓ Check the DAGs", 0.5, [("s3", "PutObject", 0.3)]),
-    "Airflow serves the DAGs": ("✓ Release the DAGs", 0.5, ()),
-    "Smoke check": ("✓ Airflow serves the DAGs", 2, ()),
+    "Apply": ("up", "✓ Plan", 1, [("iam", "CreateRole", 10), ("ec2", "CreateVpc", 10)]),
+    "Push images": ("up", "✓ Apply", 3, [("ecr", "BatchGetImage", 3)]),
+    "Check the DAGs": ("dags-release", None, 1, ()),
+    "Release the DAGs": ("dags-release", "✓ Check the DAGs", 0.5, [("s3", "PutObject", 0.3)]),
+    "Airflow serves the DAGs": ("dags-release", "✓ Release the DAGs", 0.5, ()),
+    "Smoke check": ("smoke", None, 4, ()),
 }
 
 LINE = "error: interrupted; what is done stays done: call again to go on"
 TAKEN = re.compile(r"✓ Look for what an interrupted apply has made: \d+ taken over: (.*); ")
 
-# Longer than Terraform is given, s.
-PATIENCE = GRACE + 20
-
 
 @pytest.fixture
 def operator(tmp_path):
-    operator = make_operator(tmp_path / "state")
+    copy_checkout(tmp_path / "checkout")
+    choose_airflow(tmp_path / "checkout", VERSION)
+    operator = make_operator(tmp_path / "state", tmp_path / "checkout")
     # Whoever ignores it hands that on to what is started.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield operator
     finally:
         signal.signal(signal.SIGINT, before)
-        down = operator.call("down", timeout=200)
+        down = operator.call("down")
     assert down.returncode == 0, down.stderr
     assert operator.processes() == []
 
@@ -72,13 +79,13 @@ def called(operator, late):
     return all(requests.get(f"{service}.{action}") for service, action, _ in late)
 
 
-def interrupt_up(operator, after, seconds, late=()):
-    """Call `invoke up` as a shell does, in a process group, and press Ctrl-C a while after a line and these calls.
+def interrupted(operator, verb, after, seconds, late=()):
+    """Call a verb as a shell does, in a process group, and press Ctrl-C a while after a line and these calls.
 
     Its exit code and what it said, also when it ended before that line.
     """
     with subprocess.Popen(
-        [INVOKE, "up"],
+        [INVOKE, verb],
         cwd=operator.root,
         env=operator.environ,
         stdin=subprocess.DEVNULL,
@@ -97,7 +104,7 @@ def interrupt_up(operator, after, seconds, late=()):
 
         reader = threading.Thread(target=read)
         reader.start()
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 3 * PATIENCE
         while not (began.is_set() if after else (operator.state / "local" / "emulator.json").exists()):
             if up.poll() is not None:
                 reader.join()
@@ -110,7 +117,7 @@ def interrupt_up(operator, after, seconds, late=()):
         time.sleep(seconds)
         os.killpg(up.pid, signal.SIGINT)
         # Terraform ends what it is at.
-        code = up.wait(PATIENCE)
+        code = up.wait(GRACE + PATIENCE)
         reader.join()
     return code, said
 
@@ -137,13 +144,13 @@ def locks(operator):
     return [entry["Key"] for entries in listed for entry in entries if entry["Key"].endswith(".tflock")]
 
 
-def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(operator):
+def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(operator, tmp_path):
     taken = []
-    for stage, (after, seconds, late) in STAGES.items():
+    for stage, (verb, after, seconds, late) in STAGES.items():
         for service, action, lateness in late:
             fault = {"kind": "answer-late", "service": service, "action": action, "seconds": lateness}
             ask(operator, "POST", "faults", fault)
-        code, said = interrupt_up(operator, after, seconds, late)
+        code, said = interrupted(operator, verb, after, seconds, late)
         assert code == 130, (stage, "\n".join(said))
         # It was at that stage, or at its threshold on a slow machine, and ends in one line that says what to do.
         assert [re.match(r"✗ (.*?)  ", line)[1] for line in said if line.startswith("✗")] in ([stage], []), said
@@ -158,9 +165,11 @@ def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(op
     # What AWS made of requests that Terraform had given up is there once.
     (taken,) = taken
     assert "aws_iam_role" in taken
-    done = operator.call("up", timeout=300)
+    done = operator.call("up")
     assert done.returncode == 0, done.stderr
     assert operator.json("plan")["changes"] == 0
-    client = clients({"endpoint_url": endpoint(operator), "region": "eu-central-1"})("ec2")
-    vpcs = client.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["winbatch-local"]}])["Vpcs"]
+    world = World.of(operator)
+    vpcs = world.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["winbatch-local"]}])["Vpcs"]
     assert len(vpcs) == 1
+    assert world.airflow("GET", "/version")["version"] == VERSION
+    world.check_a_job(tmp_path / "out")

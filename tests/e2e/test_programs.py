@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from scripts import debian
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 FILES = {"a.txt": b"one\ntwo\n", "b/c.bin": bytes(range(256)) * 64, "empty": b""}
 VOLATILITIES = [0.1, 0.3]
@@ -33,7 +33,7 @@ def tables(operator, status, client, tmp_path_factory):
         runs[dag] = operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
     rows = {}
     for dag, run_id in runs.items():
-        followed = operator.json("run", "--follow", run_id, timeout=400)
+        followed = operator.json("run", "--follow", run_id)
         assert (followed["state"], followed["failed_items"]) == ("succeeded", 0)
         out = tmp_path_factory.mktemp(dag)
         operator.json("results", "--run-id", run_id, "--out", str(out))

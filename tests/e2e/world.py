@@ -1,19 +1,19 @@
 """What the end-to-end tests see and do beside the command line: AWS by boto3, Airflow by its API, processes by id."""
 
 import json
-import operator
 import os
 import signal
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.request import urlopen
 
 import boto3
 import psutil
 from botocore.config import Config
+
+from tests.waiting import PATIENCE, wait_for, wait_until_empty
 
 from .operators import Operator
 
@@ -21,24 +21,20 @@ from .operators import Operator
 NAME = "winbatch-local"
 # What Airflow says of a DAG run that has ended.
 ENDED = {"success", "failed"}
+# Of a small job, and the files that are its outcome.
+ITEMS, FILES = 8, 5
+# Below which the results of a job's first stage lie.
+_RESULTS = {"ber": "sim/task_results/{}/simulate/", "naps": "sim/naps/{}/nap/"}
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """The first true value of `condition`."""
-    return _wait(condition, bool, seconds)
+def dag_of(run_id: str) -> str:
+    """The DAG of a run that the command line started."""
+    return run_id.rsplit("-", 2)[0]
 
 
-def wait_until_empty(left: Callable[[], Any], seconds: float = 120) -> None:
-    """Wait until nothing is left; what still is, the failure says."""
-    _wait(left, operator.not_, seconds)
-
-
-def _wait(look: Callable[[], Any], over: Callable[[Any], bool], seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while not over(value := look()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.5)
-    return value
+def run_path(run_id: str) -> str:
+    """Where Airflow's API has a run."""
+    return f"/dags/{dag_of(run_id)}/dagRuns/{run_id}"
 
 
 def clients(status: Mapping[str, Any]) -> Callable[[str], Any]:
@@ -75,10 +71,29 @@ class World:
     status: Mapping[str, Any]
     client: Callable[[str], Any]
 
-    def start(self, **parameters: Any) -> str:
-        """Start the main job; the run id."""
+    @classmethod
+    def of(cls, operator: Operator) -> Self:
+        """The environment that somebody has called up."""
+        status = operator.json("status")
+        return cls(operator, status, clients(status))
+
+    def check_a_job(self, out: Path) -> None:
+        """Run a small job of the main kind to its curve, and back to an empty cluster."""
+        job = self.operator.json("run", "--param", f"num_items={ITEMS}", "--param", "num_frames=20")
+        assert (job["state"], job["items"], job["failed_items"]) == ("succeeded", ITEMS, 0)
+        assert self.run_state(job["run_id"]) == "success"
+        assert self.items(job["run_id"]) == list(range(ITEMS))
+        assert len(self.operator.json("results", "--run-id", job["run_id"], "--out", str(out))["files"]) == FILES
+        wait_until_empty(self.left)
+
+    def evidence(self) -> str:
+        """What a failed test shows of it."""
+        return self.operator.evidence()
+
+    def start(self, dag: str = "ber", **parameters: Any) -> str:
+        """Start a job; the run id."""
         words = [word for name, value in parameters.items() for word in ("--param", f"{name}={value}")]
-        run_id: str = self.operator.json("run", "--no-wait", *words)["run_id"]
+        run_id: str = self.operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
         return run_id
 
     # --- AWS
@@ -124,14 +139,13 @@ class World:
             return None
         return body
 
-    def results(self, run_id: str, stage: str = "simulate") -> dict[str, Any]:
-        """The results of a stage: key to when it was written."""
-        prefix = f"sim/task_results/{run_id}/{stage}/"
-        listed = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return {entry["Key"]: entry["LastModified"] for entry in listed}
+    def results(self, run_id: str) -> dict[str, Any]:
+        """The results of a job's first stage: key to when it was written."""
+        listed = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=_RESULTS[dag_of(run_id)].format(run_id))
+        return {entry["Key"]: entry["LastModified"] for entry in listed.get("Contents", [])}
 
     def items(self, run_id: str) -> list[int]:
-        """The items of a job's simulation that have a result, as often as they have one."""
+        """The items of a job's first stage that have a result, as often as they have one."""
         bodies = (self.get(key) for key in self.results(run_id))
         return sorted(item["item"] for body in bodies if body for item in json.loads(body)["items"])
 
@@ -152,22 +166,23 @@ class World:
 
     def run_state(self, run_id: str) -> str:
         """What Airflow says of a DAG run."""
-        return str(self.airflow("GET", f"/dags/ber/dagRuns/{run_id}")["state"])
+        return str(self.airflow("GET", run_path(run_id))["state"])
 
-    def ended(self, run_id: str, seconds: float = 300) -> str:
+    def ended(self, run_id: str) -> str:
         """The state in which a DAG run ends."""
-        wait_for(lambda: self.run_state(run_id) in ENDED, seconds)
+        wait_for(lambda: self.run_state(run_id) in ENDED, 3 * PATIENCE)
         return self.run_state(run_id)
 
     def airflow_tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The Airflow tasks of a DAG run, one for each map index."""
-        answer = self.airflow("GET", f"/dags/ber/dagRuns/{run_id}/taskInstances")
+        answer = self.airflow("GET", f"{run_path(run_id)}/taskInstances")
         instances: list[dict[str, Any]] = answer["task_instances"]
         return instances
 
     def airflow_log(self, run_id: str, task: str) -> str:
         """What an Airflow task has logged, in all its attempts."""
-        folder = self._airflow_folder() / "logs" / "airflow" / "dag_id=ber" / f"run_id={run_id}" / f"task_id={task}"
+        run = Path(f"dag_id={dag_of(run_id)}", f"run_id={run_id}", f"task_id={task}")
+        folder = self._airflow_folder() / "logs" / "airflow" / run
         return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
 
     def release(self) -> str:
@@ -210,7 +225,7 @@ class World:
         with urlopen(f"{self.status['endpoint_url']}/_emulator/faults", json.dumps(fault).encode()) as answer:
             assert answer.status in {200, 201}
 
-    def kill_tick(self, run_id: str, stage: str = "simulate") -> None:
+    def kill_tick(self, run_id: str, stage: str) -> None:
         """SIGKILL to the process of a stage's running tick: the first map index that is open ticks."""
 
         def killed() -> bool:

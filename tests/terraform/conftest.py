@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +17,7 @@ from botocore.config import Config
 
 from scripts import providers, toolchain
 from scripts.settings import Settings
+from tests.emulated import emulating
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
@@ -86,27 +83,10 @@ class Emulator:
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    state = tmp_path / "emulator"
-    log = tmp_path / "emulator.log"
-    command = [sys.executable, "-m", "emulator", "serve", "--port", str(port)]
     # Airflow's environment is made once and kept; all else is this test's own.
-    command += ["--state", str(state), "--cache", str(Settings.load("local").cache)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=clean_environ(), stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 60
-        while not (state / "ready.json").exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield Emulator(f"http://127.0.0.1:{port}")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(90)
-    assert code == 0, log.read_text()
+    cache = str(Settings.load("local").cache)
+    with emulating(tmp_path / "emulator", "--cache", cache, environ=clean_environ()) as process:
+        yield Emulator(process.endpoint)
 
 
 @pytest.fixture

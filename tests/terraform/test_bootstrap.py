@@ -17,7 +17,7 @@ from .conftest import REGION, Emulator
 
 ACCOUNT = "123456789012"
 BUCKET = "winbatch-local-tfstate"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

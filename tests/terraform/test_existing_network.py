@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import REGION, Emulator, Terraform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 def test_endpoints_in_an_existing_network(terraform: Terraform, emulator: Emulator, tmp_path):

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts import adoption, takedown
+from scripts import adoption, state, takedown
+from scripts.images import assemble, push
+from scripts.settings import Settings
 
 from .conftest import Emulator, Terraform
 from .inventory import inventory
 from .policed import check_policies
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
 STATE = "winbatch-local-tfstate"
+TARGET = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
@@ -85,9 +88,20 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     terraform.run("plan", "-input=false", "-lock=false", "-out=more.plan", *planned, digests=DIGESTS)
     check_policies(terraform.shown("more.plan"), rendered_below="module.image_builder[0].")
     check_taken_over(terraform, emulator, values, there)
+
+    # A bucket with objects and a repository with images go too.
+    outputs = terraform.outputs()
+    assert state.outputs(emulator.client("s3"), Settings.load("local")) == outputs
+    emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
+    push(emulator.client("ecr"), "winbatch-local/ber", assemble({"app/hello.txt": b"hello"}, {}))
+    assert any("s3:::" in arn for arn in takedown.left(emulator, TARGET))
+    takedown.drain(emulator, TARGET, print)
+    # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is its own;
+    # revisions stay for rollbacks, as long as the environment does.
+    assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, TARGET)
     terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
-    # Revisions stay for rollbacks, as long as the environment does.
-    takedown.sweep(emulator, takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local"))
+    takedown.sweep(emulator, TARGET)
+    assert takedown.left(emulator, TARGET) == []
     assert inventory(emulator) == before
     # Else that nothing is left would say nothing.
     assert len({kind for kind in there if there[kind] != before.get(kind)}) > 15

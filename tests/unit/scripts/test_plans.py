@@ -147,8 +147,12 @@ def tampered(packed, name, content):
 def test_the_state_and_its_lock_are_read_without_terraform(dev, s3):
     assert state.identity(s3, dev) == StateId()
     assert state.lock(s3, dev) is None
-    s3.put_object(Bucket=BUCKET, Key="winbatch.tfstate", Body=json.dumps({"serial": 3, "lineage": "l"}))
+    assert state.outputs(s3, dev) == {}
+    outputs = {"a": {"value": {"b": [1]}, "type": "x"}, "c": {"value": None, "sensitive": True}}
+    document = {"serial": 3, "lineage": "l", "outputs": outputs}
+    s3.put_object(Bucket=BUCKET, Key="winbatch.tfstate", Body=json.dumps(document))
     assert state.identity(s3, dev) == StateId("l", 3)
+    assert state.outputs(s3, dev) == {"a": {"b": [1]}, "c": None}
     lock = {"ID": "1-2", "Who": "me@there", "Created": "2026-11-24T19:00:00Z", "Operation": "OperationTypeApply"}
     s3.put_object(Bucket=BUCKET, Key="winbatch.tfstate.tflock", Body=json.dumps(lock))
     line = str(state.lock(s3, dev).error("dev"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from winbatch import capacity, job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.engine import client_token, started_by
-from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError
+from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError, WinbatchError
 from winbatch.ledger import Wave
 from winbatch.stage import ClaimMark, Stage, count_done
 
@@ -43,6 +43,26 @@ def manifest(loaded, plan, name, reader=None):
 
 def planned(run_id="ber-1", **params):
     return job.plan(BER, BER.validate(params), run_id, DEPLOYMENT)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "line"),
+    [
+        ({"num_itmes": "3"}, "unknown parameter 'num_itmes'"),
+        ({"ebn0_db": ""}, "parameter ebn0_db"),
+        ({"ebn0_db": "1,two,3"}, "parameter ebn0_db: 'two' is no number"),
+        ({"num_items": "0"}, "parameter num_items"),
+        ({"num_items": "-4"}, "parameter num_items"),
+        ({"frame_size": "0"}, "parameter frame_size"),
+        ({"frame_size": "999999999999"}, "parameter frame_size"),
+        ({"max_instances": "4000"}, "max_instances is 4000, but test's cluster has"),
+    ],
+)
+def test_a_bad_parameter_of_the_main_job_is_one_line(parameter, line):
+    with pytest.raises(WinbatchError) as caught:
+        planned(**parameter)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def points(count, values):

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.waiting import PATIENCE
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark, Stage
 from winbatch.working.store import Store
@@ -130,7 +131,7 @@ class Job:
         processes = [self.start(**kwargs) for _ in range(workers)]
         ended = []
         for process in processes:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE)
             ended.append(Ended(process.returncode, [json.loads(line) for line in out.splitlines()], err))
         assert list((self.folder / "temporary").iterdir()) == []
         return ended

@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
+from tests.waiting import PATIENCE, wait_for
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
 from winbatch.working import guard, trees
@@ -233,19 +233,12 @@ def tree(job, tmp_path):
         process.kill()
 
 
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_worker_that_is_told_to_stop_ends_its_programs_and_counts_no_failure(job, tree):
     process = job.start(slots=1)
     wait_for(tree.begun)
     assert len(tree()) == 2
     process.send_signal(signal.SIGTERM)
-    out, _err = process.communicate(timeout=30)
+    out, _err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert tree() == []
     assert out == ""
@@ -257,7 +250,7 @@ def test_a_worker_that_is_killed_leaves_no_program(job, tree):
     process = job.start(slots=1)
     wait_for(tree.begun)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     wait_for(lambda: tree() == [])
     assert {mark.kind for mark in job.marks()} == {"claim"}
 

@@ -45,13 +45,13 @@ def run(job, tmp_path):
         workloads={"ber": WORKLOAD, "ber-octave": WORKLOAD, "tools": WORKLOAD, "my-work": WORKLOAD},
     )
 
-    def run(dag, folder=spec.JOBS, code="", path=os.environ["PATH"], **params):
+    def run(dag, folder=spec.JOBS, code="", path=os.environ["PATH"], number=1, **params):
         loaded = spec.load(dag, folder)
-        planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-1", deployment, job.store)
+        planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-{number}", deployment, job.store)
         for stage, manifest in jobs.manifests(loaded, planned, job.store):
             job.put(stage.manifest, manifest)
             job.stage = stage
-            key = f"jobs/{dag}/{dag}-1/{stage.stage}/stage.json"
+            key = f"jobs/{dag}/{dag}-{number}/{stage.stage}/stage.json"
             job.put(key, stage.to_json())
             # As in an image, where `python` is the workload's.
             environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}", "PYTHONPATH": str(code)}
@@ -116,6 +116,17 @@ def test_ber_runs_with_another_modulation_over_fading(job, run):
         assert abs(point["ber"] - point["theory"]) < point["ci95"][1] - point["ci95"][0]
     page = job.get(job.stage.outputs + "report.html").decode()
     assert "16qam, rayleigh, waveform" in page
+
+
+def test_the_same_seed_gives_the_same_counts_with_fewer_items_than_points(run):
+    """Three items over eight points: the items spread over the range, points without an item are left out."""
+    given = {"num_items": 3, "num_frames": 20, "ebn0_db": list(range(8)), "seed": 5}
+    counts = []
+    for number in (1, 2):
+        points = json.loads(run("ber", number=number, **given)["results.json"])["points"]
+        counts.append([(point["ebn0_db"], point["bits"], point["bit_errors"]) for point in points])
+    assert len(counts[0]) == 3
+    assert counts[0] == counts[1]
 
 
 def test_a_workload_that_was_made_just_now_runs(run, checkout):

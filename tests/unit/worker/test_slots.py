@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.waiting import PATIENCE, wait_for
 from winbatch import results
 from winbatch.errors import StorageError, WorkerError
 from winbatch.results import ItemResult
@@ -45,13 +46,6 @@ def failures(job, shard=0, kind="failed"):
 
 def values(job):
     return [item["values"] for _shard, result in sorted(job.results().items()) for item in result["items"]]
-
-
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def gone(pid):
@@ -335,7 +329,7 @@ def test_an_item_asks_s3_only_for_an_earlier_stage_and_may_start_processes_for_t
 def test_a_worker_that_is_killed_leaves_no_process(job, method, tmp_path, code):
     process, family = begun(job, method, tmp_path, code)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     wait_for(lambda: all(map(gone, family)))
     assert {mark.kind for mark in job.marks()} == {"claim"}
 
@@ -348,7 +342,7 @@ def test_a_worker_that_is_told_to_stop_ends_what_does_not_listen(job, method, tm
     process, family = begun(job, method, tmp_path, code)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert time.monotonic() - began < 25  # of ECS's 30; 3 of them are what a process is given
     assert (out, "Traceback" in err) == ("", False)
@@ -361,7 +355,7 @@ def test_a_worker_that_is_told_to_stop_ends_what_does_not_listen(job, method, tm
 def test_a_signal_to_all_is_answered_by_the_worker_alone(job, method, tmp_path, number):
     process, family = begun(job, method, tmp_path, "import time; time.sleep(3600)", session=True)
     os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert (out, "Traceback" in err) == ("", False)
     wait_for(lambda: all(map(gone, family)))

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.waiting import PATIENCE, wait_for
 from winbatch import results
 from winbatch.errors import WorkerError
 from winbatch.results import ItemResult
@@ -414,24 +415,16 @@ SLEEPER = """
 """
 
 
-def wait_for(condition, process, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, number):
     job.code(SLEEPER)
     flags = [tmp_path / f"flag.{item}" for item in range(5)]
     job.plan([{"flag": str(tmp_path / "flag")}] * 5)
     process = job.start(slots=2)
-    wait_for(lambda: sum(flag.exists() for flag in flags) == 2, process)
+    wait_for(lambda: sum(flag.exists() for flag in flags) == 2, alive=process)
     began = time.monotonic()
     process.send_signal(number)
-    _out, err = process.communicate(timeout=30)
+    _out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert time.monotonic() - began < 25  # of ECS's 30
     claimed = {mark.shard for mark in job.marks() if mark.kind == "claim"}
@@ -463,10 +456,10 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
     )
     flag = tmp_path / "flag"
     process = job.start(slots=1, FLAG=str(flag), COUNTS=counted.counts)
-    wait_for(flag.exists, process)
+    wait_for(flag.exists, alive=process)
     assert job.all_keys(job.stage.partials) == []
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert len(job.all_keys(job.stage.partials)) == 1
     assert ClaimMark(0, 0, "released") in job.marks()
@@ -478,11 +471,11 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
 def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):
     job.plan([{"ebn0_db": 4.0, "frame_size": 1 << 20, "num_frames": 1 << 30, "seed": 1}], run="ber.simulate:run")
     process = job.start(slots=1)
-    wait_for(job.marks, process)
+    wait_for(job.marks, alive=process)
     time.sleep(0.2)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert time.monotonic() - began < 25  # of ECS's 30
     assert ClaimMark(0, 0, "released") in job.marks()

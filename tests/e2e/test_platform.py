@@ -1,67 +1,36 @@
-"""The life of the local environment: one apply, an empty second plan, and nothing left after destroy."""
-
-from __future__ import annotations
+"""What one apply has made, as AWS's own calls show it: the local environment's, while it has not run a job."""
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from scripts import takedown
-from scripts.images import assemble, push
+from .world import NAME
 
-from .conftest import REGION, Emulator, Terraform
-from .inventory import ACCOUNT, inventory
-from .policed import check_policies
+pytestmark = pytest.mark.slow
 
-VAR_FILE = "-var-file=environments/local.tfvars"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
 
 
-def test_life_of_the_local_environment(terraform: Terraform, emulator: Emulator):
-    image = assemble({"app/hello.txt": b"hello"}, {})
-    digests = {"ber": image.digest}
-    before = inventory(emulator)
-
-    terraform.run("apply", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
-    repository = terraform.outputs()["ecr_repositories"]["ber"]
-    assert repository == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/winbatch-local/ber"
-    push(emulator.client("ecr"), "winbatch-local/ber", image)
-
-    # The second plan: exit code 0 is "no changes".
-    terraform.run("plan", "-input=false", "-detailed-exitcode", "-out=after.plan", VAR_FILE, digests=digests)
-    check_policies(terraform.shown("after.plan"))
-    outputs = terraform.outputs()
-    deployment = outputs["deployment"]
-    check_deployment(deployment, f"{repository}@{image.digest}")
-    check_objects(emulator, outputs)
-    check_task_definition(emulator, deployment)
-    check_airflow(emulator, outputs)
-    check_trust(emulator)
-    check_airflow_role(emulator, deployment)
-    check_worker_role(emulator)
-    check_no_way_in(emulator)
-    check_topic(emulator, outputs)
-    check_backstop(emulator)
-
-    # A bucket with objects and a repository with images go too.
-    emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
-    target = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
-    assert any("s3:::" in arn for arn in takedown.left(emulator, target))
-    takedown.drain(emulator, target, print)
-    # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is its own;
-    # revisions stay for rollbacks, as long as the environment does.
-    assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, target)
-    terraform.run("destroy", "-input=false", "-auto-approve", VAR_FILE, digests=digests)
-    takedown.sweep(emulator, target)
-    assert takedown.left(emulator, target) == []
-    assert inventory(emulator) == before
+@pytest.fixture(scope="module")
+def outputs(client):
+    """Terraform's outputs, from its state."""
+    (entry,) = client("s3").list_objects_v2(Bucket=f"{NAME}-tfstate", Prefix="winbatch.tfstate")["Contents"]
+    state = json.loads(client("s3").get_object(Bucket=f"{NAME}-tfstate", Key=entry["Key"])["Body"].read())
+    return {name: output["value"] for name, output in state["outputs"].items()}
 
 
-def check_deployment(deployment: dict[str, Any], image: str) -> None:
+@pytest.fixture(scope="module")
+def deployment(outputs):
+    return outputs["deployment"]
+
+
+def test_the_dags_are_told_all_they_need(client, outputs, deployment):
+    (image,) = client("ecr").describe_images(repositoryName=f"{NAME}/ber")["imageDetails"]
+    repository = outputs["ecr_repositories"]["ber"]
+    assert repository == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}/ber"
     cluster, workload = deployment["cluster"], deployment["workloads"]["ber"]
     assert {key: value for key, value in deployment.items() if key not in {"cluster", "workloads"}} == {
         "schema": 1,
@@ -88,14 +57,14 @@ def check_deployment(deployment: dict[str, Any], image: str) -> None:
         "container": "ber",
         "cpu": 4096,
         "memory": 6144,
-        "image": image,
+        "image": f"{repository}@{image['imageDigest']}",
         "log_group": "/winbatch/local/ber",
         "log_stream_prefix": "ber",
     }
 
 
-def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
-    s3 = emulator.client("s3")
+def test_buckets_keep_versions_keys_and_who_may_ask(client, outputs):
+    s3 = client("s3")
     body = s3.get_object(Bucket=outputs["dags_bucket"], Key="dags/deployment.json")["Body"].read()
     assert json.loads(body) == outputs["deployment"]
     logs = f"winbatch-local-{ACCOUNT}-{REGION}-logs"
@@ -122,9 +91,9 @@ def check_objects(emulator: Emulator, outputs: dict[str, Any]) -> None:
             s3.put_object(Bucket=outputs["data_bucket"], Key="jobs/x", Body=b"{}", **foreign)
 
 
-def check_task_definition(emulator: Emulator, deployment: dict[str, Any]) -> None:
+def test_the_workers_run_as_windows_containers(client, deployment):
     workload = deployment["workloads"]["ber"]
-    definition = emulator.client("ecs").describe_task_definition(taskDefinition=workload["task_definition"])
+    definition = client("ecs").describe_task_definition(taskDefinition=workload["task_definition"])
     definition = definition["taskDefinition"]
     (container,) = definition["containerDefinitions"]
     assert definition["runtimePlatform"] == {
@@ -137,12 +106,12 @@ def check_task_definition(emulator: Emulator, deployment: dict[str, Any]) -> Non
     assert environment == {"AWS_REGION": REGION, "WINBATCH_SLOTS": "4"}
 
 
-def check_airflow(emulator: Emulator, outputs: dict[str, Any]) -> None:
-    mwaa = emulator.client("mwaa").get_environment(Name=outputs["mwaa_environment"])["Environment"]
+def test_airflow_runs_and_each_of_its_log_groups_ends(client, outputs):
+    mwaa = client("mwaa").get_environment(Name=outputs["mwaa_environment"])["Environment"]
     assert mwaa["Status"] == "AVAILABLE"
     assert mwaa["AirflowVersion"] == "3.0.6"
     assert outputs["airflow_webserver_url"] == f"https://{mwaa['WebserverUrl']}"
-    groups = emulator.client("logs").describe_log_groups()["logGroups"]
+    groups = client("logs").describe_log_groups()["logGroups"]
     ours = {group["logGroupName"]: group for group in groups}
     # Every group that AWS would make on its own is there beforehand, with an end and a key.
     assert set(outputs["log_groups"]) <= set(ours)
@@ -151,8 +120,8 @@ def check_airflow(emulator: Emulator, outputs: dict[str, Any]) -> None:
         assert "kmsKeyId" in ours[name], name
 
 
-def check_trust(emulator: Emulator) -> None:
-    iam = emulator.client("iam")
+def test_roles_act_for_this_account_only(client):
+    iam = client("iam")
     for role in iam.list_roles()["Roles"]:
         if not role["RoleName"].startswith("winbatch-local"):
             continue
@@ -164,8 +133,8 @@ def check_trust(emulator: Emulator) -> None:
                 assert "aws:SourceArn" in statement["Condition"]["ArnLike"], role["RoleName"]
 
 
-def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
-    allowed = role_statements(emulator, "winbatch-local-airflow")
+def test_airflow_may_do_what_it_needs_and_no_more(client, deployment):
+    allowed = role_statements(client, "winbatch-local-airflow")
     by_id = {statement["Sid"]: statement for statement in allowed}
     cluster = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/winbatch-local"
     assert set(listed(by_id["PassRolesToWorkers"]["Resource"])) == {
@@ -196,18 +165,18 @@ def check_airflow_role(emulator: Emulator, deployment: dict[str, Any]) -> None:
             assert listed(statement["Resource"]) == data_prefixes(deployment["data_bucket"]), statement["Sid"]
 
 
-def check_worker_role(emulator: Emulator) -> None:
+def test_workers_write_where_results_lie_and_nowhere_else(client):
     writable = [
         resource
-        for statement in role_statements(emulator, "winbatch-local-task")
+        for statement in role_statements(client, "winbatch-local-task")
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
     assert writable == data_prefixes(f"winbatch-local-{ACCOUNT}-{REGION}-data")
 
 
-def check_no_way_in(emulator: Emulator) -> None:
-    groups = emulator.client("ec2").describe_security_groups()["SecurityGroups"]
+def test_nothing_is_let_in_but_airflow_to_itself(client):
+    groups = client("ec2").describe_security_groups()["SecurityGroups"]
     inward = {
         group["GroupName"]: [
             (
@@ -228,8 +197,8 @@ def check_no_way_in(emulator: Emulator) -> None:
     }
 
 
-def check_topic(emulator: Emulator, outputs: dict[str, Any]) -> None:
-    topic = emulator.client("sns").get_topic_attributes(TopicArn=outputs["alarm_topic"])["Attributes"]
+def test_the_topic_takes_alarms_and_budgets_of_this_account(client, outputs):
+    topic = client("sns").get_topic_attributes(TopicArn=outputs["alarm_topic"])["Attributes"]
     assert topic["KmsMasterKeyId"].startswith(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/")
     denied = [one["Condition"] for one in statements(topic["Policy"]) if one["Effect"] == "Deny"]
     assert denied == [{"Bool": {"aws:SecureTransport": "false"}}]
@@ -245,9 +214,9 @@ def check_topic(emulator: Emulator, outputs: dict[str, Any]) -> None:
     }
 
 
-def check_backstop(emulator: Emulator) -> None:
+def test_the_backstop_scales_an_idle_cluster_in_and_says_so(client):
     """What the backstop's alarm is about, and that it scales and tells when it is raised."""
-    cloudwatch, asg, sqs = (emulator.client(service) for service in ("cloudwatch", "autoscaling", "sqs"))
+    cloudwatch, asg, sqs = (client(service) for service in ("cloudwatch", "autoscaling", "sqs"))
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["winbatch-local-backstop"])["MetricAlarms"]
     (expression,) = (query["Expression"] for query in alarm["Metrics"] if query["ReturnData"])
     assert alarm["EvaluationPeriods"] * alarm["Metrics"][1]["MetricStat"]["Period"] == 60 * 60
@@ -262,7 +231,7 @@ def check_backstop(emulator: Emulator) -> None:
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = next(action for action in alarm["AlarmActions"] if ":sns:" in action)
     raw = {"RawMessageDelivery": "true"}
-    emulator.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
     asg.set_desired_capacity(AutoScalingGroupName="winbatch-local", DesiredCapacity=2)
     cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="a drill")
     (group,) = asg.describe_auto_scaling_groups(AutoScalingGroupNames=["winbatch-local"])["AutoScalingGroups"]
@@ -274,15 +243,15 @@ def check_backstop(emulator: Emulator) -> None:
     assert "0.38 US dollars" in told["AlarmDescription"]
 
 
-def idle(expression: str, **values: float | None) -> bool:
+def idle(expression, **values):
     """A metric math expression of comparisons for one period, as CloudWatch computes it."""
-    condition, yes, no = re.fullmatch(r"IF\((.+), (\d), (\d)\)", expression).groups()  # type: ignore[union-attr]
+    condition, yes, no = re.fullmatch(r"IF\((.+), (\d), (\d)\)", expression).groups()
     filled = re.sub(r"FILL\((\w+), (\d+)\)", r"(\2 if \1 is None else \1)", condition).replace(" AND ", " and ")
     return (yes if eval(filled, {"__builtins__": {}}, values) else no) == "1"  # our own text
 
 
-def role_statements(emulator: Emulator, role: str) -> list[dict[str, Any]]:
-    iam = emulator.client("iam")
+def role_statements(client, role):
+    iam = client("iam")
     documents = (
         iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -290,13 +259,13 @@ def role_statements(emulator: Emulator, role: str) -> list[dict[str, Any]]:
     return [statement for document in documents for statement in statements(document)]
 
 
-def statements(document: Any) -> Iterator[dict[str, Any]]:
+def statements(document):
     yield from (json.loads(unquote(document)) if isinstance(document, str) else document)["Statement"]
 
 
-def listed(value: str | list[str]) -> list[str]:
+def listed(value):
     return [value] if isinstance(value, str) else value
 
 
-def data_prefixes(bucket: str) -> list[str]:
+def data_prefixes(bucket):
     return [f"arn:aws:s3:::{bucket}/{prefix}/*" for prefix in ("sim", "jobs")]

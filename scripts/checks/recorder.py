@@ -1,0 +1,36 @@
+"""A plugin of pytest that notes how long each test and its set-up took, line by line: what is killed has noted so far.
+
+It is loaded by the checks alone: `python -m pytest -p scripts.checks.recorder`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+# Names the file.
+VARIABLE = "WINBATCH_TEST_RECORD"
+
+
+class Recorder:
+    """Appends a line for each phase of each test."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        entry = {
+            "test": report.nodeid,
+            "phase": report.when,
+            "outcome": report.outcome,
+            "seconds": round(report.duration, 3),
+        }
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record in the process that hears of every test: of pytest-xdist's, that is the one without a `workerinput`."""
+    if VARIABLE in os.environ and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(Path(os.environ[VARIABLE])), "winbatch-recorder")

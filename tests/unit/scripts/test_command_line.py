@@ -1,0 +1,116 @@
+"""The verbs as a person calls them, in this process: what is refused early ends in one line and exit code 1."""
+
+import json
+import signal
+import socket
+import sys
+
+import pytest
+from invoke.program import Program
+
+from scripts.commands import collection
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch, capsys):
+    """Calls a verb with a state folder of the test's own; exit code, standard output and standard error."""
+    for name, value in {"WINBATCH_STATE": str(tmp_path / "state"), "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("WINBATCH_ENV", "WINBATCH_PORT", "WINBATCH_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def call(*words):
+        capsys.readouterr()
+        code = 0
+        try:
+            Program(namespace=collection(), version="0").run(["invoke", *words])
+        except SystemExit as ended:
+            code = ended.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def refused(invoke):
+    """Calls a verb that must fail; the one line with which it ends."""
+
+    def call(*words):
+        code, _, err = invoke(*words)
+        assert code == 1, err
+        lines = err.rstrip().splitlines()
+        assert [line for line in lines if line.startswith("error: ")] == lines[-1:], err
+        assert "Traceback" not in err
+        return lines[-1].removeprefix("error: ")
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["up", "--env", "nowhere"], "unknown environment 'nowhere'; there are dev, local, prod"),
+        (["run", "--dag", "nothing"], "unknown DAG 'nothing'"),
+        (["image-build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
+        (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes'"),
+        (["run", "--param", "num_items"], "key=value is expected"),
+        (["run", "--resume", "ber-20200101-000000", "--param", "num_items=2"], "--param does not go with --resume"),
+        (["cancel", "manual__2026"], "does not say its DAG"),
+        (["check", "--only", "nothing"], "--only nothing: there are"),
+        (["check", "--only", "lint", "--changed"], "choose one"),
+    ],
+)
+def test_bad_input_ends_in_a_line(refused, words, line):
+    assert line in refused(*words)
+
+
+def test_a_used_port_ends_in_a_line_and_leaves_nothing(refused, tmp_path, monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("WINBATCH_PORT", str(port))
+        assert f"port {port} on 127.0.0.1 is in use by process" in refused("up")
+    assert list((tmp_path / "state").rglob("*")) == []
+
+
+def test_a_full_disk_ends_in_a_line_before_anything_starts(refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("WINBATCH_MIN_FREE_MIB", "1000000000")
+    assert "MiB of free disk space" in refused("up")
+    assert list((tmp_path / "state").rglob("*")) == []
+
+
+def test_a_missing_or_old_terraform_ends_in_a_line(refused, tmp_path, monkeypatch):
+    old = tmp_path / "bin" / "terraform"
+    old.parent.mkdir()
+    old.write_text('#!/bin/sh\necho \'{"terraform_version": "1.5.7"}\'\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("WINBATCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(old.parent))
+    assert f"({old} is 1.5.7, too old)" in refused("up")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert "is missing" in refused("up")
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "results", "dags-release"])
+def test_without_an_up_a_verb_says_so(refused, verb):
+    assert "the local environment is not up: invoke up" in refused(verb)
+
+
+def test_without_an_up_status_is_down_and_down_is_harmless(invoke):
+    code, out, _ = invoke("status", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "down")
+    for _ in range(2):
+        assert invoke("down")[0] == 0
+
+
+def test_a_defect_of_ours_is_one_line_too(refused, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(sys.modules["scripts.commands"].Settings, "load", broken)
+    assert refused("status").startswith("a defect: ZeroDivisionError: of ours (WINBATCH_DEBUG=1")
