@@ -1,8 +1,13 @@
 """What every test begins with."""
 
+import functools
 import signal
 
+import botocore.session
 import pytest
+
+# Each of hundreds of sessions would read the services' descriptions anew, a fifth of a second each time.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 # A slow test may wait for whole jobs, on a machine that does much else.
 SLOW_SECONDS = 3600

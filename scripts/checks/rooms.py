@@ -56,8 +56,8 @@ def _winbatch(names: str) -> tuple[str, ...]:
 ROOMS: dict[str, Room] = {
     "engine": Room(
         files=_winbatch("account aws capacity driver ecs_tasks engine ledger metrics results rules shares stage times"),
-        fast=("tests/unit/winbatch", "tests/contract/test_engine.py", "tests/unit/bench/test_simulation.py"),
-        slow=("jobs", "faults"),
+        fast=("tests/unit/winbatch", "tests/unit/bench/test_simulation.py"),
+        slow=("contract", "jobs", "faults"),
     ),
     "specification": Room(
         files=(*_winbatch("job sources spec stage_spec template"), "dags/jobs/*"),
@@ -66,8 +66,8 @@ ROOMS: dict[str, Room] = {
     ),
     "worker": Room(
         files=(*_winbatch("worker workload errors"), "dags/winbatch/working/*"),
-        fast=("tests/unit/worker", "tests/unit/tools", "tests/contract/test_engine.py"),
-        slow=("jobs", "faults"),
+        fast=("tests/unit/worker", "tests/unit/tools"),
+        slow=("contract", "jobs", "faults"),
     ),
     "dags": Room(
         files=("dags/*",),

@@ -22,6 +22,8 @@ from winbatch.stage import Stage
 
 from . import world
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = """
 import time

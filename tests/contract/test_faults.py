@@ -10,9 +10,11 @@ from urllib.request import Request, urlopen
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.emulated import emulating
 from tests.waiting import wait_for
 
 from . import world
+from .conftest import QUICK
 
 
 def ask(endpoint, method="GET", path="faults", body=None):
@@ -21,15 +23,25 @@ def ask(endpoint, method="GET", path="faults", body=None):
         return json.load(answer)
 
 
+@pytest.fixture(scope="module")
+def unshared(tmp_path_factory):
+    """An emulator that no other file's tests share: faults hit whoever comes."""
+    with emulating(tmp_path_factory.mktemp("faults"), *QUICK) as emulator:
+        yield emulator.endpoint
+
+
 @pytest.fixture
-def alone(own_emulator):
-    """An emulator that no other test shares: faults hit whoever comes."""
-    return own_emulator().endpoint
+def alone(unshared):
+    """The same, without a fault."""
+    yield unshared
+    ask(unshared, "DELETE")
 
 
 @pytest.fixture
 def own_cluster(alone, unique):
-    return world.Cluster(lambda service: world.client(alone, service), unique)
+    made = world.Cluster(lambda service: world.client(alone, service), unique)
+    yield made
+    made.remove()
 
 
 @pytest.mark.parametrize(

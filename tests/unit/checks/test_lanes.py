@@ -158,7 +158,8 @@ def environment(tmp_path):
     yield
     (HERE / "taken down").touch()
 
-@pytest.mark.slow
+pytestmark = [pytest.mark.slow]
+
 def test_it(environment):
     (HERE / "begun").touch()
     time.sleep(3600 if {forever} else 0)

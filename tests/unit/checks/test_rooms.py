@@ -20,7 +20,8 @@ TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=Tru
     for path in (ROOT / folder).rglob("*.py")
 ]
 TESTS = [path for path in TRACKED if re.fullmatch(r"tests/.*/test_\w+\.py", path)]
-SLOW = [path for path in TESTS if "pytest.mark.slow" in (ROOT / path).read_text().replace("_", "")]
+MARK = re.compile(r"^(pytestmark = |@)pytest\.mark\.slow$", re.MULTILINE)
+SLOW = [path for path in TESTS if MARK.search((ROOT / path).read_text())]
 
 
 def below(path, places):

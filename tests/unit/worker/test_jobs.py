@@ -45,7 +45,7 @@ def run(job, tmp_path):
         workloads={"ber": WORKLOAD, "ber-octave": WORKLOAD, "tools": WORKLOAD, "my-work": WORKLOAD},
     )
 
-    def run(dag, folder=spec.JOBS, code="", path=os.environ["PATH"], number=1, **params):
+    def run(dag, folder=spec.JOBS, code="", path=os.environ["PATH"], number=1, until=None, **params):
         loaded = spec.load(dag, folder)
         planned = jobs.plan(loaded, loaded.validate(params), f"{dag}-{number}", deployment, job.store)
         for stage, manifest in jobs.manifests(loaded, planned, job.store):
@@ -59,6 +59,8 @@ def run(job, tmp_path):
             (ended,) = job.work(app=app, WINBATCH_STAGE=f"s3://{job.bucket}/{key}", **environment)
             assert ended.code == 0
             assert len(job.results()) == stage.shards, ended.lines
+            if stage.stage == until:
+                return None
         return {name: job.get(stage.outputs + name).decode() for name in ("results.json", "results.csv")}
 
     return run
@@ -118,14 +120,20 @@ def test_ber_runs_with_another_modulation_over_fading(job, run):
     assert "16qam, rayleigh, waveform" in page
 
 
-def test_the_same_seed_gives_the_same_counts_with_fewer_items_than_points(run):
+def test_the_same_seed_gives_the_same_counts_with_fewer_items_than_points(job, run):
     """Three items over eight points: the items spread over the range, points without an item are left out."""
     given = {"num_items": 3, "num_frames": 20, "ebn0_db": list(range(8)), "seed": 5}
     counts = []
     for number in (1, 2):
-        points = json.loads(run("ber", number=number, **given)["results.json"])["points"]
-        counts.append([(point["ebn0_db"], point["bits"], point["bit_errors"]) for point in points])
-    assert len(counts[0]) == 3
+        run("ber", number=number, until="simulate", **given)
+        items = [item for _, result in sorted(job.results().items()) for item in result["items"]]
+        counts.append(
+            [(item["params"]["ebn0_db"], item["values"]["bits"], item["values"]["bit_errors"]) for item in items]
+        )
+    points = [point for point, _, _ in counts[0]]
+    assert len(set(points)) == 3
+    assert points == sorted(points)
+    assert (points[0] < 3, points[-1] > 4) == (True, True)
     assert counts[0] == counts[1]
 
 
