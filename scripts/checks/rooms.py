@@ -72,7 +72,7 @@ ROOMS: dict[str, Room] = {
     "dags": Room(
         files=("dags/*",),
         fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/test_release.py"),
-        slow=("jobs", "faults", "versions", "interrupts"),
+        slow=("contract", "jobs", "faults", "interrupts"),
     ),
     "ber": Room(files=("images/ber/*",), fast=("tests/unit/ber", "tests/unit/worker/test_jobs.py"), slow=("jobs",)),
     "octave": Room(

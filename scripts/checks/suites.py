@@ -21,16 +21,15 @@ SLOW: dict[str, tuple[str, ...]] = {
     "stage": ("tests/unit/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "interrupts": ("tests/e2e/test_interrupts.py",),
-    "faults": ("tests/e2e/test_faults.py", "tests/e2e/test_operating.py"),
+    "faults": ("tests/e2e/faults",),
     "jobs": (
         "tests/e2e/test_platform.py",
         "tests/e2e/test_environment.py",
         "tests/e2e/test_job.py",
         "tests/e2e/test_programs.py",
     ),
-    "contract": ("tests/contract", "tests/unit/ber"),
+    "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
     "bootstrap": ("tests/terraform/test_bootstrap.py", "tests/terraform/test_existing_network.py"),
-    "versions": ("tests/e2e/test_versions.py",),
 }
 
 

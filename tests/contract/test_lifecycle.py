@@ -19,6 +19,8 @@ from tests.waiting import PATIENCE, wait_for
 
 from . import world
 
+pytestmark = pytest.mark.slow
+
 
 def family(emulator):
     """Everything that the emulator started, the watchdog too."""

@@ -9,6 +9,8 @@ from scripts.errors import ReleaseError
 from scripts.release import DEPLOYMENT, Release, collect
 from scripts.settings import ROOT, Settings
 
+pytestmark = pytest.mark.slow
+
 CALLS = b"""import socket
 from airflow.sdk import DAG
 try:

@@ -3,35 +3,20 @@
 Its checkout, state and port are its own; the cache folder is our checkout's, so that nothing is fetched twice.
 """
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .operators import Operator, copy_checkout, make_operator
+from .operators import Operator, environment
 from .world import World, clients
-
-JOBS = Path(__file__).parent / "jobs"
 
 
 @pytest.fixture(scope="session")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An environment that is up, with the tests' own jobs; nothing of it is left afterwards."""
-    folder = tmp_path_factory.mktemp("e2e")
-    copy_checkout(folder / "checkout")
-    shutil.copytree(JOBS, folder / "checkout" / "dags" / "jobs", dirs_exist_ok=True)
-    operator = make_operator(folder / "state", folder / "checkout")
-    try:
-        done = operator.call("up", "--no-smoke")
-        assert done.returncode == 0, done.stderr
-        yield operator
-    finally:
-        down = operator.call("down")
-    assert down.returncode == 0, down.stderr
-    assert operator.processes() == []
-    assert list(operator.state.rglob("*")) == []
+    with environment(tmp_path_factory.mktemp("e2e")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

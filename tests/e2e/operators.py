@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.waiting import PATIENCE
 # Of a failed test: so many logs, and so many lines of each.
 LOGS, LINES = 6, 25
 ROOT = Path(__file__).parents[2]
+JOBS = Path(__file__).parent / "jobs"
 INVOKE = str(Path(sys.executable).parent / "invoke")
 
 
@@ -112,3 +115,28 @@ def make_operator(state: Path, root: Path = ROOT) -> Operator:
         "PYTHONPATH": os.pathsep.join(map(str, (root, root / "dags"))),
     }
     return Operator(state, environ, root)
+
+
+@contextmanager
+def environment(folder: Path, version: str = "") -> Iterator[Operator]:
+    """An environment that is up, of a checkout with the tests' own jobs; nothing of it is left afterwards.
+
+    Args:
+        folder: for checkout and state.
+        version: of Airflow; empty: the checkout's.
+    """
+    root = folder / "checkout"
+    copy_checkout(root)
+    shutil.copytree(JOBS, root / "dags" / "jobs", dirs_exist_ok=True)
+    if version:
+        choose_airflow(root, version)
+    operator = make_operator(folder / "state", root)
+    try:
+        done = operator.call("up", "--no-smoke")
+        assert done.returncode == 0, done.stderr
+        yield operator
+    finally:
+        down = operator.call("down")
+    assert down.returncode == 0, down.stderr
+    assert operator.processes() == []
+    assert list(operator.state.rglob("*")) == []

@@ -21,8 +21,11 @@ def test_a_second_plan_has_nothing_to_do(operator):
 
 
 def test_a_second_up_has_nothing_to_do_but_the_small_job_that_was_left_out(operator):
+    assert operator.json("status")["runs"] == []
     done = operator.json("up")
     assert (done["changes"], done["released"]) == (0, 0)
+    (job,) = operator.json("status")["runs"]
+    assert job["state"] == "succeeded"
 
 
 def test_everything_listens_on_loopback_only(operator):

@@ -168,6 +168,23 @@ def test_a_run_that_is_marked_failed_stops_its_tasks_and_scales_in(operator, wor
     assert "cancelled" in followed.stderr
 
 
+def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world, tmp_path):
+    """Airflow 3.0.6 fails an Airflow task whose process was killed, without a retry; later versions try again."""
+    alarm = tmp_path / "alarm"
+    run_id = world.start("naps", num_items=32, shard_items=1, alarm=alarm)
+    wait_for(lambda: world.results(run_id))
+    world.kill_tick(run_id, "nap")
+    alarm.touch()
+    if world.ended(run_id) == "failed":
+        wait_until_empty(world.left)
+        before = world.results(run_id)
+        world.airflow("POST", f"{run_path(run_id)}/clear", {"dry_run": False, "only_failed": True})
+        assert world.ended(run_id) == "success"
+        assert before.items() <= world.results(run_id).items()
+    assert world.items(run_id) == list(range(32))
+    wait_until_empty(world.left)
+
+
 def test_the_airflow_page_shows_the_run(operator, job, status, tmp_path, monkeypatch):
     found = os.environ.get("WINBATCH_BROWSER") or browser.find(Settings.load("local"))
     assert found, "no browser: invoke setup --tests"

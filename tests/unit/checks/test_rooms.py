@@ -80,7 +80,7 @@ def test_the_workflow_of_pull_requests_runs_every_check_once():
         ),
         # A test stands for itself; what it shares with others, for these.
         (["tests/unit/ber/test_theory.py"], ["lint"], ["tests/unit/ber/test_theory.py"], [], ["contract"]),
-        (["tests/e2e/test_faults.py"], ["lint"], ["tests/e2e/test_faults.py"], [], ["faults"]),
+        (["tests/e2e/faults/test_faults.py"], ["lint"], ["tests/e2e/faults/test_faults.py"], [], ["faults"]),
         (["tests/unit/winbatch/conftest.py"], ["lint"], ["tests/unit/winbatch"], [], []),
         (["tests/conftest.py", "bench"], ["lint", "types", "imports"], ["tests"], [], list(suites.SLOW)),
     ],

@@ -139,8 +139,6 @@ def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, endpoint,
     assert state.lock(client("s3"), stage) is None
     before = served(stage)
     assert before[1]
-    again = lifecycle.up(stage, confirm=False)
-    assert (again.changes, again.released, served(stage)) == (0, 0, before)
 
     # Nothing that is not committed is brought there without asking.
     change(stage, "NAMES = 'second'\n")
@@ -204,7 +202,7 @@ def check_kept(settings):
     (name,) = client("mwaa").list_environments()["Environments"]
     before = client("mwaa").get_environment(Name=name)["Environment"]["CreatedAt"]
     Workspace(settings).terraform.cmd("taint", "module.airflow.aws_mwaa_environment.mwaa")
-    assert lifecycle.plan(settings, judge=False).actions == {"replace": 1}
+    assert [thing.kind for thing in state.tainted(client("s3"), settings)] == ["aws_mwaa_environment"]
     state.note_begun(client("s3"), settings)
     assert lifecycle.up(settings, confirm=False).changes == 0
     assert client("mwaa").get_environment(Name=name)["Environment"]["CreatedAt"] == before

@@ -10,9 +10,8 @@ import time
 
 import pytest
 
+from tests.e2e.world import run_path
 from tests.waiting import wait_for, wait_until_empty
-
-from .world import run_path
 
 pytestmark = pytest.mark.slow
 
@@ -60,23 +59,6 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment,
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
     assert world.run_state(run_id) == "success"
     assert world.items(run_id) == list(range(96))
-    wait_until_empty(world.left)
-
-
-def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world, tmp_path):
-    """Airflow 3.0.6 fails an Airflow task whose process was killed, without a retry; later versions try again."""
-    alarm = tmp_path / "alarm"
-    run_id = world.start("naps", num_items=32, shard_items=1, alarm=alarm)
-    wait_for(lambda: world.results(run_id))
-    world.kill_tick(run_id, "nap")
-    alarm.touch()
-    if world.ended(run_id) == "failed":
-        wait_until_empty(world.left)
-        before = world.results(run_id)
-        world.airflow("POST", f"{run_path(run_id)}/clear", {"dry_run": False, "only_failed": True})
-        assert world.ended(run_id) == "success"
-        assert before.items() <= world.results(run_id).items()
-    assert world.items(run_id) == list(range(32))
     wait_until_empty(world.left)
 
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
+from tests.e2e.world import run_path
 from tests.waiting import wait_for
-
-from .world import run_path
 
 pytestmark = pytest.mark.slow
 
