@@ -4,13 +4,15 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts import browser, policies, providers, setup, uv
 from scripts.checks.lanes import Lanes
 from scripts.errors import CheckFailed
 from scripts.settings import Settings
+from scripts.workspace import terraform_environ
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class Context:
         settings: of the local environment.
         environ: the process environment of every command.
         lanes: in which commands run.
+        stack: of what ends with the run.
     """
 
     settings: Settings
     environ: Mapping[str, str]
     lanes: Lanes
+    stack: ExitStack = field(default_factory=ExitStack)
 
     @property
     def caches(self) -> Path:
@@ -35,6 +39,17 @@ class Context:
     def logs(self) -> Path:
         """Where what commands said stays until the next run."""
         return self.settings.root / "build" / "tests"
+
+    @property
+    def terraform(self) -> dict[str, str]:
+        """The process environment of Terraform's commands that need no AWS, and where none answers."""
+        return terraform_environ(
+            self.environ,
+            config=providers.config_file(self.settings),
+            data=self.caches / "terraform",
+            region=self.settings.region,
+            endpoint_url="http://127.0.0.1:9",
+        )
 
     def command(self, *arguments: str) -> list[str]:
         """A tool of `.venv`."""

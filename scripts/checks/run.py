@@ -6,12 +6,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from scripts import checkout
 from scripts.bench import machine
-from scripts.checks import report, rooms, static, suites
+from scripts.checks import provider, report, rooms, static, suites
 from scripts.checks.context import Context, environment
 from scripts.checks.lanes import Lanes, sweep
 from scripts.checks.rooms import Selection
@@ -73,10 +74,14 @@ def _run(settings: Settings, chosen: Selection) -> None:
         suites.record(context, name).unlink(missing_ok=True)
     seconds: dict[str, float] = {}
     try:
-        with _timed(seconds, "total"), _folder() as folder:
+        with _timed(seconds, "total"), context.stack, _folder() as folder:
             _phase(context, "static", _static_jobs(context, chosen.parts), _cores(), seconds)
             tests = {suites.FAST: partial(suites.fast, context, folder, chosen.fast)} if chosen.fast else {}
             _phase(context, "fast", tests, 1, seconds)
+            if chosen.slow:
+                context = replace(
+                    context, environ={**context.environ, provider.VARIABLE: str(static.initialise(context))}
+                )
             slow = {name: partial(_slow, context, name, folder, seconds) for name in chosen.slow}
             _phase(context, "slow", slow, _slow_lanes(), seconds)
     finally:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts import actionlint, costs, module_docs, policy_skips, providers, toolchain
+from scripts import actionlint, costs, module_docs, policy_skips, toolchain
+from scripts.checks import provider
 from scripts.checks.context import Context
 from scripts.errors import CheckFailed
 from scripts.settings import Settings
-from scripts.workspace import terraform_environ
 
 # What ruff and the import checks look at.
 PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
@@ -72,21 +72,14 @@ def imports(context: Context) -> list[Check]:
 
 
 def terraform(context: Context) -> list[Check]:
-    """Format, validity, generated tables, native tests."""
+    """Format, validity, generated tables, native tests. Nothing answers for AWS: a check that needed it would fail."""
     settings = context.settings
     binary = str(toolchain.find_terraform(settings))
-    environ = terraform_environ(
-        context.environ,
-        config=providers.config_file(settings),
-        data=context.caches / "terraform",
-        region=settings.region,
-        # Nothing answers here: a check that needed AWS would fail.
-        endpoint_url="http://127.0.0.1:9",
-    )
-    run = partial(_tool, context, cwd=settings.terraform_root, environ=environ)
-    # All of them stand on one data folder, so it is laid out before they start.
-    initialise = [binary, "init", "-input=false", "-no-color", "-backend=false", "-lockfile=readonly"]
-    context.tool("terraform-init", initialise, cwd=settings.terraform_root, environ=environ)
+    environ = context.terraform
+    program = initialise(context)
+    # They ask the provider what there is and no more, so they can share one.
+    kept = context.stack.enter_context(provider.kept(program, environ, context.logs))
+    run = partial(_tool, context, cwd=settings.terraform_root, environ=environ | kept)
     files = sorted((settings.terraform_root / "tests").glob("*.tftest.hcl"), key=_runs, reverse=True)
     parts = [files[part::TERRAFORM_TESTS] for part in range(TERRAFORM_TESTS)]
     return [
@@ -101,6 +94,14 @@ def terraform(context: Context) -> list[Check]:
         run("Terraform: format", [binary, "fmt", "-check", "-recursive", "-no-color"]),
         Check("Terraform: generated tables", partial(_check_generated, settings)),
     ]
+
+
+def initialise(context: Context) -> Path:
+    """Lay out the data folder that all of Terraform's checks stand on; the provider's program in it."""
+    binary, root = str(toolchain.find_terraform(context.settings)), context.settings.terraform_root
+    command = [binary, "init", "-input=false", "-no-color", "-backend=false", "-lockfile=readonly"]
+    context.tool("terraform-init", command, cwd=root, environ=context.terraform)
+    return provider.find(context.caches / "terraform")
 
 
 def policies(context: Context) -> list[Check]:

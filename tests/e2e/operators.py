@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from emulator.mwaa.database import free_port
-from scripts.checks import lanes
+from scripts.checks import lanes, provider
+from scripts.workspace import terraform_environ
 from tests.waiting import PATIENCE
 
 # Of a failed test: so many logs, and so many lines of each.
@@ -118,6 +119,24 @@ def make_operator(state: Path, root: Path = ROOT) -> Operator:
 
 
 @contextmanager
+def keeping_provider(operator: Operator) -> Iterator[Operator]:
+    """The same operator, whose Terraform commands share one process of the provider."""
+    program = provider.for_tests()
+    if program is None:
+        yield operator
+        return
+    environ = terraform_environ(
+        operator.environ,
+        config=Path(os.devnull),
+        data=operator.state,
+        region="eu-central-1",
+        endpoint_url=f"http://127.0.0.1:{operator.environ['WINBATCH_PORT']}",
+    )
+    with provider.kept(program, environ, operator.state.parent) as variables:
+        yield replace(operator, environ=operator.environ | variables)
+
+
+@contextmanager
 def environment(folder: Path, version: str = "") -> Iterator[Operator]:
     """An environment that is up, of a checkout with the tests' own jobs; nothing of it is left afterwards.
 
@@ -130,13 +149,13 @@ def environment(folder: Path, version: str = "") -> Iterator[Operator]:
     shutil.copytree(JOBS, root / "dags" / "jobs", dirs_exist_ok=True)
     if version:
         choose_airflow(root, version)
-    operator = make_operator(folder / "state", root)
-    try:
-        done = operator.call("up", "--no-smoke")
-        assert done.returncode == 0, done.stderr
-        yield operator
-    finally:
-        down = operator.call("down")
+    with keeping_provider(make_operator(folder / "state", root)) as operator:
+        try:
+            done = operator.call("up", "--no-smoke")
+            assert done.returncode == 0, done.stderr
+            yield operator
+        finally:
+            down = operator.call("down")
     assert down.returncode == 0, down.stderr
     assert operator.processes() == []
     assert list(operator.state.rglob("*")) == []

@@ -147,7 +147,8 @@ def locks(operator):
 def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(operator, tmp_path):
     taken = []
     for stage, (verb, after, seconds, late) in STAGES.items():
-        if stage != "Emulator":
+        if late:
+            # Only what is called from now on counts.
             ask(operator, "DELETE", "requests")
         for service, action, lateness in late:
             fault = {"kind": "answer-late", "service": service, "action": action, "seconds": lateness}

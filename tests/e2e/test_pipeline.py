@@ -11,7 +11,7 @@ import pytest
 
 from tests.waiting import wait_until_empty
 
-from .operators import INVOKE, copy_checkout, make_operator
+from .operators import INVOKE, copy_checkout, keeping_provider, make_operator
 from .world import NAME, World
 
 pytestmark = pytest.mark.slow
@@ -82,16 +82,16 @@ def pipeline(tmp_path_factory):
     copy_checkout(root)
     git(root, "init", "-q", "-b", "main")
     commit(root, "The first")
-    operator = make_operator(folder / "state", root)
-    try:
-        done = operator.call("up", "--no-smoke")
-        assert done.returncode == 0, done.stderr
-        world = World.of(operator)
-        kms = world.client("kms")
-        kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-        yield Pipeline(operator, root, world)
-    finally:
-        down = operator.call("down")
+    with keeping_provider(make_operator(folder / "state", root)) as operator:
+        try:
+            done = operator.call("up", "--no-smoke")
+            assert done.returncode == 0, done.stderr
+            world = World.of(operator)
+            kms = world.client("kms")
+            kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+            yield Pipeline(operator, root, world)
+        finally:
+            down = operator.call("down")
     assert down.returncode == 0, down.stderr
     assert operator.processes() == []
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from botocore.config import Config
 
 from scripts import providers, toolchain
+from scripts.checks import provider
 from scripts.settings import Settings
 from tests.emulated import emulating
 
@@ -90,7 +91,7 @@ def emulator(tmp_path: Path) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def terraform(tmp_path: Path, emulator: Emulator) -> Terraform:
+def terraform(tmp_path: Path, emulator: Emulator) -> Iterator[Terraform]:
     """The root, initialised for the local environment in the emulator."""
     emulator.client("s3").create_bucket(
         Bucket="winbatch-local-tfstate", CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -114,7 +115,12 @@ def terraform(tmp_path: Path, emulator: Emulator) -> Terraform:
     )
     backend = "-backend-config=environments/local.s3.tfbackend"
     result.run("init", "-input=false", "-lockfile=readonly", "-reconfigure", backend)
-    return result
+    program = provider.for_tests()
+    if program is None:
+        yield result
+        return
+    with provider.kept(program, result.environ, tmp_path) as variables:
+        yield replace(result, environ=result.environ | variables)
 
 
 def clean_environ() -> dict[str, str]:

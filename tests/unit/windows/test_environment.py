@@ -17,6 +17,7 @@ import boto3
 import pytest
 
 from scripts import converging, lifecycle, state, uv
+from scripts.checks import provider
 from scripts.errors import OperatorError, PreflightError
 from scripts.release import Releases
 from scripts.settings import ROOT, Settings
@@ -50,7 +51,14 @@ def endpoint(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "x")
-        yield process.endpoint
+        program = provider.for_tests()
+        if program is None:
+            yield process.endpoint
+            return
+        with provider.kept(program, dict(os.environ), tmp_path) as variables:
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            yield process.endpoint
 
 
 @pytest.fixture
