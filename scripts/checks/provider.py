@@ -1,7 +1,7 @@
 """One process of Terraform's aws provider for many Terraform commands.
 
-Each command would check the provider's 700 MB by hash and start it anew: eight seconds of processor time, four fifths of
-what it takes. Terraform uses a provider that runs already when it is told where, which is its way to debug one
+Each command would check the provider's 700 MB by hash and start it anew: eight seconds of processor time, four fifths
+of what it takes. Terraform uses a provider that runs already when it is told where, which is its way to debug one
 (developer.hashicorp.com/terraform/plugin/debugging).
 """
 

@@ -20,8 +20,8 @@ from scripts.console import Steps, console, done
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
 
-# Slow tests wait for clocks and processes for half of their time. A group of them takes up to 3 GB.
-SLOW_LANES = 4
+# Slow tests wait for clocks and processes for half of their time, on two cores. A group of them takes up to 3 GB.
+SLOW_LANES = 5
 GROUP_GIB = 3
 
 
@@ -85,6 +85,7 @@ def _run(settings: Settings, chosen: Selection) -> None:
             slow = {name: partial(_slow, context, name, folder, seconds) for name in chosen.slow}
             _phase(context, "slow", slow, _slow_lanes(), seconds)
     finally:
+        context.lanes.end()
         if chosen == rooms.EVERYTHING:
             phases = {name: report.read(suites.record(context, name)) for name in names}
             report.write(settings.root / "build" / report.FILE, report.summary(phases, seconds, facts))

@@ -18,17 +18,17 @@ NOTHING = 5
 # first, so that none is left alone at the end. The matrix of the pull requests' workflow names each.
 SLOW: dict[str, tuple[str, ...]] = {
     "pipeline": ("tests/e2e/test_pipeline.py",),
-    "stage": ("tests/unit/windows",),
-    "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "interrupts": ("tests/e2e/test_interrupts.py",),
-    "faults": ("tests/e2e/faults",),
+    "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
+    "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "jobs": (
         "tests/e2e/test_platform.py",
         "tests/e2e/test_environment.py",
         "tests/e2e/test_job.py",
         "tests/e2e/test_programs.py",
     ),
-    "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
+    "faults": ("tests/e2e/faults",),
+    "stage": ("tests/unit/windows",),
     "bootstrap": ("tests/terraform/test_bootstrap.py", "tests/terraform/test_existing_network.py"),
 }
 
