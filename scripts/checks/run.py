@@ -21,7 +21,7 @@ from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
 
 # Slow tests wait for clocks and processes for half of their time, on two cores. A group of them takes up to 3 GB.
-SLOW_LANES = 5
+SLOW_LANES = 4
 GROUP_GIB = 3
 
 

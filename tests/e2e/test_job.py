@@ -195,16 +195,18 @@ def test_the_airflow_page_shows_the_run(operator, job, status, tmp_path, monkeyp
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(found), args=["--no-sandbox", "--no-proxy-server"])
         page = chromium.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE * 1000)
         page.goto(status["airflow_url"])
         page.get_by_label("Username").fill(login["username"])
         page.get_by_label("Password").fill(login["password"])
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/auth/login" not in url)
         page.goto(f"{status['airflow_url']}/dags/ber/runs/{job['run_id']}")
-        for text in (job["run_id"], "simulate", "aggregate", "scale_in"):
-            expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("Success").first).to_be_visible()
+        # The run's id itself is shown only until its times are there.
+        expect(page.locator(f"a[href*='{job['run_id']}']").first).to_be_attached(timeout=PATIENCE * 1000)
+        for text in ("simulate", "aggregate", "scale_in"):
+            expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE * 1000)
+        expect(page.get_by_text("Success").first).to_be_visible(timeout=PATIENCE * 1000)
         picture = page.screenshot(path=tmp_path / "airflow.png")
         chromium.close()
     # A page that did not draw compresses to next to nothing.
