@@ -144,21 +144,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         """Take a lock away from somebody who is known to be gone."""
         self._checked("force-unlock", lock_id, force=IsFlagged)
 
-    def fmt_check(self) -> str:
-        """The files that are not formatted, one a line, recursively."""
-        code, out, err = self.cmd("fmt", check=IsFlagged, recursive=IsFlagged, diff=IsNotFlagged, no_color=IsFlagged)
-        if code not in {0, 3}:
-            raise _failure(["terraform", "fmt"], code, out, err)
-        return str(out)
-
-    def validate(self) -> None:
-        """Check the configuration without any AWS."""
-        self._checked("validate", no_color=IsFlagged)
-
-    def test(self, folder: str) -> str:
-        """Run the native tests of a folder; their output."""
-        return self._checked("test", timeout=900, test_directory=folder, no_color=IsFlagged)
-
     def cmd(self, cmd: str, *args: str, **options: Any) -> tuple[int, str, str]:
         """Run a command; `on_line` gets each line of its standard output, `timeout` is in s.
 

@@ -1,4 +1,4 @@
-"""What `make test` took when it was run last, as it noted in `build/tests.json`: nothing is run here."""
+"""Take over what the last whole `make test` took, as it noted in `build/tests.json`: nothing is run here."""
 
 import json
 from pathlib import Path
