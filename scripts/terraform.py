@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import python_terraform
-from python_terraform import IsFlagged, IsNotFlagged
+from python_terraform import IsFlagged
 
 from scripts.errors import StateLockedError, TerraformError
 

@@ -7,6 +7,7 @@ of what it takes. Terraform uses a provider that runs already when it is told wh
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ def kept(program: Path, environ: Mapping[str, str], folder: Path) -> Iterator[di
             said = (match[1] for line in process.stdout if (match := _SAYS.search(line)))
             yield {_TERRAFORMS: next(said)}
         finally:
-            process.terminate()
+            # It takes its socket away only when it is interrupted.
+            process.send_signal(signal.SIGINT)
 
 
 def for_tests(environ: Mapping[str, str] = os.environ) -> Path | None:
