@@ -8,15 +8,19 @@ import sys
 import pytest
 from invoke.program import Program
 
+from emulator.mwaa.database import free_port
+from scripts import local
 from scripts.commands import collection
+from scripts.settings import Settings
 
 
 @pytest.fixture
 def invoke(tmp_path, monkeypatch, capsys):
     """Calls a verb with a state folder of the test's own; exit code, standard output and standard error."""
-    for name, value in {"WINBATCH_STATE": str(tmp_path / "state"), "COLUMNS": "200"}.items():
+    ours = {"WINBATCH_STATE": str(tmp_path / "state"), "WINBATCH_PORT": str(free_port()), "COLUMNS": "200"}
+    for name, value in ours.items():
         monkeypatch.setenv(name, value)
-    for name in ("WINBATCH_ENV", "WINBATCH_PORT", "WINBATCH_DEBUG"):
+    for name in ("WINBATCH_ENV", "WINBATCH_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
@@ -31,6 +35,8 @@ def invoke(tmp_path, monkeypatch, capsys):
         return code, said.out, said.err
 
     yield call
+    # A defect may have started what these tests are there to see refused.
+    local.stop(Settings.load("local", environ=ours))
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
