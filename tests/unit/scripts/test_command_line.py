@@ -22,6 +22,7 @@ def invoke(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     for name in ("WINBATCH_ENV", "WINBATCH_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    settings = Settings.load("local")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def call(*words):
@@ -36,7 +37,7 @@ def invoke(tmp_path, monkeypatch, capsys):
 
     yield call
     # A defect may have started what these tests are there to see refused.
-    local.stop(Settings.load("local", environ=ours))
+    local.stop(settings)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
