@@ -74,6 +74,7 @@ class Context:
             CheckFailed: one of them found something; carries what it said.
         """
         log = self.logs / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
         for command in commands:
             code = self.lanes.call(command, cwd=cwd or self.settings.root, environ=environ or self.environ, output=log)
             said = log.read_text(encoding="utf-8", errors="replace")

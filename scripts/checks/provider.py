@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.errors import CheckFailed
+
 # Where tests find the provider's program.
 VARIABLE = "WINBATCH_TEST_PROVIDER"
 _TERRAFORMS = "TF_REATTACH_PROVIDERS"
@@ -26,14 +28,20 @@ def find(data: Path) -> Path:
 
 
 @contextmanager
-def kept(program: Path, environ: Mapping[str, str], folder: Path) -> Iterator[dict[str, str]]:
+def kept(program: Path | None, environ: Mapping[str, str], folder: Path) -> Iterator[dict[str, str]]:
     """Keep the provider running; what must be in the environment of Terraform's commands so that they use it.
 
     Args:
-        program: the provider's.
+        program: the provider's; None: none is kept, and each command starts its own.
         environ: its process environment, which says where AWS is: it is that of those commands.
         folder: where its log goes.
+
+    Raises:
+        CheckFailed: it does not start.
     """
+    if program is None:
+        yield {}
+        return
     with (
         (folder / "provider.log").open("wb") as log,
         subprocess.Popen(
@@ -51,7 +59,10 @@ def kept(program: Path, environ: Mapping[str, str], folder: Path) -> Iterator[di
         try:
             assert process.stdout is not None
             said = (match[1] for line in process.stdout if (match := _SAYS.search(line)))
-            yield {_TERRAFORMS: next(said)}
+            address = next(said, None)
+            if address is None:
+                raise CheckFailed(f"Terraform's provider does not start: {folder / 'provider.log'} says why")
+            yield {_TERRAFORMS: address}
         finally:
             # It takes its socket away only when it is interrupted.
             process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from scripts.settings import Settings
 # What ruff and the import checks look at.
 PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
 YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "dags", "terraform/.checkov.yaml")
-# `terraform test` works through its files one by one, each run with a provider of its own: so many commands share them.
+# `terraform test` works through its files one by one: so many commands share them.
 TERRAFORM_TESTS = 4
 
 # Our own checks of the source, and one of checkov's on a variable behind a variable, which checkov has lost before.
@@ -169,6 +170,7 @@ def _check_source(context: Context) -> str:
     report = context.logs / "checkov"
     command = [context.environ["WINBATCH_CHECKOV"], "--config-file", ".checkov.yaml", "--soft-fail"]
     command += ["--output", "json", "--output-file-path", str(report)]
+    shutil.rmtree(report, ignore_errors=True)
     context.tool("policies-checkov", command, cwd=context.settings.terraform_root)
     found = json.loads((report / "results_json.json").read_text(encoding="utf-8"))
     results, summary = found["results"], found["summary"]

@@ -121,10 +121,6 @@ def make_operator(state: Path, root: Path = ROOT) -> Operator:
 @contextmanager
 def keeping_provider(operator: Operator) -> Iterator[Operator]:
     """The same operator, whose Terraform commands share one process of the provider."""
-    program = provider.for_tests()
-    if program is None:
-        yield operator
-        return
     environ = terraform_environ(
         operator.environ,
         config=Path(os.devnull),
@@ -132,7 +128,7 @@ def keeping_provider(operator: Operator) -> Iterator[Operator]:
         region="eu-central-1",
         endpoint_url=f"http://127.0.0.1:{operator.environ['WINBATCH_PORT']}",
     )
-    with provider.kept(program, environ, operator.state.parent) as variables:
+    with provider.kept(provider.for_tests(), environ, operator.state.parent) as variables:
         yield replace(operator, environ=operator.environ | variables)
 
 

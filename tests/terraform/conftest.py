@@ -115,11 +115,7 @@ def terraform(tmp_path: Path, emulator: Emulator) -> Iterator[Terraform]:
     )
     backend = "-backend-config=environments/local.s3.tfbackend"
     result.run("init", "-input=false", "-lockfile=readonly", "-reconfigure", backend)
-    program = provider.for_tests()
-    if program is None:
-        yield result
-        return
-    with provider.kept(program, result.environ, tmp_path) as variables:
+    with provider.kept(provider.for_tests(), result.environ, tmp_path) as variables:
         yield replace(result, environ=result.environ | variables)
 
 

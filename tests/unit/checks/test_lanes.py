@@ -1,16 +1,22 @@
 """Commands side by side: what fails is told, what is interrupted ends, and nothing goes on."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from scripts.checks import provider
+from scripts.checks.context import Context
 from scripts.checks.lanes import Lanes, sweep
+from scripts.errors import CheckFailed
+from scripts.settings import Settings
 from tests.waiting import PATIENCE, wait_for
 
 
@@ -216,3 +222,22 @@ def test_a_test_that_passes_and_leaves_a_process_fails(start, tmp_path):
     assert "ours tests passed and left processes, which are ended now" in said
     assert not alive(tmp_path / "left")
     assert list(tmp_path.glob("winbatch-tests-*")) == []
+
+
+def test_a_tool_tells_its_last_line_or_all_that_it_found(tmp_path):
+    """In a checkout in which nothing was checked yet."""
+    settings = dataclasses.replace(Settings.load("local"), root=tmp_path, cache=tmp_path)
+    context = Context(settings, dict(os.environ), Lanes())
+    assert context.tool("a", sleeper("print('one'); print('two')")) == "two"
+    with pytest.raises(CheckFailed, match=r"(?s)found\n.*\$ .*python"):
+        context.tool("b", sleeper("print('fine')"), sleeper("print('found'); raise SystemExit(1)"))
+
+
+def test_a_provider_that_does_not_start_is_a_line(tmp_path):
+    with (
+        pytest.raises(CheckFailed, match=r"does not start: .*provider\.log"),
+        provider.kept(Path("/bin/false"), {}, tmp_path),
+    ):
+        pass
+    with provider.kept(None, {}, tmp_path) as variables:
+        assert variables == {}

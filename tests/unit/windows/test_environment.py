@@ -51,11 +51,7 @@ def endpoint(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "x")
-        program = provider.for_tests()
-        if program is None:
-            yield process.endpoint
-            return
-        with provider.kept(program, dict(os.environ), tmp_path) as variables:
+        with provider.kept(provider.for_tests(), dict(os.environ), tmp_path) as variables:
             for name, value in variables.items():
                 monkeypatch.setenv(name, value)
             yield process.endpoint
