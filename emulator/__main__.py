@@ -39,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
     )
+    serve.add_argument(
+        "--no-airflow",
+        dest="airflow",
+        action="store_false",
+        help="MWAA environments come and go without an Airflow behind them, where only their AWS side matters",
+    )
 
     airflow = commands.add_parser("install-airflow", help="make the Airflow environment of a version ahead of time")
     airflow.set_defaults(module="emulator.mwaa.environment_builder")

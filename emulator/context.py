@@ -29,6 +29,7 @@ class Context:
         faults: how it is to misbehave
         timers: lets something happen later
         instance_seconds: from the launch of an EC2 instance to its registration with ECS
+        airflow: whether an MWAA environment runs Airflow
     """
 
     endpoint_url: str
@@ -43,3 +44,4 @@ class Context:
     faults: Faults
     timers: Timers
     instance_seconds: float
+    airflow: bool

@@ -44,7 +44,7 @@ class Runtime:
     """Everything between start and stop, as a context manager."""
 
     def __init__(
-        self, *, port: int, state: Path, cache: Path, account: str, region: str, instance_seconds: float
+        self, *, port: int, state: Path, cache: Path, account: str, region: str, instance_seconds: float, airflow: bool
     ) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._port = port
@@ -53,6 +53,7 @@ class Runtime:
         self._account = account
         self._region = region
         self._instance_seconds = instance_seconds
+        self._airflow = airflow
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -84,6 +85,7 @@ class Runtime:
                 faults=faults,
                 timers=timers,
                 instance_seconds=self._instance_seconds,
+                airflow=self._airflow,
             )
             for name in SERVICES:
                 service = importlib.import_module(name)

@@ -201,7 +201,7 @@ def _findings(settings: Settings, shown: Mapping[str, Any]) -> list[str]:
     file = settings.state / "terraform" / "plan.json"
     write_private(file, json.dumps(shown).encode())
     try:
-        return [str(finding) for finding in policies.findings(file, settings)]
+        return [str(finding) for finding in policies.findings([file], settings)]
     finally:
         file.unlink()
 

@@ -6,7 +6,7 @@ What is shown of a plan is pure; both tools run in checkov's own environment, as
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,18 +59,19 @@ class RenderedPolicy:
     document: str
 
 
-def findings(plan: Path, settings: Settings) -> list[Finding]:
-    """What the policies forbid of a plan, sorted; empty when it keeps to them.
+def findings(plans: Sequence[Path], settings: Settings) -> list[Finding]:
+    """What the policies forbid of plans, sorted; empty when they keep to them.
 
     Args:
-        plan: what `terraform show -json` says of a saved plan. It holds every value, secret ones too: the caller
-            removes it.
+        plans: what `terraform show -json` says of saved plans. They hold every value, secret ones too: the caller
+            removes them.
         settings: whose checkov, and whose checkout the plan was made of; exceptions stand in the code, at the resource.
 
     Raises:
         ToolError: checkov is not there, or cannot read the plan.
     """
-    found = _checkov(plan, settings) + analysed(rendered(json.loads(plan.read_text(encoding="utf-8"))), settings)
+    found = _checkov(plans, settings)
+    found += analysed((policy for plan in plans for policy in rendered(json.loads(plan.read_text("utf-8")))), settings)
     return sorted(set(found))
 
 
@@ -97,11 +98,11 @@ def analysed(policies: Iterable[RenderedPolicy], settings: Settings) -> list[Fin
     return sorted(Finding(one["issue"], one["address"], one["detail"]) for one in json.loads(answer))
 
 
-def _checkov(plan: Path, settings: Settings) -> list[Finding]:
+def _checkov(plans: Sequence[Path], settings: Settings) -> list[Finding]:
     root = settings.terraform_root
     command = [
         str(setup.checkov_folder(settings) / "bin" / "checkov"),
-        *("--file", str(plan.resolve()), "--framework", "terraform_plan"),
+        *("--file", *(str(plan.resolve()) for plan in plans), "--framework", "terraform_plan"),
         # Exceptions stand in the source.
         *("--repo-root-for-plan-enrichment", str(root)),
         *("--external-checks-dir", str(root / "policies")),
@@ -109,13 +110,16 @@ def _checkov(plan: Path, settings: Settings) -> list[Finding]:
     ]
     # Not in the root: its configuration file is for the source.
     answer = _run(command, settings, given="", folder=root / "policies")
+    named = ", ".join(map(str, plans))
     try:
         report = json.loads(answer)
     except ValueError as error:
-        raise ToolError(f"checkov cannot read the plan {plan}: {answer.strip()[-300:] or 'it says nothing'}") from error
+        raise ToolError(
+            f"checkov cannot read the plan {named}: {answer.strip()[-300:] or 'it says nothing'}"
+        ) from error
     # A plan without resources has a summary only.
     if report.get("summary", report)["parsing_errors"]:
-        raise ToolError(f"checkov cannot read the plan {plan}: make it by `terraform show -json`")
+        raise ToolError(f"checkov cannot read the plan {named}: make it by `terraform show -json`")
     failed = report.get("results", {}).get("failed_checks", [])
     return [Finding(one["check_id"], one["resource"], one["check_name"]) for one in failed]
 

@@ -98,6 +98,9 @@ class Airflow:
             LaunchError: something failed; nothing runs then
             OSError: a file could not be written, or a program not started; nothing runs then
         """
+        if not self._context.airflow:
+            self._report("no Airflow, as asked")
+            return
         try:
             self._start(launch, sync)
         except BaseException:

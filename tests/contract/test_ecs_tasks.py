@@ -7,11 +7,11 @@ import sys
 import time
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from scripts import takedown
+from tests.processes import runs
 from tests.waiting import wait_for
 
 from .world import ACCOUNT, REGION
@@ -124,7 +124,7 @@ def test_what_a_program_leaves_behind_ends_with_it(cluster, tmp_path):
     arn = cluster.start(cluster.define(f"sleep 600 & echo $! > {tmp_path}/child; exit 0"))
     cluster.reach(arn, "STOPPED")
     child = int((tmp_path / "child").read_text())
-    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not runs(child))
 
 
 def test_a_status_is_driven_by_the_program_not_by_looking(cluster, tmp_path):

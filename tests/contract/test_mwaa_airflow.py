@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from tests.emulated import ROOT, Emulator
+from tests.processes import runs
 from tests.waiting import wait_for
 
 from . import world
@@ -181,15 +182,8 @@ def test_an_environment_from_creation_to_deletion(platform):
     assert processes
     platform.mwaa.delete_environment(Name="wb")
     wait_for(lambda: "wb" not in platform.mwaa.list_environments()["Environments"])
-    assert not [process for process in processes if alive(process)]
+    assert not [process for process in processes if runs(process)]
     assert not (platform.emulator.state / "mwaa" / "wb").exists()
-
-
-def alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def shows_a_dag_and_runs_it(platform):

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import words
 from tests.waiting import wait_for
 
 from .operators import INVOKE, ROOT, make_operator
-from .world import words
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ import boto3
 import psutil
 from botocore.config import Config
 
+from tests.processes import words
 from tests.waiting import PATIENCE, wait_for, wait_until_empty
 
 from .operators import Operator
@@ -237,11 +238,3 @@ class World:
             return True
 
         wait_for(killed)
-
-
-def words(process: psutil.Process) -> list[str]:
-    """A process's command line; nothing once it has ended."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

@@ -84,9 +84,8 @@ class Emulator:
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
-    # Airflow's environment is made once and kept; all else is this test's own.
-    cache = str(Settings.load("local").cache)
-    with emulating(tmp_path / "emulator", "--cache", cache, environ=clean_environ()) as process:
+    # What Terraform makes is looked at here, not used: what Airflow makes of it, the end-to-end tests show.
+    with emulating(tmp_path / "emulator", "--no-airflow", environ=clean_environ()) as process:
         yield Emulator(process.endpoint)
 
 

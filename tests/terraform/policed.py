@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts import policies
@@ -20,22 +21,23 @@ POLICIES = {
 }
 
 
-def check_policies(plan: Path, *, rendered_below: str | None = "") -> None:
-    """The plan keeps to the policies, and each IAM policy that it must know is rendered and so was looked at.
+def check_policies(plans: Mapping[Path, str | None]) -> None:
+    """The plans keep to the policies, and each IAM policy that they must know is rendered and so was looked at.
 
     Args:
-        plan: as JSON.
-        rendered_below: which addresses' policies the plan must know; after an apply all of them, None: some.
+        plans: as JSON; and of each which addresses' policies it must know: after an apply all of them, "", and None:
+            some.
     """
-    found = policies.findings(plan, Settings.load("local"))
+    found = policies.findings(list(plans), Settings.load("local"))
     assert not found, "\n".join(map(str, found))
-    document = json.loads(plan.read_text())
-    wanted = {change["address"] for change in document["resource_changes"] if change["type"] in POLICIES}
-    rendered = {policy.address.rsplit(".", 1)[0] for policy in policies.rendered(document)}
-    assert len(wanted) > 10
-    if rendered_below is None:
-        assert wanted & rendered
-        return
-    known = {address for address in wanted if address.startswith(rendered_below)}
-    assert known
-    assert known <= rendered, known - rendered
+    for plan, rendered_below in plans.items():
+        document = json.loads(plan.read_text())
+        wanted = {change["address"] for change in document["resource_changes"] if change["type"] in POLICIES}
+        rendered = {policy.address.rsplit(".", 1)[0] for policy in policies.rendered(document)}
+        assert len(wanted) > 10
+        if rendered_below is None:
+            assert wanted & rendered
+            continue
+        known = {address for address in wanted if address.startswith(rendered_below)}
+        assert known
+        assert known <= rendered, known - rendered

@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from scripts.checks import provider
@@ -17,6 +16,7 @@ from scripts.checks.context import Context
 from scripts.checks.lanes import Lanes, sweep
 from scripts.errors import CheckFailed
 from scripts.settings import Settings
+from tests.processes import runs
 from tests.waiting import PATIENCE, wait_for
 
 
@@ -101,7 +101,7 @@ time.sleep(3600)
     lanes.end(patience=0.5)
     thread.join(PATIENCE)
     assert codes == [-signal.SIGKILL]
-    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not runs(child))
 
 
 @pytest.mark.parametrize("trace", ["command", "folder", "environment"])
@@ -200,8 +200,7 @@ def start(tmp_path):
 
 
 def alive(file):
-    pid = int(file.read_text())
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return runs(int(file.read_text()))
 
 
 def test_an_interrupt_takes_down_what_tests_made_and_leaves_nothing(start, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.processes import runs, words
 from tests.waiting import PATIENCE, wait_for
 from winbatch import results
 from winbatch.errors import StorageError, WorkerError
@@ -46,13 +47,6 @@ def failures(job, shard=0, kind="failed"):
 
 def values(job):
     return [item["values"] for _shard, result in sorted(job.results().items()) for item in result["items"]]
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_items_that_hold_the_interpreter_run_at_once_in_a_process_each(job, method, tmp_path):
@@ -330,7 +324,7 @@ def test_a_worker_that_is_killed_leaves_no_process(job, method, tmp_path, code):
     process, family = begun(job, method, tmp_path, code)
     process.kill()
     process.communicate(timeout=PATIENCE)
-    wait_for(lambda: all(map(gone, family)))
+    wait_for(lambda: not any(map(runs, family)))
     assert {mark.kind for mark in job.marks()} == {"claim"}
 
 
@@ -346,7 +340,7 @@ def test_a_worker_that_is_told_to_stop_ends_what_does_not_listen(job, method, tm
     assert process.returncode == 143
     assert time.monotonic() - began < 25  # of ECS's 30; 3 of them are what a process is given
     assert (out, "Traceback" in err) == ("", False)
-    wait_for(lambda: all(map(gone, family)))
+    wait_for(lambda: not any(map(runs, family)))
     assert {mark.kind for mark in job.marks()} == {"claim", "released"}
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -358,7 +352,7 @@ def test_a_signal_to_all_is_answered_by_the_worker_alone(job, method, tmp_path, 
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert (out, "Traceback" in err) == ("", False)
-    wait_for(lambda: all(map(gone, family)))
+    wait_for(lambda: not any(map(runs, family)))
     assert {mark.kind for mark in job.marks()} == {"claim", "released"}
 
 
@@ -379,8 +373,8 @@ def begun(job, method, tmp_path, code, **kwargs):
     process = job.start(slots=2, WINBATCH_START_METHOD=method, **kwargs)
     wait_for(lambda: len(list(flags.iterdir())) == 2)
     if "subprocess" in code:
-        wait_for(lambda: sum("time.sleep(3600)" in " ".join(each.cmdline()) for each in descendants(process)) == 2)
-    family = [each.pid for each in descendants(process) if "guard.py" not in " ".join(each.cmdline())]
+        wait_for(lambda: sum("time.sleep(3600)" in " ".join(words(each)) for each in descendants(process)) == 2)
+    family = [each.pid for each in descendants(process) if "guard.py" not in " ".join(words(each))]
     assert len(family) >= 2
     return process, family
 
