@@ -66,7 +66,7 @@ def refused(invoke):
         (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes'"),
         (["run", "--param", "num_items"], "key=value is expected"),
         (["run", "--resume", "ber-20200101-000000", "--param", "num_items=2"], "--param does not go with --resume"),
-        (["cancel", "manual__2026"], "does not say its DAG"),
+        (["cancel", "a/b"], "is no run id"),
         (["check", "--only", "nothing"], "--only nothing: there are"),
         (["check", "--only", "lint", "--changed"], "choose one"),
     ],
