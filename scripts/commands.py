@@ -631,12 +631,14 @@ def collection() -> Collection:
 
 def _run_of(settings: Settings, run_id: str, given: str) -> tuple[Workspace, Outputs, str]:
     """The environment of a run, and its DAG; without a run id the DAG that is given, or the main one."""
-    workspace = Workspace(settings)
-    outputs = functools.cache(workspace.outputs)
-    if not run_id:
-        return workspace, outputs(), given or MAIN_DAG
-    dag = jobs.dag_of(run_id, given, spec.names(), lambda: jobs.lying(workspace, outputs(), run_id))
-    return workspace, outputs(), dag
+
+    @functools.cache
+    def there() -> tuple[Workspace, Outputs]:
+        workspace = Workspace(settings)
+        return workspace, workspace.outputs()
+
+    dag = jobs.dag_of(run_id, given, spec.names(), lambda: jobs.lying(*there(), run_id)) if run_id else given
+    return *there(), dag or MAIN_DAG
 
 
 def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.Snapshot:
