@@ -12,7 +12,7 @@ from typing import Any
 from scripts.airflow import CONFLICT, PATH_LENGTH, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
-from winbatch import deployment, driver, job, spec
+from winbatch import deployment, driver, filenames, job, spec
 from winbatch.job import Job
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure
@@ -424,9 +424,15 @@ def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path)
     if not keys:
         raise JobFailed(f"{snapshot.run_id} ({snapshot.state}) has no results at s3://{outputs.data_bucket}/{prefix}")
     out.mkdir(parents=True, exist_ok=True)
+    refused = filenames.problems(key.removeprefix(prefix) for key in keys)
     fetched = []
-    for key in keys:
-        target = out / key.removeprefix(prefix)
-        target.write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=key)["Body"].read())
-        fetched.append(target)
+    for name in (key.removeprefix(prefix) for key in keys):
+        if name not in refused:
+            fetched.append(out / name)
+            fetched[-1].write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=prefix + name)["Body"].read())
+    for name, said in refused.items():
+        raise JobFailed(
+            f"{len(fetched)} files are in {out}, but s3://{outputs.data_bucket}/{prefix}{name} is not: {said};"
+            " fetch it by `aws s3 cp` under another name"
+        )
     return fetched

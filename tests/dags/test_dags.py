@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from emulator.mwaa import versions
+from winbatch import spec
+from winbatch.errors import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,9 +87,15 @@ def airflow_python(request):
 
 @pytest.fixture(scope="module")
 def report(airflow_python, tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
+    return inspect(airflow_python, tmp_path_factory.mktemp("airflow"))
+
+
+def inspect(airflow_python, home, **jobs):
+    """What Airflow says of the DAG folder, with some more files of jobs."""
     dags = home / "dags"
     shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__", "deployment.json"))
+    for name, content in jobs.items():
+        (dags / "jobs" / name).write_bytes(content)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -113,6 +121,16 @@ def report(airflow_python, tmp_path_factory):
 def test_every_specification_is_a_dag_and_nothing_else_is(report):
     assert report["errors"] == {}
     assert set(report["dags"]) == {path.stem for path in (ROOT / "dags" / "jobs").glob("*.yaml")}
+
+
+def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(airflow_python, tmp_path):
+    wrong = "dag: x\ntitle: größe\n".encode("cp1252")
+    found = inspect(airflow_python, tmp_path, **{"x.yaml": wrong, "._x.yaml": b"Mac OS X\0"})
+    with pytest.raises(SpecError) as caught:
+        spec.load("x", tmp_path / "dags" / "jobs")
+    (trace,) = found["errors"].values()
+    assert trace.strip().splitlines()[-1] == f"winbatch.errors.SpecError: {caught.value}"
+    assert str(caught.value).startswith("jobs/x.yaml:2: not YAML in UTF-8: the byte 0xF6, which is 'ö'")
 
 
 def test_nothing_that_we_use_is_deprecated(report):

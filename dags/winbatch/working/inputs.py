@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from winbatch import results
+from winbatch import filenames, results
 from winbatch.account import Account
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
@@ -141,10 +141,10 @@ def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
         )
     prefix = source.stage.outputs_of(item)
     for key in store.keys(prefix):
-        parts = key.removeprefix(prefix).split("/")
-        if not all(parts) or ".." in parts:
-            raise JobError(f"{store.where(key)} is no file that an item can have left; remove it")
-        store.download(key, folder.joinpath(*parts))
+        name = key.removeprefix(prefix)
+        if said := filenames.path_problem(name):
+            raise JobError(f"{store.where(key)} is no file that an item can have left: {said}; remove it")
+        store.download(key, folder / name)
 
 
 @dataclasses.dataclass(frozen=True)
