@@ -170,6 +170,10 @@ def test_every_airflow_task_is_tried_again(report):
 def test_the_form_is_typed_and_documented_and_covers_the_seeds_parameters(report):
     params = report["dags"]["ber"]["params"]
     assert all(schema["type"] and schema["title"] and schema["description"] for schema in params.values())
+    # What Airflow's messages cannot hold is refused by its form.
+    of_chain = report["dags"]["chain"]["params"]
+    assert (of_chain["spot"]["exclusiveMinimum"], of_chain["spot"]["maximum"]) == (0, 2**63 - 1)
+    assert of_chain["strike"]["maximum"] == 2**63 - 1
     assert {
         "num_items",
         "num_frames",
