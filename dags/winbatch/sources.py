@@ -201,7 +201,7 @@ def _rows(key: str, columns: Mapping[str, str], reader: Reader) -> list[Params]:
 
 def _separator(text: str, columns: Mapping[str, str]) -> str:
     """What separates a table's values: that by which most of the columns are found in its first line."""
-    first = text.split("\n", 1)[0]
+    first = io.StringIO(text, newline="").readline().rstrip("\r\n")
 
     def found(separator: str) -> int:
         names = next(csv.reader([first], delimiter=separator), [])

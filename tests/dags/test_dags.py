@@ -68,7 +68,17 @@ for dag in bag.dags.values():
             for task in dag.tasks
         },
     }
+
+def takes(dag, name, value):
+    try:
+        bag.dags[dag].params.get_param(name).resolve(value)
+    except Exception:
+        return False
+    return True
+
+numbers = [105, 1e18, 2.0**63, 6.022e23, 10**30, 0]
 print("REPORT" + json.dumps({
+    "taken": [value for value in numbers if not bag.import_errors and takes("chain", "spot", value)],
     "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
     "warnings": [str(warning.message) for warning in caught if warning.filename.startswith(sys.argv[1])],
     "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
@@ -174,6 +184,7 @@ def test_the_form_is_typed_and_documented_and_covers_the_seeds_parameters(report
     of_chain = report["dags"]["chain"]["params"]
     assert (of_chain["spot"]["exclusiveMinimum"], of_chain["spot"]["maximum"]) == (0, 2**63 - 1)
     assert of_chain["strike"]["maximum"] == 2**63 - 1
+    assert report["taken"] == [105, 1e18]
     assert {
         "num_items",
         "num_frames",

@@ -220,6 +220,55 @@ def test_what_cannot_be_meant_is_named_with_its_line(text, line, words):
     assert number == line
 
 
+PIECES = [
+    "no",
+    "~",
+    "[",
+    "]",
+    "{",
+    "}",
+    "- ",
+    ": ",
+    "\n",
+    "  ",
+    "\t",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!int ",
+    "'",
+    '"',
+    "|\n",
+    "1e999",
+]
+PIECES += [
+    "{x}",
+    "? ",
+    "%",
+    "@",
+    "\0",
+    "...",
+    "\n---\n",
+    "items: {}",
+    "type: array",
+    "enum: []",
+    "con",
+    "pattern: '['",
+    "ü",
+]
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.sampled_from(PIECES), st.integers(0, 8)), max_size=4))
+def test_whatever_stands_there_it_is_a_job_or_a_line(changes):
+    text = GOOD
+    for at, piece, instead in changes:
+        text = text[:at] + piece + text[at + instead :]
+    try:
+        parse(text).validate({})
+    except SpecError:
+        line_of(text)
+
+
 def test_a_key_in_quotes_is_text():
     assert parse(changed("  p:", '  "no":')).validate({"no": "1"})["no"] == "1"
 

@@ -108,6 +108,7 @@ def table(body, **columns):
     [
         "name,strike\na,1.5\nb,2\n",
         "name,strike\r\na,1.5\r\nb,2\r\n",
+        "name;strike\ra;1.5\rb;2\r",
         "\ufeffname,strike\na,1.5\nb,2",
         "strike,ignored,name\n1.5,x,a\n\n2,y,b\n",
         ' name , strike \n"a", 1.5\nb,2e0\n',
