@@ -4,10 +4,15 @@ import functools
 import signal
 
 import botocore.session
+import hypothesis
 import pytest
 
 # Each of hundreds of sessions would read the services' descriptions anew, a fifth of a second each time.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# No test judges how long something takes: the machine may do much else.
+hypothesis.settings.register_profile("winbatch", deadline=None)
+hypothesis.settings.load_profile("winbatch")
 
 # A slow test may wait for whole jobs, on a machine that does much else.
 SLOW_SECONDS = 3600

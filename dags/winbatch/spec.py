@@ -306,7 +306,8 @@ def _expectation(schema: Mapping[str, Any]) -> str:
         inner = _expectation(schema["items"]).removesuffix(" is expected") if "items" in schema else "a value"
         least, most = schema.get("minItems", 0), schema.get("maxItems", "any number of")
         return f"a list of {least} to {most} values is expected, each {inner}"
-    bounds = [f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
     return " ".join(
         [
             {"integer": "a whole number", "number": "a number"}.get(schema["type"], f"a {schema['type']}"),

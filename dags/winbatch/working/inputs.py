@@ -140,11 +140,11 @@ def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
             f" {failure.reason if failure else problem or 'run that stage again'}"
         )
     prefix = source.stage.outputs_of(item)
-    for key in store.keys(prefix):
-        name = key.removeprefix(prefix)
-        if said := filenames.path_problem(name):
-            raise JobError(f"{store.where(key)} is no file that an item can have left: {said}; remove it")
-        store.download(key, folder / name)
+    names = [key.removeprefix(prefix) for key in store.keys(prefix)]
+    for name, said in filenames.problems(names).items():
+        raise JobError(f"{store.where(prefix + name)} is no file that an item can have left: {said}; remove it")
+    for name in names:
+        store.download(prefix + name, folder / name)
 
 
 @dataclasses.dataclass(frozen=True)

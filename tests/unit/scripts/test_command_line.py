@@ -68,7 +68,10 @@ def refused(invoke):
             ["run", "--param", "num_items=6.022e23"],
             "parameter num_items: '6.022e23' is beyond 64 bits; a whole number from",
         ),
-        (["run", "--dag", "chain", "--param", "spot=6.022e23"], "parameter spot: 6.022e+23 is beyond 64 bits"),
+        (
+            ["run", "--dag", "chain", "--param", "spot=6.022e23"],
+            "spot: 6.022e+23 is beyond 64 bits; a number above 0 to 9223",
+        ),
         (["run", "--dag", "chain", "--param", "spot=1e999"], "'1e999' is beyond what a double can hold; a number"),
         (["run", "--dag", "chain", "--param", f"spot={'1' * 400}"], "is beyond what a double can hold; a number"),
         (["run", "--dag", "chain", "--param", f"volatility=0.1,{'1' * 400}"], "is beyond what a double can hold"),

@@ -247,12 +247,26 @@ def test_an_item_after_one_that_failed_says_so(job):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../evil", r"..\..\evil", r"\evil", "C:evil", "C:/evil", "/evil", "a//evil", "evil/", "nul", "evil."]
+    "name",
+    [
+        "../../evil",
+        r"..\..\evil",
+        r"\evil",
+        "C:evil",
+        "C:/evil",
+        "/evil",
+        "a//evil",
+        "evil/",
+        "nul",
+        "evil.",
+        "kit/evil",
+    ],
 )
 def test_a_file_that_no_item_can_have_left_is_refused(job, name):
     job.plan([{}], run="", command=[*PYTHON, "pass"], item_folders=True)
     job.work()
-    job.put(f"{job.stage.outputs}000000/{name}", b"x")
+    for each in ("KIT/part", name):
+        job.put(f"{job.stage.outputs}000000/{each}", b"x")
     later(job, command=[*PYTHON, "pass"])
     job.work()
     said = failures(job)[0]["error"]
