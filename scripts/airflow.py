@@ -1,15 +1,22 @@
 """Airflow's REST API through MWAA's InvokeRestApi, so that the AWS credentials are the login everywhere."""
 
+import itertools
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from scripts.errors import AirflowError
 
 NOT_FOUND = 404
 CONFLICT = 409
+# The HTTP status from which on a call may have been carried out, or may be when it is made again.
+SERVER_ERROR = 500
+# Pauses between tries to start a run, s.
+ASK_AGAIN = (1.0, 3.0, 10.0)
+_PAGE = 100
 # MWAA's bound on the path of InvokeRestApi, below Airflow's version prefix.
 PATH_LENGTH = 64
 # MWAA brings the DAG prefix to its workers about this often, s.
@@ -35,18 +42,14 @@ class Airflow:
 
         Args:
             method: the HTTP method.
-            path: below the API's version, such as `/dags`; MWAA allows 64 characters.
+            path: below the API's version, such as `/dags`; see `takes`.
             body: a JSON object.
             query: parameters.
 
         Raises:
-            AirflowError: with Airflow's HTTP status and its own words; or the path is too long for MWAA.
+            AirflowError: with Airflow's HTTP status and its own words; without a status when nobody knows whether the
+                call was carried out.
         """
-        if len(path) > PATH_LENGTH:
-            raise AirflowError(
-                f"{path} has {len(path)} characters, and MWAA takes {PATH_LENGTH}: the run id is too long for its API;"
-                " use the Airflow page for this run"
-            )
         request: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
         if body is not None:
             request["Body"] = dict(body)
@@ -54,9 +57,14 @@ class Airflow:
             request["QueryParameters"] = dict(query)
         try:
             answer = self._client.invoke_rest_api(**request)
+        except (ReadTimeoutError, ConnectionClosedError) as error:
+            raise AirflowError(f"MWAA did not answer {method} {path} in time: {error}") from error
         except ClientError as error:
             answered: Mapping[str, Any] = {**error.response}
             status = answered.get("RestApiStatusCode")
+            if status is None and answered["ResponseMetadata"]["HTTPStatusCode"] >= SERVER_ERROR:
+                # It gives Airflow ten seconds, and ends with an error of its own; the call may be carried out still.
+                raise AirflowError(f"MWAA could not say what came of {method} {path}: {error}") from error
             if status is None:
                 raise
             words = answered.get("RestApiResponse") or {}
@@ -79,56 +87,86 @@ class Airflow:
         errors = self.call("GET", "/importErrors").get("import_errors", [])
         return [f"{error.get('filename')}: {_last_line(error.get('stack_trace', ''))}" for error in errors]
 
-    def trigger(self, dag: str, run_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a DAG run.
+    def trigger(self, dag: str, run_id: str, params: Mapping[str, Any], note: str) -> bool:
+        """Start a DAG run, once, however often that has to be asked.
+
+        Args:
+            dag: DAG id.
+            run_id: of its run.
+            params: as `conf`.
+            note: on the run, by which it is known to be of this call.
+
+        Returns:
+            False when somebody else has a run of this id.
 
         Raises:
-            AirflowError: status 404 for an unknown DAG, 409 for a run id that is taken.
+            AirflowError: status 404 for an unknown DAG; or Airflow did not answer for a while.
         """
-        body = {"dag_run_id": run_id, "conf": dict(params), "logical_date": None}
-        return self.call("POST", f"/dags/{dag}/dagRuns", body=body)
+        body = {"dag_run_id": run_id, "conf": dict(params), "logical_date": None, "note": note}
+        for pause in (*ASK_AGAIN, None):
+            try:
+                self.call("POST", f"/dags/{dag}/dagRuns", body=body)
+            except AirflowError as error:
+                if error.status == CONFLICT:
+                    # An earlier try may have been carried out all the same.
+                    run = self.run(dag, run_id)
+                    return run is not None and run.get("note") == note
+                if pause is None or (error.status is not None and error.status < SERVER_ERROR):
+                    raise
+                time.sleep(pause)
+            else:
+                return True
+        raise AssertionError("the last try returns or raises")
 
     def unpause(self, dag: str) -> None:
         self.call("PATCH", f"/dags/{dag}", body={"is_paused": False}, query={"update_mask": "is_paused"})
 
     def run(self, dag: str, run_id: str) -> dict[str, Any] | None:
         """A DAG run; None when there is none of that id."""
+        path = _run_path(dag, run_id)
+        if not takes(path):
+            return next((run for run in self._listed(dag_ids=[dag]) if run["dag_run_id"] == run_id), None)
         try:
-            return self.call("GET", f"/dags/{dag}/dagRuns/{run_id}")
+            return self.call("GET", path)
         except AirflowError as error:
             if error.status == NOT_FOUND:
                 return None
             raise
 
-    def runs(self, dag: str, *, limit: int = 10) -> list[dict[str, Any]]:
-        """The last DAG runs, newest first; none for a DAG that Airflow does not know. `~` stands for every DAG."""
-        try:
-            answer = self.call("GET", f"/dags/{dag}/dagRuns", query={"limit": limit, "order_by": "-run_after"})
-        except AirflowError as error:
-            if error.status == NOT_FOUND:
-                return []
-            raise
-        return list(answer.get("dag_runs", []))
+    def runs(self, *dags: str, limit: int = 10) -> list[dict[str, Any]]:
+        """The last runs of these DAGs, newest first; of all DAGs where none is named."""
+        return list(itertools.islice(self._listed(min(limit, _PAGE), dag_ids=list(dags) or None), limit))
 
     def unfinished(self) -> list[dict[str, Any]]:
         """The DAG runs of every DAG that have not ended, the oldest first."""
-        found = []
-        for state in ("running", "queued"):
-            query = {"state": state, "limit": 100, "order_by": "run_after"}
-            found += self.call("GET", "/dags/~/dagRuns", query=query).get("dag_runs", [])
-        return found
+        return list(self._listed(states=["running", "queued"], order_by="run_after"))
 
-    def mark_failed(self, dag: str, run_id: str, note: str) -> None:
-        """Mark a DAG run failed.
+    def _listed(self, page: int = _PAGE, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """DAG runs, page by page; asked for by POST, for ids need not fit into a path."""
+        for offset in itertools.count(0, page):
+            body = {"order_by": "-run_after", **wanted, "page_limit": page, "page_offset": offset}
+            runs = self.call("POST", "/dags/~/dagRuns/list", body=body).get("dag_runs", [])
+            yield from runs
+            if len(runs) < page:
+                return
+
+    def mark_failed(self, dag: str, run_id: str, note: str) -> bool:
+        """Mark a DAG run failed; False when MWAA's API cannot name the run.
 
         Airflow ends its running Airflow tasks, skips what has not begun, and runs the teardown, if its setup was
         reached. A run whose teardown is still to come is failed only after that.
         """
-        self.call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", body={"state": "failed", "note": note})
+        return self._change(dag, run_id, {"state": "failed", "note": note})
 
-    def note(self, dag: str, run_id: str, note: str) -> None:
-        """Note something on a DAG run, for the Airflow page."""
-        self.call("PATCH", f"/dags/{dag}/dagRuns/{run_id}", body={"note": note})
+    def note(self, dag: str, run_id: str, note: str) -> bool:
+        """Note something on a DAG run, for the Airflow page; False when MWAA's API cannot name the run."""
+        return self._change(dag, run_id, {"note": note})
+
+    def _change(self, dag: str, run_id: str, body: Mapping[str, Any]) -> bool:
+        path = _run_path(dag, run_id)
+        if takes(path):
+            self.call("PATCH", path, body=body)
+        return takes(path)
 
     def clear(self, dag: str, run_id: str) -> None:
         """Run all of a DAG run's Airflow tasks again. A run that has ended is queued again.
@@ -150,6 +188,15 @@ class Airflow:
     def failed_tasks(self, dag: str, run_id: str) -> list[str]:
         """The Airflow tasks of a run that failed."""
         return sorted({task for task, state in self.task_states(dag, run_id) if state == "failed"})
+
+
+def takes(path: str) -> bool:
+    """Say whether InvokeRestApi takes a path as it is: by its length, and without a character that would be quoted."""
+    return len(path) <= PATH_LENGTH and re.fullmatch(r"[A-Za-z0-9/_.~:+-]+", path) is not None
+
+
+def _run_path(dag: str, run_id: str) -> str:
+    return f"/dags/{dag}/dagRuns/{run_id}"
 
 
 def wait_for_dags(

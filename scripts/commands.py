@@ -40,7 +40,7 @@ from scripts.checks import run as checks
 from scripts.console import Steps, console, emit, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
-from scripts.workspace import Workspace
+from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 
 INTERRUPTED = 130
@@ -48,7 +48,7 @@ DRIFTED = 2
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
 WORKLOAD = "a folder of images/; default: all"
-DAG = "the job's DAG; default: what its run id begins with"
+DAG = "the job's DAG; default: what its run id begins with, else the one that has such a job in S3"
 MAIN_DAG = "ber"
 
 
@@ -264,9 +264,8 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
     """
     settings = Settings.load(env)
     if run_id:
-        dag = jobs.dag_of(run_id, dag, spec.names())
-        workspace = Workspace(settings)
-        snapshot = jobs.look(workspace, workspace.outputs(), dag, run_id)
+        workspace, outputs, dag = _run_of(settings, run_id, dag)
+        snapshot = jobs.look(workspace, outputs, dag, run_id)
         if json:
             emit(status.job(dag, snapshot))
             return
@@ -314,13 +313,11 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     settings = Settings.load(env)
     run_id = resume or follow
     _refuse_together(param=param, follow=follow, resume=resume)
-    dag = jobs.dag_of(run_id, dag, spec.names()) if run_id else dag or MAIN_DAG
     if params:
-        console.print(render.parameters(spec.load(dag)))
+        console.print(render.parameters(spec.load(dag or MAIN_DAG)))
         return
-    values = {} if run_id else spec.load(dag).validate(jobs.parse_params(param or ()))
-    workspace = Workspace(settings)
-    outputs = workspace.outputs()
+    values = {} if run_id else spec.load(dag or MAIN_DAG).validate(jobs.parse_params(param or ()))
+    workspace, outputs, dag = _run_of(settings, run_id, dag)
     if resume:
         ended = operating.resume(workspace, outputs, dag, run_id)
         if ended is not None:
@@ -368,9 +365,7 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     Example: invoke results --run-id ber-20261122-190000 --out build/mine
     """
     settings = Settings.load(env)
-    dag = jobs.dag_of(run_id, dag, spec.names()) if run_id else dag or MAIN_DAG
-    workspace = Workspace(settings)
-    outputs = workspace.outputs()
+    workspace, outputs, dag = _run_of(settings, run_id, dag)
     name = run_id or jobs.latest(workspace.airflow(outputs), dag)
     folder = Path(out) if out else settings.root / "build" / "results"
     files = jobs.fetch(workspace, outputs, jobs.look(workspace, outputs, dag, name), folder)
@@ -393,9 +388,7 @@ def cancel(_: Context, run_id: str, env: str = "", dag: str = "", json: bool = F
     Examples: invoke cancel ber-20261122-190000; invoke cancel ber-20261122-190000 --env dev --json
     """
     settings = Settings.load(env)
-    dag = jobs.dag_of(run_id, dag, spec.names())
-    workspace = Workspace(settings)
-    outputs = workspace.outputs()
+    workspace, outputs, dag = _run_of(settings, run_id, dag)
     options = _options(settings, run_id, dag)
     steps = Steps()
     marked = False
@@ -445,10 +438,8 @@ def logs(  # noqa: PLR0917 - invoke reads its options from here
     Examples: invoke logs ber-20261122-190000 --item 12; invoke logs ber-20261122-190000 --item 0 --stage aggregate
     """
     settings = Settings.load(env)
-    dag = jobs.dag_of(run_id, dag, spec.names())
     number = item_log.parse_item(item)
-    workspace = Workspace(settings)
-    outputs = workspace.outputs()
+    workspace, outputs, dag = _run_of(settings, run_id, dag)
     shown = render.ItemLogPrinter()
     while True:
         snapshot = jobs.look(workspace, outputs, dag, run_id)
@@ -638,6 +629,18 @@ def collection() -> Collection:
     )
 
 
+def _run_of(settings: Settings, run_id: str, given: str) -> tuple[Workspace, Outputs, str]:
+    """The environment of a run, and its DAG; without a run id the DAG that is given, or the main one."""
+
+    @functools.cache
+    def there() -> tuple[Workspace, Outputs]:
+        workspace = Workspace(settings)
+        return workspace, workspace.outputs()
+
+    dag = jobs.dag_of(run_id, given, spec.names(), lambda: jobs.lying(*there(), run_id)) if run_id else given
+    return *there(), dag or MAIN_DAG
+
+
 def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.Snapshot:
     try:
         with render.JobProgress() as progress:
@@ -692,7 +695,7 @@ def _show_status(found: dict[str, Any]) -> None:
     )
     for entry in found["runs"]:
         console.print(
-            f"  {entry['run_id']}  {entry['state']}  "
+            f"  {entry['dag']}  {entry['run_id']}  {entry['state']}  "
             + ", ".join(
                 [
                     f"{entry['items_done']}/{entry['items']} items",

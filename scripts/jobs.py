@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.airflow import CONFLICT, PATH_LENGTH, Airflow
+from scripts.airflow import PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
-from winbatch import deployment, driver, filenames, job, spec
+from winbatch import cancelling, deployment, filenames, job, keys, spec, stored
+from winbatch.aws import AwsPorts
+from winbatch.cancelling import Start
 from winbatch.job import Job
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure
 from winbatch.stage import Stage, count_done
+from winbatch.times import format_time, parse_time
 from winbatch.working.store import Store
 
 # Between two looks at a job, s: at its ledgers in S3, and at its DAG run, which costs Airflow a request.
@@ -24,16 +28,13 @@ LEDGER_SECONDS = 1.0
 RUN_SECONDS = 3.0
 # Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
 ONE_LISTING = 1000
-# How long following a job bears an Airflow that does not answer, s, and the HTTP status from which on that is so.
+# How long following a job bears an Airflow that does not answer, s.
 AIRFLOW_PATIENCE = 300.0
-SERVER_ERROR = 500
 ENDED = frozenset({"success", "failed"})
 # Failed items whose logs are shown when a job ends badly.
 SHOWN = 5
 
 _STAMPED = re.compile(r"(?P<dag>.+)-\d{8}-\d{6}")
-# What Airflow allows unless it is told otherwise.
-_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 _CANCELLED = "cancelled by invoke cancel; queued at "
 
 
@@ -45,11 +46,15 @@ class Snapshot:
         run_id: the DAG run's.
         run: Airflow's object of the DAG run.
         stages: the job's stages in order, each with its ledger once it has begun; none before the job is planned.
+        marked: a mark in S3 says that this start of the run is cancelled.
+        other: why what lies in S3 under this run's id is none of its; empty where it is.
     """
 
     run_id: str
     run: Mapping[str, Any]
     stages: Sequence[tuple[Stage, Ledger | None]]
+    marked: bool = False
+    other: str = ""
 
     @property
     def ended(self) -> bool:
@@ -78,7 +83,7 @@ class Snapshot:
     @property
     def cancelled(self) -> bool:
         """`invoke cancel` stopped it, and nobody has cleared it since."""
-        return self.run.get("note") == cancel_note(self.run)
+        return self.marked or self.run.get("note") == cancel_note(self.run)
 
     def waits(self, ledger: Ledger) -> bool:
         """The stage ended before the run was queued (again), so that it says nothing of the run as it is now."""
@@ -149,7 +154,7 @@ class Snapshot:
     @property
     def reasons(self) -> list[str]:
         """Why its stages ended without success, a line each."""
-        return [
+        return [self.other] * bool(self.other) + [
             f"stage {stage.stage} {ledger.state}: {ledger.reason or 'no reason was noted'}"
             for stage, ledger in self.stages
             if ledger and ledger.state not in {"running", "succeeded"} and not self.waits(ledger)
@@ -192,24 +197,28 @@ def new_run_id(dag: str, now: datetime) -> str:
     return dag[: PATH_LENGTH - len(f"/dags/{dag}/dagRuns/{stamp}")] + stamp
 
 
-def dag_of(run_id: str, given: str, dags: Sequence[str]) -> str:
-    """The DAG of a run.
+def dag_of(run_id: str, given: str, dags: Sequence[str], lying: Callable[[], Sequence[str]]) -> str:
+    """Say which DAG a run is of.
 
     Args:
         run_id: as somebody typed it.
         given: the DAG, if they named it.
         dags: those that there are.
+        lying: gives the DAGs of which a job of this run id lies in S3; asked where the id does not say it.
 
     Raises:
-        SettingsError: this cannot be a run id, or it does not say its DAG.
+        SettingsError: this cannot be a run id, or several DAGs or none can be meant.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not run_id.strip() or "/" in run_id or not run_id.isprintable():
         raise SettingsError(f"{run_id!r} is no run id, such as ber-20261122-190000; invoke status lists the last ones")
     if given:
         return given
     stamped = _STAMPED.fullmatch(run_id)
     if stamped is None:
-        raise SettingsError(f"run id {run_id} does not say its DAG: name it with --dag ({', '.join(dags)})")
+        there = lying()
+        if len(there) == 1:
+            return there[0]
+        raise SettingsError(f"run id {run_id} does not say its DAG: name it with --dag ({', '.join(there or dags)})")
     begin = stamped["dag"]
     found = (
         [begin]
@@ -246,19 +255,15 @@ def start(workspace: Workspace, outputs: Outputs, dag: str, params: Mapping[str,
     target = read_deployment(outputs)
     airflow = workspace.airflow(outputs)
     wake(airflow, dag)
+    # By this a run is known to be ours, though nobody could say whether it was started.
+    note = f"started by invoke run, call {secrets.token_hex(6)}"
     for _ in range(5):
         run_id = new_run_id(dag, datetime.now(UTC))
         # What the DAG would find out in minutes is found out here.
-        reader = Store(workspace.aws.client("s3"), outputs.data_bucket)
-        job.plan(spec.load(dag), params, run_id, target, reader)
-        try:
-            airflow.trigger(dag, run_id, params)
-        except AirflowError as error:
-            if error.status != CONFLICT:
-                raise
-            time.sleep(1.0)
-        else:
+        job.plan(spec.load(dag), params, run_id, target, _data(workspace, outputs))
+        if airflow.trigger(dag, run_id, params, note):
             return run_id
+        time.sleep(1.0)
     raise AirflowError(f"five run ids in a row were taken for DAG {dag}; call again")
 
 
@@ -301,20 +306,65 @@ def look(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snaps
     run = workspace.airflow(outputs).run(dag, run_id)
     if run is None:
         raise JobFailed(f"DAG {dag} has no run {run_id!r}; invoke status lists the last ones")
-    return Snapshot(run_id, run, stages(workspace, outputs, dag, run_id))
+    return snapshot_of(workspace, outputs, dag, run)
 
 
-def stages(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> list[tuple[Stage, Ledger | None]]:
-    """A job's stages with their ledgers; empty before it is planned."""
+def snapshot_of(workspace: Workspace, outputs: Outputs, dag: str, run: Mapping[str, Any]) -> Snapshot:
+    """Look at a job in S3.
+
+    Args:
+        workspace: where.
+        outputs: of its Terraform.
+        dag: DAG id.
+        run: Airflow's object of the DAG run.
+    """
+    run_id = str(run["dag_run_id"])
+    data = _data(workspace, outputs)
+    found = stored.find(data.find, dag, run_id, run.get("conf") or {})
+    start = start_of(run)
+    mark = data.find(keys.cancel_key(dag, keys.job_id(run_id)))
+    marked = mark is not None and cancelling.applies(mark, start)
+    if found is not None and found.begun not in {"", start.begun}:
+        other = (
+            f"what lies in s3://{outputs.data_bucket}/{keys.job_prefix(dag, found.job)} is of run {found.run_id!r} of"
+            f" {found.begun}, which was another one"
+        )
+        return Snapshot(run_id, run, [], marked, other)
+    return Snapshot(run_id, run, _stages(workspace, outputs, found) if found else [], marked)
+
+
+def start_of(run: Mapping[str, Any]) -> Start:
+    """Name the start of a DAG run that is the present one.
+
+    Args:
+        run: Airflow's object of the DAG run.
+    """
+    at = run.get("start_date")
+    return Start(format_time(parse_time(str(run["run_after"]))), parse_time(str(at)) if at else None)
+
+
+def ports(workspace: Workspace, outputs: Outputs) -> AwsPorts:
+    """Give the engine's ports, with this environment's clients."""
+    return AwsPorts(read_deployment(outputs), workspace.aws.client)
+
+
+def lying(workspace: Workspace, outputs: Outputs, run_id: str) -> list[str]:
+    """Name the DAGs of which a job of this run id lies in S3."""
+    data = _data(workspace, outputs)
+    return [dag for dag in sorted(data.folders(keys.PREFIX)) if stored.find(data.find, dag, run_id, {})]
+
+
+def _data(workspace: Workspace, outputs: Outputs) -> Store:
+    return Store(workspace.aws.client("s3"), outputs.data_bucket)
+
+
+def _stages(workspace: Workspace, outputs: Outputs, planned: Job) -> list[tuple[Stage, Ledger | None]]:
+    """A job's stages with their ledgers."""
     s3 = workspace.aws.client("s3")
-    data = Store(s3, outputs.data_bucket)
-    key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
-    text = data.find(key)
-    if text is None:
-        return []
+    data = _data(workspace, outputs)
     found: list[tuple[Stage, Ledger | None]] = []
-    for stage in Job.from_json(text, where=key).stages:
-        at = driver.ledger_key(stage)
+    for stage in planned.stages:
+        at = keys.ledger_key(stage)
         body = data.find(at)
         ledger = Ledger.from_json(body, where=at) if body else None
         # Workers may have finished a shard while they were being stopped, so that an end is no last word either.
@@ -377,7 +427,7 @@ def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Ite
         asked = time.monotonic()
         while time.monotonic() - asked < RUN_SECONDS:
             time.sleep(LEDGER_SECONDS)
-            yield Snapshot(run_id, snapshot.run, stages(workspace, outputs, dag, run_id))
+            yield snapshot_of(workspace, outputs, dag, snapshot.run)
         try:
             snapshot = look(workspace, outputs, dag, run_id)
             answered = time.monotonic()
@@ -415,18 +465,18 @@ def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path)
     """Download a job's files into a folder.
 
     Raises:
-        JobFailed: there are none.
+        JobFailed: there are none; or one cannot be a file of that name, and the others are there.
     """
     s3 = workspace.aws.client("s3")
     prefix = results_prefix(snapshot)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=outputs.data_bucket, Prefix=prefix, Delimiter="/")
-    keys = sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
-    if not keys:
+    names = sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", []))
+    if not names:
         raise JobFailed(f"{snapshot.run_id} ({snapshot.state}) has no results at s3://{outputs.data_bucket}/{prefix}")
     out.mkdir(parents=True, exist_ok=True)
-    refused = filenames.problems(key.removeprefix(prefix) for key in keys)
+    refused = filenames.problems(names)
     fetched = []
-    for name in (key.removeprefix(prefix) for key in keys):
+    for name in names:
         if name not in refused:
             fetched.append(out / name)
             fetched[-1].write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=prefix + name)["Body"].read())

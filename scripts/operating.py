@@ -1,20 +1,15 @@
 """Jobs taken in hand: resumed after they ended, cancelled while they run."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts import jobs
 from scripts.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
-from winbatch import driver
-from winbatch.ledger import Ledger
-from winbatch.stage import ClaimMark, Stage
-from winbatch.times import format_time
+from winbatch import cancelling, keys, resuming
 
 # Between two looks at a job that is being cancelled, s.
 LOOK_SECONDS = 2.0
@@ -80,9 +75,9 @@ def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Sna
             )
     airflow = workspace.airflow(outputs)
     jobs.wake(airflow, dag)
-    s3 = workspace.aws.client("s3")
-    for stage, ledger in stale(snapshot.stages):
-        reopen(s3, outputs.data_bucket, stage, ledger, datetime.now(UTC))
+    ports = jobs.ports(workspace, outputs)
+    for stage in resuming.stale(snapshot.stages):
+        resuming.reopen(ports, stage)
     airflow.clear(dag, run_id)
     airflow.note(dag, run_id, "resumed by invoke run --resume")
     return None
@@ -93,46 +88,6 @@ def resumption(snapshot: Snapshot) -> Literal["possible", "nothing", "not ended"
     if snapshot.state not in {"succeeded", "failed", "cancelled"}:
         return "not ended"
     return "nothing" if snapshot.state == "succeeded" and not snapshot.failed_items else "possible"
-
-
-def stale(stages: Sequence[tuple[Stage, Ledger | None]]) -> list[tuple[Stage, Ledger]]:
-    """The stages that have begun and read, straight or by others, what a stage that lacks items has left."""
-    lacking: set[str] = set()
-    found = []
-    for stage, ledger in stages:
-        if lacking & set(stage.inputs):
-            lacking.add(stage.stage)
-            if ledger is not None:
-                found.append((stage, ledger))
-        elif ledger is None or ledger.state != "succeeded" or ledger.items_failed:
-            lacking.add(stage.stage)
-    return found
-
-
-def reopen(s3: Any, bucket: str, stage: Stage, ledger: Ledger, now: datetime) -> None:
-    """Let a stage of a job that has ended be run anew: its results are gone afterwards, its claims may be made again.
-
-    The ledger comes last, so that after an interruption the job can still be resumed. It is kept, for it knows which
-    client tokens are used up.
-    """
-    for prefix in (stage.results, stage.partials):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
-            if keys:
-                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-    last: dict[int, ClaimMark] = {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=stage.claims):
-        for entry in page.get("Contents", ()):
-            mark = stage.parse_claim_key(entry["Key"])
-            if mark is not None and (mark.shard not in last or mark.attempt > last[mark.shard].attempt):
-                last[mark.shard] = mark
-    body = json.dumps({"reason": "what it reads is being completed", "at": format_time(now)}).encode()
-    for mark in last.values():
-        s3.put_object(Bucket=bucket, Key=stage.claim_key(ClaimMark(mark.shard, mark.attempt, "released")), Body=body)
-    again = replace(ledger.again(now), done=0, items_done=0, items_failed=0, shards_failed=0, samples=((now, 0),))
-    s3.put_object(
-        Bucket=bucket, Key=driver.ledger_key(stage), Body=again.to_json().encode(), ContentType="application/json"
-    )
 
 
 def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progress: Callable[[str], None]) -> Cancelled:
@@ -153,8 +108,8 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     if snapshot.ended or snapshot.state == "cancelled":
         return Cancelled(snapshot, acted=False)
     starting = (SETUP, "running") in airflow.task_states(dag, run_id)
-    if not snapshot.cancelled:
-        airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run))
+    if not snapshot.cancelled and not airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run)):
+        cancelling.cancel(jobs.ports(workspace, outputs), dag, keys.job_id(run_id), jobs.start_of(snapshot.run))
     jobs.wake(airflow, dag)
     marked = time.monotonic()
     while True:
@@ -176,7 +131,7 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     if snapshot.run.get("state") == "success" and snapshot.state == "cancelled":
         # Its teardown ended well, and Airflow takes that for the run's success; its page should not say so.
         airflow.mark_failed(dag, run_id, str(snapshot.run.get("note")))
-    others = at_work(airflow.runs("~", limit=RUNS), run_id)
+    others = at_work(airflow.runs(limit=RUNS), run_id)
     return Cancelled(snapshot, acted=True, instances=_scaled_in(workspace, outputs, snapshot, others), others=others)
 
 

@@ -215,7 +215,7 @@ def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
     """
     parts: list[RenderableType] = [Text(f"{snapshot.run_id}: {snapshot.state}, {clock(snapshot.seconds)}")]
     if not snapshot.stages:
-        return [*parts, Text("not planned yet")]
+        return [*parts, Text(snapshot.other or "not planned yet")]
     parts.append(_stages(snapshot))
     parts += [Text(reason) for reason in snapshot.reasons]
     used = f"instances so far: {clock(snapshot.instance_seconds)} hours"

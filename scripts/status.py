@@ -74,8 +74,7 @@ def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict
 
     def read_job(found: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         dag, run = found
-        run_id = str(run["dag_run_id"])
-        return job(dag, jobs.Snapshot(run_id, run, jobs.stages(workspace, outputs, dag, run_id)))
+        return job(dag, jobs.snapshot_of(workspace, outputs, dag, run))
 
     # Each DAG and each job is a request or a few, all waiting: side by side, the whole takes as long as the slowest.
     with ThreadPoolExecutor(THREADS) as pool:

@@ -10,9 +10,9 @@ import pytest
 # Each of hundreds of sessions would read the services' descriptions anew, a fifth of a second each time.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
-# No test judges how long something takes: the machine may do much else.
-hypothesis.settings.register_profile("winbatch", deadline=None)
-hypothesis.settings.load_profile("winbatch")
+# No test judges a duration: an example may take long on a machine that does much else.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 # A slow test may wait for whole jobs, on a machine that does much else.
 SLOW_SECONDS = 3600

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import batched
@@ -15,7 +15,7 @@ from winbatch.capacity import Instance
 from winbatch.deployment import Deployment, Workload
 from winbatch.driver import Conflict, Entry, Object, Throttled
 from winbatch.ecs_tasks import TaskStatus, Worker
-from winbatch.errors import ClusterError
+from winbatch.errors import ClusterError, StorageError
 from winbatch.metrics import Sample
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _DESCRIBE_TASKS = 100
 _DESCRIBE_INSTANCES = 100
 _UPDATE_INSTANCES = 10
+_DELETE_OBJECTS = 1000
 # Objects on their way at once.
 _GETS = 16
 
@@ -52,18 +53,15 @@ _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412
 class AwsPorts:
     """Ports on one deployment. Credentials and endpoint come from the environment, as boto3 finds them."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        import boto3  # noqa: PLC0415 - parsing a DAG must not pay for it
-        from botocore.config import Config  # noqa: PLC0415
-
-        config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=_GETS)
-        self._session = session = boto3.Session(region_name=deployment.region)
+    def __init__(self, deployment: Deployment, client: Callable[[str], Any] | None = None) -> None:
+        """Connect, or use clients that are connected: `client` gives one by its service's name."""
         self._deployment = deployment
         self._cluster = deployment.cluster.name
         self._bucket = deployment.data_bucket
-        self._s3: Any = session.client("s3", config=config)
-        self._ecs: Any = session.client("ecs", config=config)
-        self._autoscaling: Any = session.client("autoscaling", config=config)
+        self._client = client or _connect(deployment.region)
+        self._s3 = self._client("s3")
+        self._ecs = self._client("ecs")
+        self._autoscaling = self._client("autoscaling")
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
@@ -91,6 +89,17 @@ class AwsPorts:
                 raise Conflict(key) from error
             raise
         return str(answer["ETag"])
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for batch in batched(keys, _DELETE_OBJECTS):
+            objects = [{"Key": key} for key in batch]
+            answer = self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            # The answer is 200 whatever became of each.
+            for error in answer.get("Errors", ()):
+                raise StorageError(
+                    f"s3://{self._bucket}/{error['Key']} cannot be deleted: {error.get('Code')}:"
+                    f" {error.get('Message')}; look at the role and at the bucket's policy, and call again"
+                )
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
         if len(keys) <= 1:
@@ -252,11 +261,7 @@ class AwsPorts:
 
     @cached_property
     def _logs(self) -> Any:
-        from botocore.config import Config  # noqa: PLC0415
-
-        # A tick does not wait for them.
-        config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
-        return self._session.client("logs", config=config)
+        return self._client("logs")
 
     def _group(self) -> dict[str, Any]:
         name = self._deployment.cluster.auto_scaling_group
@@ -265,6 +270,17 @@ class AwsPorts:
             raise ClusterError(f"there is no Auto Scaling group {name}; apply the environment again: invoke up")
         group: dict[str, Any] = groups[0]
         return group
+
+
+def _connect(region: str) -> Callable[[str], Any]:
+    import boto3  # noqa: PLC0415 - parsing a DAG must not pay for it
+    from botocore.config import Config  # noqa: PLC0415
+
+    session = boto3.Session(region_name=region)
+    config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=_GETS)
+    # A tick does not wait for its metrics.
+    metrics_config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
+    return lambda service: session.client(service, config=metrics_config if service == "logs" else config)  # type: ignore[call-overload]
 
 
 def _code(error: Any) -> str:

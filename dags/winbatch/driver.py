@@ -17,7 +17,7 @@ from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
-from winbatch.job import stage_prefix
+from winbatch.keys import ledger_key, ledger_key_of, stage_key
 from winbatch.ledger import Ledger
 from winbatch.metrics import Sample
 from winbatch.results import ItemFailure
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 
 # An Airflow task that only follows a stage takes it over when whoever leads it is this late.
 OVERDUE = dt.timedelta(seconds=20)
+# By how much the clocks of ECS and of the engine may differ.
+CLOCKS = dt.timedelta(minutes=1)
 _BOARD_TRIES = 3
-_LEDGER = "ledger.json"
 
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
@@ -99,14 +100,6 @@ class Ports(Protocol):
         """Tell CloudWatch; what hinders that is logged and hinders nothing else."""
 
 
-def ledger_key(stage: Stage) -> str:
-    return stage_prefix(stage.dag, stage.job, stage.stage) + _LEDGER
-
-
-def stage_key(stage: Stage) -> str:
-    return stage_prefix(stage.dag, stage.job, stage.stage) + "stage.json"
-
-
 def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
     """A stage's ledger; None before it has begun.
 
@@ -146,7 +139,7 @@ def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
 
 
 def _ended(ports: Ports, name: str) -> bool:
-    ledger = _read_ledger(ports, stage_prefix(*name.split("/")) + _LEDGER)
+    ledger = _read_ledger(ports, ledger_key_of(*name.split("/")))
     return ledger is not None and ledger.finished
 
 
@@ -222,7 +215,12 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
     # that is finished in between is seen as done.
     unended = [arn for arn, known in ledger.known.items() if known.status != "ended"]
     listed = [arn for arn in ports.task_arns(engine.started_by(stage)) if arn not in ledger.known]
-    workers = ports.workers([*unended, *listed])
+    # ECS tasks of a job of the same name that was deleted are listed for an hour; what became of them is not our fault.
+    workers = [
+        worker
+        for worker in ports.workers([*unended, *listed])
+        if worker.arn in ledger.known or worker.status != "stopped" or _came_after(worker, ledger)
+    ]
     instances = ports.instances()
     marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
@@ -248,6 +246,10 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
         others=board.others(engine.name_of(stage), ports.now()),
         cancelled=cancel,
     )
+
+
+def _came_after(worker: Worker, ledger: Ledger) -> bool:
+    return worker.since is None or worker.since >= ledger.started_at - CLOCKS
 
 
 def _borders(shards: range) -> tuple[str, str]:
@@ -300,7 +302,7 @@ def _order(
     """The actions whose outcome the next tick sees for itself."""
     match action:
         case engine.Put(mark, reason):
-            _put(ports, stage, mark, reason)
+            put_mark(ports, stage, mark, reason)
         case engine.Ask(instances):
             log.info("asking for %d instances", instances)
             ports.ask(instances)
@@ -332,7 +334,7 @@ def _settle(
         if owner in live:
             continue
         holders.add(owner)
-        _put(ports, stage, mark._replace(kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
+        put_mark(ports, stage, mark._replace(kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
     return holders
 
 
@@ -343,7 +345,8 @@ def _owner(claim: Object, key: str) -> str:
         raise JobError(f"{key}: not a claim ({error!r}); something else wrote it: remove it") from error
 
 
-def _put(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
+def put_mark(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
+    """Mark an attempt at a shard, unless that was done before."""
     body = json.dumps({"reason": reason, "at": format_time(ports.now())})
     try:
         ports.put(stage.claim_key(mark), body.encode(), new=True)

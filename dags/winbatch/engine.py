@@ -27,6 +27,7 @@ from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Fault, GroupCount, Known, Led
 from winbatch.results import ItemFailure
 from winbatch.rules import OF_MARK, Kind, Rule, ShardKind
 from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage, count_done
+from winbatch.times import format_time
 
 # RunTask takes ten ECS tasks a call; RunTask and StopTask share a bucket of 100 calls that refills at 40 a second
 # (docs.aws.amazon.com, ECS request throttling). The jobs of a cluster take half of it together, and people have room.
@@ -258,9 +259,13 @@ def name_of(stage: Stage) -> str:
     return f"{stage.dag}/{stage.job}/{stage.stage}"
 
 
-def client_token(stage: Stage, wave: Wave) -> str:
-    """The client token of a RunTask call; 64 characters at most, the same in every process."""
-    return hashlib.sha256(f"{name_of(stage)}/{wave.number}/{wave.count}".encode()).hexdigest()[:32]
+def client_token(ledger: Ledger, wave: Wave) -> str:
+    """The client token of a RunTask call; 64 characters at most, the same in every process.
+
+    A stage of the same name that was there before, and was deleted, had other ones: ECS would answer with its tasks.
+    """
+    told = (ledger.dag, ledger.job, ledger.stage, format_time(ledger.started_at), wave.number, wave.count)
+    return hashlib.sha256("/".join(map(str, told)).encode()).hexdigest()[:32]
 
 
 def unsettled(stage: Stage, done: int) -> list[range]:
@@ -307,7 +312,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
     ledger, let_go = _let_go(limits, ledger, seen, need, missing=need.workers - len(live))
     ledger = dataclasses.replace(ledger, asked_at=None if seen.instances else ledger.asked_at or seen.now)
     missing = min(need.workers - len(live), seen.room, MAX_PENDING - ledger.tasks_pending)
-    ledger, runs = _runs(stage, limits, ledger, seen, missing)
+    ledger, runs = _runs(limits, ledger, seen, missing)
     actions += [*retire, *let_go, *runs]
     wait = _wait(limits, ledger, seen, shards, actions)
     ledger = dataclasses.replace(ledger, due_at=seen.now + dt.timedelta(seconds=wait))
@@ -637,7 +642,7 @@ def _not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
     return max((fault.at + limits.rules[fault.kind].pause(counts[fault.kind]) for fault in ledger.faults), default=None)
 
 
-def _runs(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
+def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
     """RunTask calls for this many ECS tasks, under the token bucket; calls that were never answered come first."""
     # Jobs side by side divide the bucket among them.
     jobs = 1 + len(seen.others)
@@ -658,7 +663,7 @@ def _runs(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, missing: int
     ledger = dataclasses.replace(
         ledger, next_wave=number, waves=tuple(waves), tokens=tokens - len(now), tokens_at=seen.now
     )
-    return ledger, tuple(Run(wave, client_token(stage, wave)) for wave in now)
+    return ledger, tuple(Run(wave, client_token(ledger, wave)) for wave in now)
 
 
 def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: Sequence[Action]) -> float:

@@ -5,33 +5,18 @@ the specification asks for, and of a job that is planned already its manifests i
 """
 
 import dataclasses
+import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from winbatch import capacity, sources
+from winbatch import capacity, keys, sources
 from winbatch.deployment import Deployment
 from winbatch.errors import ClusterError, SpecError
 from winbatch.sources import Items, Reader
 from winbatch.spec import Spec
 from winbatch.stage import SCHEMA, Stage, load_object
-
-PREFIX = "jobs/"
-
-
-def job_id(run_id: str) -> str:
-    """A DAG run's id as a part of a key: what S3 does not like becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", run_id)
-
-
-def job_prefix(dag: str, job: str) -> str:
-    """Where a job's own objects lie."""
-    return f"{PREFIX}{dag}/{job}/"
-
-
-def stage_prefix(dag: str, job: str, stage: str) -> str:
-    return f"{job_prefix(dag, job)}{stage}/"
+from winbatch.stage_spec import StageSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +29,9 @@ class Job:
         params: a value for every parameter of the specification.
         stages: in the order in which they run.
         retry: what the specification changes of the rules for failures, by kind.
+        run_id: Airflow's; empty where release 0.1 planned the job.
+        begun: when the DAG run was made, ISO 8601: of two runs of one id, one is deleted and the other came later.
+        release: of the DAGs, whose code plans and drives it; empty in a checkout.
     """
 
     dag: str
@@ -51,10 +39,18 @@ class Job:
     params: Mapping[str, Any]
     stages: tuple[Stage, ...]
     retry: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    run_id: str = ""
+    begun: str = ""
+    release: str = ""
 
     @property
     def key(self) -> str:
-        return job_prefix(self.dag, self.job) + "job.json"
+        return keys.job_key(self.dag, self.job)
+
+    @property
+    def prefixes(self) -> list[str]:
+        """Say below which prefixes all of its objects lie."""
+        return sorted({keys.job_prefix(self.dag, self.job), *(s.results.rsplit("/", 2)[0] + "/" for s in self.stages)})
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.stage == name)
@@ -64,6 +60,9 @@ class Job:
             "schema": SCHEMA,
             "dag": self.dag,
             "job": self.job,
+            "run_id": self.run_id,
+            "begun": self.begun,
+            "release": self.release,
             "params": dict(self.params),
             "retry": self.retry,
             "stages": [json.loads(stage.to_json()) for stage in self.stages],
@@ -79,11 +78,20 @@ class Job:
         """
         data = load_object(text, where=where)
         stages = tuple(Stage.from_json(json.dumps(stage), where=where) for stage in data["stages"])
-        return cls(dag=data["dag"], job=data["job"], params=data["params"], stages=stages, retry=data.get("retry", {}))
+        own = {name: data[name] for name in ("dag", "job", "params")}
+        added = {name: data[name] for name in ("retry", "run_id", "begun", "release") if name in data}
+        return cls(**own, **added, stages=stages)
 
 
 def plan(
-    spec: Spec, params: Mapping[str, Any], run_id: str, deployment: Deployment, reader: Reader | None = None
+    spec: Spec,
+    params: Mapping[str, Any],
+    run_id: str,
+    deployment: Deployment,
+    reader: Reader | None = None,
+    *,
+    begun: str = "",
+    release: str = "",
 ) -> Job:
     """The job that a DAG run stands for.
 
@@ -93,6 +101,8 @@ def plan(
         run_id: Airflow's.
         deployment: decides shard sizes by what an ECS task of the workload holds.
         reader: of the data bucket; a specification that does not list (`Spec.lists`) needs none.
+        begun: when the DAG run was made.
+        release: whose code plans.
 
     Raises:
         ClusterError: it asks for more than the cluster can give.
@@ -105,7 +115,7 @@ def plan(
             f"max_instances is {params['max_instances']}, but {deployment.environment}'s cluster has"
             f" {deployment.cluster.max_instances} at most; lower the parameter or raise the environment's bound"
         )
-    job = job_id(run_id)
+    job = keys.job_id(run_id)
     of_stages = _items(spec, params, job, reader, deployment)
     followed = {stage.source for stage in spec.stages}
     stages: dict[str, Stage] = {}
@@ -115,9 +125,8 @@ def plan(
         slots = params["max_instances"] * capacity.tasks_per_instance(deployment.cluster, workload) * workload.slots
         given = stage.item_seconds
         item_seconds = float(params[given]) if isinstance(given, str) else given
-        base = stage_prefix(spec.dag, job, stage.name)
-        root = _allowed(str(params[stage.prefix]).strip("/") if stage.prefix else PREFIX + "results", deployment)
-        results = f"{root}/{job}/{stage.name}/"
+        base = keys.stage_prefix(spec.dag, job, stage.name)
+        results = keys.results_prefix(_root(stage, params, deployment), spec.dag, job)
         stages[stage.name] = Stage(
             dag=spec.dag,
             job=job,
@@ -127,13 +136,13 @@ def plan(
             manifest=base + "manifest.jsonl",
             claims=base + "claims/",
             partials=base + "partials/",
-            results=results,
+            results=f"{results}{stage.name}/",
             # The last stage's files are what people look for: they lie at the job's own prefix.
-            outputs=f"{root}/{job}/" if stage is spec.stages[-1] else f"{root}/{job}/files/{stage.name}/",
+            outputs=results if stage is spec.stages[-1] else f"{results}files/{stage.name}/",
             items=items,
             shard_items=min(items, params["shard_items"] or capacity.shard_items(items, slots, item_seconds)),
             inputs={
-                name: stage_prefix(spec.dag, job, name) + "stage.json"
+                name: keys.stage_prefix(spec.dag, job, name) + "stage.json"
                 for name in (*stage.inputs, *filter(None, [stage.source]))
             },
             groups=sources.groups_of(of_stages[stage.name], stage.grouped_by),
@@ -143,8 +152,35 @@ def plan(
             fetch=stage.fetch,
             source=stage.source or "",
             item_folders=bool(stage.command) or stage.name in followed,
+            digest=_digest(sources.manifest(of_stages[stage.name])),
         )
-    return Job(dag=spec.dag, job=job, params=dict(params), stages=tuple(stages.values()), retry=spec.retry)
+    return Job(
+        dag=spec.dag,
+        job=job,
+        params=dict(params),
+        stages=tuple(stages.values()),
+        retry=spec.retry,
+        run_id=run_id,
+        begun=begun,
+        release=release,
+    )
+
+
+def _digest(manifest: bytes) -> str:
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def _root(stage: StageSpec, params: Mapping[str, Any], deployment: Deployment) -> str:
+    """Below which prefix a stage leaves its results."""
+    if not stage.prefix:
+        return _allowed(keys.PREFIX + keys.RESULTS, deployment)
+    given = str(params[stage.prefix]).strip("/")
+    if f"{given}/".startswith(keys.PREFIX):
+        raise SpecError(
+            f"parameter {stage.prefix} is {given!r}: below {keys.PREFIX} lie the objects of all jobs; choose a prefix"
+            " beside it"
+        )
+    return _allowed(given, deployment)
 
 
 def _items(
@@ -161,7 +197,7 @@ def _items(
 
     items: dict[str, Items] = {}
     for stage in spec.stages:
-        key = stage_prefix(spec.dag, job, stage.name) + "manifest.jsonl"
+        key = keys.stage_prefix(spec.dag, job, stage.name) + "manifest.jsonl"
         stored = reader.find(key) if reader is not None and stage.lists else None
         if reader is not None and stored is not None:
             items[stage.name] = sources.from_manifest(stored, where=reader.where(key))
@@ -195,4 +231,10 @@ def manifests(spec: Spec, planned: Job, reader: Reader | None = None) -> Iterato
                 f"stage {stage.stage} of {planned.job} was planned with {stage.items} items, and now there would be"
                 f" {items.count}: its inputs have changed; start a new job"
             )
-        yield stage, sources.manifest(items)
+        manifest = sources.manifest(items)
+        if stage.digest and _digest(manifest) != stage.digest:
+            raise SpecError(
+                f"stage {stage.stage} of {planned.job} was planned with other items: its inputs have changed; start a"
+                " new job"
+            )
+        yield stage, manifest

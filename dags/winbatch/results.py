@@ -58,6 +58,8 @@ def encode_item(item: ItemResult) -> bytes:
 def join(stage: Stage, shard: int, items: Iterable[bytes]) -> bytes:
     """A shard's result, or a partial, of items that are encoded already."""
     head = {"schema": SCHEMA, "job": stage.job, "stage": stage.stage, "shard": shard}
+    if stage.digest:
+        head["manifest"] = stage.digest
     # "items" is the first of the names in order, so the rest of the canonical object follows it.
     return b"".join((b'{"items":[', b",".join(items), b"],", canonical(head)[1:]))
 
@@ -90,8 +92,10 @@ def decode_partial(body: bytes, stage: Stage, shard: int, *, where: str) -> tupl
 
 def _items(body: bytes, stage: Stage, shard: int, key: str) -> tuple[ItemResult, ...]:
     data = load_object(body, where=key)
-    for name, expected in (("job", stage.job), ("stage", stage.stage), ("shard", shard)):
-        if data.get(name) != expected:
+    own = {"job": stage.job, "stage": stage.stage, "shard": shard, "manifest": stage.digest}
+    for name, expected in own.items():
+        # Release 0.1 said nothing of the manifest.
+        if data.get(name, "") != expected:
             raise JobError(f"{key}: {name} is {data.get(name)!r}, not {expected!r}; another job wrote here")
     entries = data.get("items")
     if not isinstance(entries, list):

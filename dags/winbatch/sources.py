@@ -98,10 +98,9 @@ def groups_of(items: Items, parameter: str | None) -> tuple[Group, ...]:
 
 def manifest(items: Items) -> bytes:
     """The manifest: one line of JSON an item."""
-    lines = (
-        json.dumps({"item": number, "params": item}, sort_keys=True, separators=(",", ":"))
-        for number, item in enumerate(items.params())
-    )
+    # One encoder for all: `json.dumps` would make one an item.
+    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+    lines = (encode({"item": number, "params": item}) for number, item in enumerate(items.params()))
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -76,6 +76,7 @@ class Stage:
         fetch: objects of the data bucket that an item needs: path in its inputs folder to template of the key.
         source: the earlier stage whose items' files this stage's items of the same numbers work on; empty for none.
         item_folders: each item's files lie below its own number, and not beside those of the others.
+        digest: of the manifest, and so of the items of each shard; empty where release 0.1 planned the job.
     """
 
     dag: str
@@ -98,6 +99,7 @@ class Stage:
     fetch: Mapping[str, str] = dataclasses.field(default_factory=dict)
     source: str = ""
     item_folders: bool = False
+    digest: str = ""
 
     @property
     def shards(self) -> int:

@@ -17,12 +17,14 @@ try:
 except ImportError:  # Airflow 3.0
     from airflow.exceptions import AirflowFailException, AirflowRescheduleException
 
-from winbatch import capacity, deployment, driver, engine, job, rules
+from winbatch import cancelling, capacity, deployment, driver, engine, job, keys, release, rules, stored
+from winbatch.cancelling import Start
 from winbatch.dag import ALL, FOLLOW_SECONDS
 from winbatch.errors import WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.spec import Spec
 from winbatch.stage import Stage
+from winbatch.times import format_time
 from winbatch.working.store import Store
 
 if TYPE_CHECKING:
@@ -41,27 +43,31 @@ AFTER_LEADER_SECONDS = 3.0
 def scale_out(spec: Spec) -> None:
     """Ask for the instances that the job needs; nobody waits for them."""
     planned, target, _ = _planned(spec)
-    _ask(_ports(target), planned, target)
+    ports = _ports(target)
+    _refuse_cancelled(ports, planned)
+    # A job that cannot be planned needs no instances.
+    _taken_up(ports, planned)
+    _ask(ports, planned, target)
 
 
 def plan(spec: Spec) -> list[str]:
     """Write the job to S3. Returns the names of the groups of items: what the grouped stage is mapped over."""
     planned, target, reader = _planned(spec)
-    _write(spec, _ports(target), planned, reader)
+    ports = _ports(target)
+    _refuse_cancelled(ports, planned)
+    _write(spec, ports, planned, reader)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
 
 
 def scale_in(spec: Spec) -> None:
     """The teardown: stop what still runs of the job, and scale in."""
-    params, run_id = _context()
+    params, run_id, begun = _context()
     target = deployment.load()
     ports = _ports(target)
-    job_id = job.job_id(run_id)
-    key = job.job_prefix(spec.dag, job_id) + "job.json"
-    with driver.teardown(ports, spec.dag, job_id):
-        stored = ports.get(key)
-        planned = job.Job.from_json(stored.body, where=key) if stored else None
+    with driver.teardown(ports, spec.dag, keys.job_id(run_id)):
+        found = _find(ports, spec.dag, run_id, params)
+        planned = found if found and found.begun in {"", begun} else None
         if planned:
             _stop(ports, planned, target)
         _scale_in(ports, planned, int(params["idle_instances"]))
@@ -76,12 +82,12 @@ def drive(name: str, group: str) -> bool:
     """
     log.info("stage %s, items: %s", name, group)
     context = get_current_context()
-    dag, run_id = str(context["dag"].dag_id), str(context["run_id"])
+    dag = str(context["dag"].dag_id)
     # One that is spoilt while a job runs is tried again, as everything that somebody may mend.
     target = deployment.load()
     try:
         ports = _ports(target)
-        planned = _stored(ports, dag, job.job_id(run_id))
+        planned = _stored(ports, dag)
         stage = planned.stage(name)
         ledger = _drive(ports, planned, stage, target, context)
     except WinbatchError as error:
@@ -94,9 +100,10 @@ def drive(name: str, group: str) -> bool:
     return True
 
 
-def _context() -> tuple[dict[str, Any], str]:
+def _context() -> tuple[dict[str, Any], str, str]:
+    """The DAG run's parameters, its id, and when it was made, which clearing it leaves as it is."""
     context = get_current_context()
-    return dict(context["params"]), str(context["run_id"])
+    return dict(context["params"]), str(context["run_id"]), format_time(context["dag_run"].run_after)
 
 
 def _ports(target: deployment.Deployment) -> "AwsPorts":
@@ -110,13 +117,15 @@ def _planned(spec: Spec) -> tuple[job.Job, deployment.Deployment, Store | None]:
 
     Bad input does not get better by trying again.
     """
-    params, run_id = _context()
+    params, run_id, begun = _context()
     try:
         target = deployment.load()
         reader = Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
-        return job.plan(spec, spec.validate(params), run_id, target, reader), target, reader
+        values = spec.validate(params)
+        planned = job.plan(spec, values, run_id, target, reader, begun=begun, release=release.current())
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
+    return planned, target, reader
 
 
 def _ask(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
@@ -133,23 +142,61 @@ def _instances(stage: Stage, limits: engine.Limits) -> int:
 
 
 def _write(spec: Spec, ports: "AwsPorts", planned: job.Job, reader: Store | None) -> None:
-    """Write the job; one that is there already wins, since its shards may have been claimed."""
-    try:
-        ports.put(planned.key, planned.to_json().encode(), new=True)
-    except driver.Conflict:
-        planned = _stored(ports, spec.dag, planned.job)
+    """Write the job; the run's own that is there already wins, since its shards may have been claimed."""
+    taken = _taken_up(ports, planned)
+    planned, etag = taken or (planned, None)
+    # Not over what another run has written in between: trying again will meet it.
+    ports.put(planned.key, planned.to_json().encode(), etag=etag, new=etag is None)
     for stage, manifest in job.manifests(spec, planned, reader):
         ports.put(stage.manifest, manifest)
-        ports.put(driver.stage_key(stage), stage.to_json().encode())
+        ports.put(keys.stage_key(stage), stage.to_json().encode())
         log.info("%s: %d items in %d shards of %d", stage.stage, stage.items, stage.shards, stage.shard_items)
 
 
-def _stored(ports: "AwsPorts", dag: str, job_id: str) -> job.Job:
-    key = job.job_prefix(dag, job_id) + "job.json"
-    stored = ports.get(key)
-    if stored is None:
-        raise AirflowFailException(f"{key} is not in the data bucket; clear the Airflow task `plan` to write it")
-    return job.Job.from_json(stored.body, where=key)
+def _find(ports: "AwsPorts", dag: str, run_id: str, params: Mapping[str, Any]) -> job.Job | None:
+    def read(key: str) -> bytes | None:
+        found = ports.get(key)
+        return found.body if found else None
+
+    return stored.find(read, dag, run_id, params)
+
+
+def _taken_up(ports: "AwsPorts", planned: job.Job) -> tuple[job.Job, str] | None:
+    """The job that is there already, to go on with, and the ETag of what says so; None where there is none.
+
+    Raises:
+        AirflowFailException: it is another run's.
+    """
+    found = _find(ports, planned.dag, planned.run_id, planned.params)
+    if found is None:
+        return None
+    there = ports.get(found.key)
+    (entry, *_) = ports.listing(found.key)
+    assert there is not None
+    try:
+        return stored.take_up(planned, found, since=format_time(entry.modified)), there.etag
+    except WinbatchError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def _stored(ports: "AwsPorts", dag: str) -> job.Job:
+    params, run_id, begun = _context()
+    found = _find(ports, dag, run_id, params)
+    if found is None or found.begun not in {"", begun}:
+        raise AirflowFailException(
+            f"{keys.job_key(dag, keys.job_id(run_id))} is not in the data bucket, or of another run: clear the Airflow"
+            " task `plan`"
+        )
+    return found
+
+
+def _cancelled(ports: "AwsPorts", planned: job.Job) -> bool:
+    return cancelling.cancelled(ports, planned.dag, planned.job, Start.of(get_current_context()["dag_run"]))
+
+
+def _refuse_cancelled(ports: "AwsPorts", planned: job.Job) -> None:
+    if _cancelled(ports, planned):
+        raise AirflowFailException(cancelling.WORDS)
 
 
 def _limits(planned: job.Job, target: deployment.Deployment, stage: Stage) -> engine.Limits:
@@ -191,6 +238,7 @@ def _drive(
             who=str(index),
             attempt=_attempt(context),
             leads=partial(_leads, index=index),
+            cancel=_cancelled(ports, planned),
         )
         log.info("%s", _words(ledger))
         instance.xcom_push(key="progress", value=_progress(ledger))

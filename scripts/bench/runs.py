@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.bench.environment import Environment
 from scripts.errors import BenchError
-from winbatch import engine, job
+from winbatch import engine, keys
 from winbatch.job import Job
 
 LOOK_SECONDS = 1.0
@@ -62,7 +62,7 @@ def run(
     run_id = f"r-{dt.datetime.now(dt.UTC):%H%M%S}"
     before = made.requests()
     began = time.time()
-    made.airflow.trigger(dag, run_id, params)
+    made.airflow.trigger(dag, run_id, params, "make bench")
     found = _wait(made, dag, run_id, progress, at_most)
     if found is None:
         made.airflow.mark_failed(dag, run_id, "make bench has seen enough of it")
@@ -90,7 +90,7 @@ def slot_shares(
     """
     run_ids = [f"r-{dt.datetime.now(dt.UTC):%H%M%S}-{number}" for number in range(jobs)]
     for run_id in run_ids:
-        made.airflow.trigger(dag, run_id, params)
+        made.airflow.trigger(dag, run_id, params, "make bench")
     began = time.monotonic()
     looks = dict.fromkeys(run_ids, 0)
     working = dict.fromkeys(run_ids, 0)
@@ -150,7 +150,7 @@ def _phases(made: Environment, dag: str, run_id: str) -> dict[str, float]:
                     moments[f"{instance['task_id']} {what}"] = _moment(instance[f"{what}_date"])
     s3, ecs = made.client("s3"), made.client("ecs")
     bucket = made.outputs.data_bucket
-    key = job.job_prefix(dag, job.job_id(run_id)) + "job.json"
+    key = keys.job_key(dag, keys.job_id(run_id))
     if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount", 0) == 0:
         return moments
     planned = Job.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), where=key)

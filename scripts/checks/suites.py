@@ -22,6 +22,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_environment.py",
         "tests/e2e/test_job.py",
         "tests/e2e/test_programs.py",
+        "tests/e2e/test_identity.py",
     ),
     "faults": ("tests/e2e/faults",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),

@@ -15,7 +15,7 @@ import pytest
 
 from scripts import images
 from tests.waiting import PATIENCE, wait_for
-from winbatch import capacity, driver, engine, rules
+from winbatch import capacity, driver, engine, keys, rules
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.stage import Stage
@@ -65,7 +65,7 @@ class Job:
             for item in range(items)
         ]
         self.put("jobs/m.jsonl", "\n".join(lines) + "\n")
-        self.put(driver.stage_key(self.stage), self.stage.to_json())
+        self.put(keys.stage_key(self.stage), self.stage.to_json())
         self.workload = self._deploy(code)
         self.deployment = Deployment(
             environment="test",

@@ -56,12 +56,12 @@ def test_the_job_says_what_it_did(job, status):
     assert job["state"] == "succeeded"
     assert (job["items"], job["failed_items"]) == (ITEMS, 0)
     assert job["seconds"] > 0
-    assert job["results"].startswith(f"s3://{status['data_bucket']}/sim/aggregate_results/{job['run_id']}/")
+    assert job["results"].startswith(f"s3://{status['data_bucket']}/sim/aggregate_results/ber/{job['run_id']}/")
 
 
 def test_every_item_is_in_s3_exactly_once(job, status, client):
     s3 = client("s3")
-    prefix = f"sim/task_results/{job['run_id']}/simulate/"
+    prefix = f"sim/task_results/ber/{job['run_id']}/simulate/"
     listed = s3.list_objects_v2(Bucket=status["data_bucket"], Prefix=prefix)["Contents"]
     items = []
     for entry in listed:

@@ -25,7 +25,7 @@ ENDED = {"success", "failed"}
 # Of a small job, and the files that are its outcome.
 ITEMS, FILES = 8, 5
 # Below which the results of a job's first stage lie.
-_RESULTS = {"ber": "sim/task_results/{}/simulate/", "naps": "sim/naps/{}/nap/"}
+_RESULTS = {"ber": "sim/task_results/ber/{}/simulate/", "naps": "sim/naps/naps/{}/nap/"}
 
 
 def dag_of(run_id: str) -> str:
@@ -180,9 +180,9 @@ class World:
         instances: list[dict[str, Any]] = answer["task_instances"]
         return instances
 
-    def airflow_log(self, run_id: str, task: str) -> str:
-        """What an Airflow task has logged, in all its attempts."""
-        run = Path(f"dag_id={dag_of(run_id)}", f"run_id={run_id}", f"task_id={task}")
+    def airflow_log(self, run_id: str, task: str, dag: str = "") -> str:
+        """What an Airflow task has logged, in all its attempts; the DAG is that which the run id names, or this one."""
+        run = Path(f"dag_id={dag or dag_of(run_id)}", f"run_id={run_id}", f"task_id={task}")
         folder = self._airflow_folder() / "logs" / "airflow" / run
         return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from winbatch import filenames, results
+from winbatch import filenames, keys, results
 from winbatch.account import Account
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
@@ -73,7 +73,7 @@ def read_account(store: Store, stage: Stage, name: str) -> Account:
     source = _Source.open(store, stage, name)
     body = store.find(source.ledger)
     ledger = None if body is None else Ledger.from_json(body, where=store.where(source.ledger))
-    key = stage.manifest.rsplit("/", 2)[0] + "/job.json"
+    key = keys.job_key(stage.dag, stage.job)
     found = store.find(key)
     params = {} if found is None else dict(load_object(found, where=store.where(key)).get("params", {}))
     return Account(params=params, items=source.stage.items, shards=source.stage.shards, ledger=ledger)
@@ -162,7 +162,7 @@ class _Source:
             raise JobError(f"stage {stage.stage} of {stage.job} has no input {name!r} (its inputs: {known})")
         key = stage.inputs[name]
         source = Stage.from_json(store.get(key), where=store.where(key))
-        return cls(store, source, key.rpartition("/")[0] + "/ledger.json")
+        return cls(store, source, keys.ledger_key(source))
 
     def read_all(self, shards: tuple[int, ...]) -> list[ItemResult]:
         """The items of some shards."""

@@ -1,8 +1,9 @@
 """The manifest, read so that memory does not grow with it: passed over once, then fetched a shard at a time."""
 
 import array
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from winbatch.errors import JobError
@@ -33,13 +34,18 @@ class Manifest:
         """Pass over the manifest and note where each shard starts.
 
         Raises:
-            JobError: there is none, or it has another number of lines than the stage has items.
+            JobError: there is none, or it is not the one that the stage was planned with.
             StorageError: S3 refuses.
         """
         self._store = store
         self._stage = stage
         self._etag, chunks = store.open(stage.manifest)
-        self._starts, lines = _shard_starts(chunks, stage.shard_items)
+        digest = hashlib.sha256()
+        self._starts, lines = _shard_starts(_digested(chunks, digest), stage.shard_items)
+        if stage.digest and stage.digest != digest.hexdigest():
+            raise JobError(
+                f"{store.where(stage.manifest)} is not the one that the job was planned with: start a new job"
+            )
         if lines != stage.items:
             raise JobError(
                 f"{store.where(stage.manifest)} has {lines} lines, stage.json says {stage.items} items;"
@@ -69,6 +75,12 @@ class Manifest:
                 return Item(item, params)
         where = f"{self._store.where(self._stage.manifest)}, line {number + 1}"
         raise JobError(f"{where}: not item {number}: {line[:200].decode(errors='replace')}; plan the job again")
+
+
+def _digested(chunks: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def _shard_starts(chunks: Iterable[bytes], shard_items: int) -> tuple[array.array[int], int]:

@@ -201,6 +201,19 @@ class Store:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", ()))
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names between a prefix and the next slash of what lies below it.
+
+        Raises:
+            StorageError: S3 refuses.
+        """
+        with _told(self.where(prefix)):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+            )
+            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+        return [name.removeprefix(prefix).removesuffix("/") for name in found]
+
     def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
         """The keys below a prefix, in order; no more pages are asked for than that takes.
 

@@ -14,7 +14,7 @@ ITEMS = 48
 
 def results(s3, bucket, run_id):
     """The first stage's results: key to when it was written and the items that it holds."""
-    prefix = f"sim/naps/{run_id}/nap/"
+    prefix = f"sim/naps/naps/{run_id}/nap/"
     return {
         entry["Key"]: (
             entry["LastModified"],

@@ -314,7 +314,7 @@ counts = st.tuples(st.sampled_from([0.0, 2.0, 11.5]), st.integers(1, 2**60), st.
 
 
 @given(st.lists(counts, min_size=1, max_size=20), st.randoms())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_merging_is_exact_in_any_order(entries, rng):
     results = [result(i, ebn0_db, bits, int(bits * share)) for i, (ebn0_db, bits, share) in enumerate(entries)]
     shuffled = rng.sample(results, len(results))

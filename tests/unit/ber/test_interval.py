@@ -10,7 +10,7 @@ from ber.interval import proportion_interval
 
 
 @given(data=st.data(), trials=st.integers(2, 10**8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bounds_are_scipys_beta_quantiles(data, trials):
     errors = data.draw(st.integers(1, min(trials - 1, 10**5)) | st.integers(1, trials - 1))
     low, high = proportion_interval(errors, trials)
@@ -44,7 +44,7 @@ def test_nothing_but_errors_mirrors_no_error():
 
 
 @given(st.integers(2, 10**6), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_errors_and_their_opposite_mirror(trials, data):
     errors = data.draw(st.integers(0, trials))
     low, high = proportion_interval(errors, trials)

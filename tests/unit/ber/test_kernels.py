@@ -113,7 +113,7 @@ def _args(batch, extra):
     modulation=st.sampled_from(list(MODULATIONS)),
     channel=st.sampled_from(list(CHANNELS)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_numpy_counts_what_numba_counts(ebn0_db, bits, seed, item, method, modulation, channel):
     where = Point(ebn0_db, 1, bits, seed, method, modulation, channel)
     tally = count(where, item, NUMBA)
@@ -168,7 +168,7 @@ def test_numpy_counts_what_numba_counts_over_block_borders(method, monkeypatch):
 
 @pytest.mark.parametrize("method", ["waveform", "decision"])
 @given(bits=st.integers(1, 2000), seed=st.integers(0, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_bit_more_is_one_error_more_at_most(method, bits, seed):
     here, there = (count_errors(point(0.0, n, method, seed), 0, NUMBA) for n in (bits, bits + 1))
     assert there - here in (0, 1)

@@ -77,7 +77,7 @@ def refused(invoke):
         (["run", "--dag", "chain", "--param", f"volatility=0.1,{'1' * 400}"], "is beyond what a double can hold"),
         (["run", "--param", "num_items"], "key=value is expected"),
         (["run", "--resume", "ber-20200101-000000", "--param", "num_items=2"], "--param does not go with --resume"),
-        (["cancel", "manual__2026"], "does not say its DAG"),
+        (["cancel", "a/b"], "is no run id"),
         (["check", "--only", "nothing"], "--only nothing: there are"),
         (["check", "--only", "lint", "--changed"], "choose one"),
     ],

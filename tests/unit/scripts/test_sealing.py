@@ -19,7 +19,7 @@ def kms():
 
 
 @given(content=st.binary(max_size=4096))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_what_is_sealed_can_be_opened_and_not_read(kms, content):
     made = sealing.seal(kms, "alias/state", content, CONTEXT)
     assert sealing.sealed(made)
@@ -28,7 +28,7 @@ def test_what_is_sealed_can_be_opened_and_not_read(kms, content):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_no_byte_can_be_changed(kms, data):
     made = sealing.seal(kms, "alias/state", b"every value in the clear", CONTEXT)
     at = data.draw(st.integers(len(sealing.MAGIC), len(made) - 1))

@@ -9,10 +9,10 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import driver, engine, results, rules, shares
+from winbatch import driver, engine, keys, results, rules, shares
 from winbatch.capacity import Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, stage: Stage, limits: Limits, faults: Faults, seed: int, *, per_instance: int = 2) -> None:
         self.stage, self.limits, self.faults = stage, limits, faults
-        self.stages = {driver.stage_key(stage): stage}
+        self.stages = {keys.stage_key(stage): stage}
         self.random = random.Random(seed)
         self.clock = START
         self.objects: dict[str, tuple[bytes, int, dt.datetime]] = {}
@@ -120,6 +120,11 @@ class World:
         version = str(self.version)
         self._maybe_crash()
         return version
+
+    def delete(self, keys):
+        for key in keys:
+            self._maybe_crash()
+            self.objects.pop(key, None)
 
     def keys(self, prefix):
         return [entry.key for entry in self.listing(prefix)]
@@ -499,7 +504,7 @@ def test_a_lost_ledger_costs_no_result():
         world.pass_time(2)
     for task in world.tasks.values():
         world._end(task, "EssentialContainerExited", 137)
-    del world.objects[driver.ledger_key(world.stage)]
+    del world.objects[keys.ledger_key(world.stage)]
     assert drive(world).state == "succeeded"
 
 
@@ -664,7 +669,7 @@ def two_jobs(*, items=(400, 400), limits=None):
     limits = limits or make_limits(max_instances=4, cluster_instances=4)
     world = World(make_stage(items=items[0]), limits, Faults(), 1)
     other = make_stage(items=items[1], job="k")
-    world.stages[driver.stage_key(other)] = other
+    world.stages[keys.stage_key(other)] = other
     return world, other
 
 
@@ -844,7 +849,7 @@ def test_blocks_that_are_done_are_not_listed_again():
     assert engine.unsettled(stage, ((1 << 5200) - 1) ^ (1 << 5199)) == [range(5000, 5200)]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
     items=st.integers(1, 120),
@@ -886,7 +891,7 @@ def test_whatever_happens_it_ends_and_nothing_is_lost_or_done_twice(seed, items,
         assert all(task.status == "stopped" for task in world.tasks.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**16))
 def test_the_ledger_reads_what_it_wrote(seed):
     world = World(make_stage(), make_limits(max_failed_items=4), Faults(item_fails=0.2, poisoned=frozenset({3})), seed)

@@ -214,7 +214,7 @@ def octave():
 
 def simulated(job):
     """The values of the first stage of ber-octave by item, and the bytes of its results."""
-    prefix = "sim/task_results/ber-octave-1/simulate/"
+    prefix = "sim/task_results/ber-octave/ber-octave-1/simulate/"
     bodies = {key: job.get(key) for key in job.all_keys(prefix)}
     items = [item for body in bodies.values() for item in json.loads(body)["items"]]
     return {item["item"]: item["values"] for item in items}, bodies

@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import json
 import tracemalloc
 
@@ -90,3 +92,11 @@ def test_a_line_that_is_no_item_is_named(line):
     with pytest.raises(JobError, match=r"s3://data/manifest.jsonl, line 2: not item 1"):
         manifest.shard(1)
     assert manifest.shard(2)[0].item == 2
+
+
+def test_a_manifest_that_the_job_was_not_planned_with_is_refused():
+    body = b"\n".join(lines([{"x": 1}, {"x": 2}])) + b"\n"
+    plan = dataclasses.replace(stage(2, 1), digest=hashlib.sha256(body).hexdigest())
+    assert Manifest(Memory(body, 7), plan).shard(1)[0].params == {"x": 2}
+    with pytest.raises(JobError, match="is not the one that the job was planned with"):
+        Manifest(Memory(body.replace(b"2}", b"3}")), plan)

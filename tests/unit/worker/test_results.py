@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -102,3 +103,16 @@ def test_a_result_that_cannot_be_merged_is_named_by_its_key(body, line):
         results.decode(body, STAGE, 1)
     assert str(raised.value).startswith("results/000001.json: ")
     assert line in str(raised.value)
+
+
+def test_a_result_of_other_items_does_not_count():
+    mine, other = (dataclasses.replace(STAGE, digest=digest * 64) for digest in "ab")
+    items = [ItemResult(6, {}, {}), ItemResult(7, {}, {})]
+    body = results.encode(mine, 2, items)
+    assert json.loads(body)["manifest"] == "a" * 64
+    assert results.decode(body, mine, 2) == tuple(items)
+    for stage, written in ((other, body), (STAGE, body), (mine, results.encode(STAGE, 2, items))):
+        with pytest.raises(JobError, match=r"manifest is .*; another job wrote here"):
+            results.decode(written, stage, 2)
+        with pytest.raises(JobError, match=r"manifest is .*; another job wrote here"):
+            results.decode_partial(written, stage, 2, where="k")

@@ -1,0 +1,64 @@
+"""A cancellation by a mark in S3, for DAG runs whose ids are too long for MWAA's API to be told of them.
+
+The mark is of one start of the DAG run: clearing the run starts it again, and then the mark says nothing any more.
+"""
+
+import dataclasses
+import datetime as dt
+import json
+from typing import Any, Protocol, Self
+
+from winbatch import keys
+from winbatch.times import format_time
+
+WORDS = "cancelled by invoke cancel"
+
+
+class Ports(Protocol):
+    """What a mark needs of the data bucket; `winbatch.driver.Ports` has it."""
+
+    def get(self, key: str) -> Any: ...
+
+    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """One start of a DAG run.
+
+    Attributes:
+        begun: when the run was made, as job.json has it.
+        at: when it was started; None while it is queued.
+    """
+
+    begun: str
+    at: dt.datetime | None
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """From Airflow's DAG run, as an Airflow task sees it."""
+        return cls(format_time(run.run_after), run.start_date)
+
+
+def cancel(ports: Ports, dag: str, job: str, start: Start) -> None:
+    """Leave the mark."""
+    body = {"begun": start.begun, "start": format_time(start.at) if start.at else None}
+    ports.put(keys.cancel_key(dag, job), json.dumps(body).encode())
+
+
+def cancelled(ports: Ports, dag: str, job: str, start: Start) -> bool:
+    """Say whether this start of a DAG run is cancelled, for the run itself.
+
+    The mark of a run that was queued becomes that of the start which it has now.
+    """
+    there = ports.get(keys.cancel_key(dag, job))
+    if there is None or not applies(there.body, start):
+        return False
+    cancel(ports, dag, job, start)
+    return True
+
+
+def applies(mark: bytes, start: Start) -> bool:
+    """Say whether a mark is of this start; that of a run that was still queued is of the one that follows."""
+    said = json.loads(mark)
+    return bool(said["begun"] == start.begun and said["start"] in {None, format_time(start.at) if start.at else None})
