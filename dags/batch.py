@@ -3,5 +3,5 @@
 from winbatch import spec
 from winbatch.dag import batch_dag
 
-for name in spec.names():
-    globals()[name] = batch_dag(spec.load(name))
+for each in spec.load_all():
+    globals()[each.dag] = batch_dag(each)

@@ -13,7 +13,7 @@ from typing import Any
 from scripts.airflow import PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
-from winbatch import cancelling, deployment, job, keys, spec, stored
+from winbatch import cancelling, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts
 from winbatch.cancelling import Start
 from winbatch.job import Job
@@ -465,18 +465,24 @@ def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path)
     """Download a job's files into a folder.
 
     Raises:
-        JobFailed: there are none.
+        JobFailed: there are none; or one cannot be a file of that name, and the others are there.
     """
     s3 = workspace.aws.client("s3")
     prefix = results_prefix(snapshot)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=outputs.data_bucket, Prefix=prefix, Delimiter="/")
-    keys = sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
-    if not keys:
+    names = sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", []))
+    if not names:
         raise JobFailed(f"{snapshot.run_id} ({snapshot.state}) has no results at s3://{outputs.data_bucket}/{prefix}")
     out.mkdir(parents=True, exist_ok=True)
+    refused = filenames.problems(names)
     fetched = []
-    for key in keys:
-        target = out / key.removeprefix(prefix)
-        target.write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=key)["Body"].read())
-        fetched.append(target)
+    for name in names:
+        if name not in refused:
+            fetched.append(out / name)
+            fetched[-1].write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=prefix + name)["Body"].read())
+    for name, said in refused.items():
+        raise JobFailed(
+            f"{len(fetched)} files are in {out}, but s3://{outputs.data_bucket}/{prefix}{name} is not: {said};"
+            " fetch it by `aws s3 cp` under another name"
+        )
     return fetched

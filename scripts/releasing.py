@@ -94,6 +94,8 @@ def listing(settings: Settings) -> list[Listed]:
 def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
     """Release the checkout's DAGs with the deployment that Terraform has built; checked, unless they are served."""
     settings = workspace.settings
+    # In the words of `invoke run`, before Airflow would say it by a traceback.
+    spec.load_all(settings.dags / "jobs")
     releases = _releases(workspace, outputs)
     made = Release({**collect(settings.dags), DEPLOYMENT: releases.deployment()})
     if releases.served().release != made.id:

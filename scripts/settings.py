@@ -118,7 +118,7 @@ class Settings:
     @property
     def workloads(self) -> list[str]:
         """The workloads that have an image of ours, sorted: the folders of `images/` with a `workload.toml`."""
-        return sorted(file.parent.name for file in (self.root / "images").glob("*/workload.toml"))
+        return sorted(file.parent.name for file in (self.root / "images").glob("[!.]*/workload.toml"))
 
     @property
     def windows_version(self) -> str:
@@ -158,7 +158,7 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         name = environment or environ.get("WINBATCH_ENV") or "local"
-        known = sorted(path.stem for path in (root / "terraform" / "environments").glob("*.tfvars"))
+        known = sorted(path.stem for path in (root / "terraform" / "environments").glob("[!.]*.tfvars"))
         if name not in known:
             raise SettingsError(f"unknown environment {name!r}; there are {', '.join(known) or 'none'}")
         mirror = environ.get("WINBATCH_TF_MIRROR")

@@ -11,6 +11,7 @@ import tomlkit
 
 from scripts.errors import SettingsError
 from scripts.settings import Settings
+from winbatch import filenames
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
 _SIZE = "{ cpu = 4096, memory = 6144 }"
@@ -47,7 +48,7 @@ def make(settings: Settings, name: str) -> Sequence[Path]:
         f"images/{name}/Dockerfile": _dockerfile(root, name),
         "pyproject.toml": in_project((root / "pyproject.toml").read_text(encoding="utf-8"), name, package),
     }
-    for file in sorted((root / "terraform" / "environments").glob("*.tfvars")):
+    for file in sorted((root / "terraform" / "environments").glob("[!.]*.tfvars")):
         texts[file.relative_to(root).as_posix()] = in_values(file.read_text(encoding="utf-8"), name, file.name)
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +61,8 @@ def _check(root: Path, name: str, package: str) -> None:
         raise SettingsError(
             f"{name!r} cannot be a workload's name: 2 to 32 lower-case letters, digits and inner dashes, a letter first"
         )
+    if said := filenames.problem(name):
+        raise SettingsError(f"{said}: a workload's folder could not be checked out there; choose another name")
     if (root / "images" / name).exists() or (root / "dags" / "jobs" / f"{name}.yaml").exists():
         raise SettingsError(f"there is a workload or a job {name} already; choose another name")
     if keyword.iskeyword(package) or importlib.util.find_spec(package) is not None:

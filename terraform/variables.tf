@@ -138,8 +138,8 @@ variable "workloads" {
   nullable = false
 
   validation {
-    condition     = alltrue([for workload in keys(var.workloads) : can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", workload))])
-    error_message = "workloads are named by 2 to 32 lower-case letters, digits and inner dashes, a letter first, such as ber."
+    condition     = alltrue([for workload in keys(var.workloads) : can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", workload)) && !can(regex("^(con|prn|aux|nul|(com|lpt)[0-9])$", workload))])
+    error_message = "workloads are named by 2 to 32 lower-case letters, digits and inner dashes, a letter first, such as ber, and not as a device of Windows, such as con."
   }
 
   validation {

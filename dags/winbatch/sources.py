@@ -5,10 +5,13 @@ import dataclasses
 import io
 import itertools
 import json
+import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from winbatch import texts, values
 from winbatch.errors import SpecError
 from winbatch.stage import Group
 from winbatch.stage_spec import StageSpec
@@ -19,7 +22,13 @@ MAX_ITEMS = 1_000_000
 MAX_GROUPS = 64
 """More groups than this show nobody anything: then there are none."""
 
+_SEPARATORS = (",", ";", "\t")
+# Lines that are named where something holds for many.
+_NAMED = 5
+_SCIENTIFIC = re.compile(r"-?[0-9]+(\.(?P<fraction>[0-9]+))?[eE](?P<sign>\+?)(?P<power>[0-9]+)")
 _EXPECTED = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
+
+_log = logging.getLogger(__name__)
 
 type Params = dict[str, Any]
 
@@ -154,22 +163,30 @@ def _objects(prefix: str, reader: Reader) -> list[Params]:
 
 
 def _rows(key: str, columns: Mapping[str, str], reader: Reader) -> list[Params]:
-    """An item a row of a table: CSV in UTF-8 with one line of column names."""
+    """An item a row of a table: CSV with one line of column names. Rows in which nothing stands are left out."""
     where = reader.where(key)
     body = reader.find(key)
     if body is None:
         raise SpecError(f"{where} does not exist; upload the table, or correct the parameter that names it")
     try:
-        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        text = texts.decode(body, utf16=True)
+    except texts.TextError as error:
+        raise SpecError(f"{where}, line {error.line}: not CSV in UTF-8: {error}; Excel calls it CSV UTF-8") from error
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
         header = [name.strip() for name in next(lines, [])]
         rows = [(lines.line_num, row) for row in lines if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise SpecError(f"{where}: not CSV in UTF-8 ({error}); save the table as such") from error
     for name in columns:
         if header.count(name) != 1:
             there = "is there twice" if name in header else "is missing"
             raise SpecError(f"{where}, line 1: column {name!r} {there}; there are {', '.join(header) or 'none'}")
-    for number, row in rows:
+    empty = [number for number, row in rows if not any(map(str.strip, row))]
+    if empty:
+        _log.warning("%s: %s left out, for nothing stands in them", where, _lines(empty))
+    filled = [(number, row) for number, row in rows if any(map(str.strip, row))]
+    for number, row in filled:
         if len(row) != len(header):
             raise SpecError(f"{where}, line {number}: {len(row)} values, but {len(header)} columns")
     return [
@@ -177,26 +194,51 @@ def _rows(key: str, columns: Mapping[str, str], reader: Reader) -> list[Params]:
             name: _value(row[header.index(name)], kind, f"{where}, line {number}: column {name!r}")
             for name, kind in columns.items()
         }
-        for number, row in rows
+        for number, row in filled
     ]
+
+
+def _separator(text: str, columns: Mapping[str, str]) -> str:
+    """What separates a table's values: that by which most of the columns are found in its first line."""
+    first = io.StringIO(text, newline="").readline().rstrip("\r\n")
+
+    def found(separator: str) -> int:
+        names = next(csv.reader([first], delimiter=separator), [])
+        return len(columns.keys() & {name.strip() for name in names})
+
+    return max(_SEPARATORS, key=found)
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    named = ", ".join(map(str, numbers[:_NAMED])) + (f" and {len(numbers) - _NAMED} more" if numbers[_NAMED:] else "")
+    return f"line {named} is" if len(numbers) == 1 else f"lines {named} are"
 
 
 def _value(text: str, kind: str, where: str) -> Any:
     if kind == "string":
         return text
-    value: Any = None
+    written = text.strip()
+    said = f"{where} is {values.shown(text)}"
     try:
-        value = json.loads(text.strip(), parse_constant=lambda _name: None)
-    except ValueError:
-        value = None
-    if kind == "boolean" and isinstance(value, bool):
-        return value
-    if kind != "boolean" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        if kind == "number":
-            return float(value)
-        if value == math.floor(value):
-            return int(value)
-    raise SpecError(f"{where} is {text!r}; {_EXPECTED[kind]} is expected")
+        value = values.parse(written, kind)
+    except ValueError as error:
+        more = f", and {error}" if isinstance(error, values.TooLarge) else ""
+        if kind != "boolean" and "," in written:
+            more = ", with a point for the decimals and nothing between thousands"
+        raise SpecError(f"{said}; {_EXPECTED[kind]} is expected{more}") from None
+    # A spreadsheet writes 123456789012 as 1.23457E+11: what stands in the cell is gone. A person writes 1e3.
+    short = _SCIENTIFIC.fullmatch(written)
+    if (
+        kind == "integer"
+        and short
+        and int(short["power"]) > len(short["fraction"] or "")
+        and (short["fraction"] or short["sign"])
+    ):
+        raise SpecError(
+            f"{said}, whose last digits are lost; a whole number with all of its digits is expected: show the column as"
+            " a number without decimals, and save the table again"
+        )
+    return float(value) if kind == "number" else value
 
 
 def _emptiness(stage: StageSpec, params: Mapping[str, Any]) -> str:

@@ -5,17 +5,14 @@ check the same things) and stages. Reading one needs no network.
 """
 
 import dataclasses
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
-from winbatch import stage_spec
+from winbatch import filenames, job_file, stage_spec, values
 from winbatch.errors import SpecError
+from winbatch.job_file import Node
 from winbatch.rules import RULES
 from winbatch.stage_spec import StageSpec
 
@@ -82,10 +79,24 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
-# libyaml where it is there: it is ten times as fast, and Airflow parses DAGs all the time.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 _NAME = stage_spec.NAME
+_TYPES = ["integer", "number", "string", "boolean", "array"]
+# The fields of a parameter: those of JSON Schema that say something of these types, and two of Airflow's form.
+_TEXT, _WHOLE, _ANY_NUMBER = {"type": "string"}, {"type": "integer"}, {"type": ["integer", "number"]}
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("title", "description", "description_md", "type", "pattern", "format"), _TEXT),
+    **{key: {} for key in ("default", "const", "enum", "examples", "items")},
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _ANY_NUMBER),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _WHOLE),
+    "uniqueItems": {"type": "boolean"},
+    "values_display": {"type": "object", "additionalProperties": _TEXT},
+}
+_PARAMETER: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["title", "description", "type", "default"],
+    "properties": {**{key: {} for key in _FIELDS}, "type": {"enum": _TYPES}},
+}
 _SPEC_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -111,11 +122,7 @@ _SPEC_SCHEMA: dict[str, Any] = {
         "parameters": {
             "type": "object",
             "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,63}$"},
-            "additionalProperties": {
-                "type": "object",
-                "required": ["title", "description", "type", "default"],
-                "properties": {"type": {"enum": ["integer", "number", "string", "boolean", "array"]}},
-            },
+            "additionalProperties": _PARAMETER,
         },
         "stages": {
             "type": "array",
@@ -170,54 +177,47 @@ class Spec:
         Raises:
             SpecError: an unknown parameter or a value that its schema refuses, with what would be right.
         """
-        import jsonschema  # noqa: PLC0415 - parsing a DAG does not need it
-
         unknown = sorted(set(given) - set(self.parameters))
         if unknown:
             raise SpecError(
                 f"{self.dag}: unknown parameter {unknown[0]!r}; there are {', '.join(sorted(self.parameters))}"
             )
-        values = self.defaults
+        taken = self.defaults
         for name, value in given.items():
             schema = self.parameters[name]
-            values[name] = _typed(_from_text(name, value, schema) if isinstance(value, str) else value, schema)
-            errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(values[name]), key=str)
-            if errors:
-                raise SpecError(f"{self.dag}: parameter {name}: {errors[0].message}; {_expectation(schema)}")
-        if values["idle_instances"] > values["max_instances"]:
+            read = _from_text(name, value, schema) if isinstance(value, str) else value
+            if said := values.problem(read) or _refusal(read, schema) or values.problem(_typed(read, schema)):
+                raise SpecError(f"{self.dag}: parameter {name}: {said}; {_expectation(schema)}")
+            taken[name] = _typed(read, schema)
+        if taken["idle_instances"] > taken["max_instances"]:
             raise SpecError(
-                f"{self.dag}: idle_instances ({values['idle_instances']}) is more than max_instances"
-                f" ({values['max_instances']})"
+                f"{self.dag}: idle_instances ({taken['idle_instances']}) is more than max_instances"
+                f" ({taken['max_instances']})"
             )
-        return values
+        return taken
 
     @classmethod
-    def parse(cls, text: str, *, where: str) -> Self:
+    def parse(cls, content: str | bytes, *, where: str) -> Self:
         """Read a specification.
 
         Args:
-            text: YAML.
+            content: YAML, in UTF-8.
             where: the file's name, for the error's line.
 
         Raises:
             SpecError: with file and line.
         """
-        try:
-            loader = _LOADER(text)
-            node = loader.get_single_node()
-            data: Any = loader.construct_document(node) if node else None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise SpecError(f"{where}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-        for path, problem in _problems(data):
-            raise SpecError(f"{where}:{_line(node, path)}: {problem}")
+        root = job_file.read(content, where=where)
+        data: Any = root.typed(_AS_WRITTEN)
+        for line, problem in _problems(data, root):
+            raise SpecError(f"{where}:{line}: {problem}")
+        own = {name: values.bounded(schema) for name, schema in data["parameters"].items()}
         return cls(
             dag=data["dag"],
             title=data["title"],
             description=data.get("description", "").strip(),
             workload=data["workload"],
-            parameters={**data["parameters"], **COMMON_PARAMETERS},
+            parameters={**own, **COMMON_PARAMETERS},
             stages=tuple(StageSpec.from_data({"workload": data["workload"], **stage}) for stage in data["stages"]),
             retry=data.get("retry", {}),
         )
@@ -231,46 +231,71 @@ def load(dag: str, jobs: Path = JOBS) -> Spec:
     """
     path = jobs / f"{dag}.yaml"
     if not re.fullmatch(_NAME, dag) or not path.is_file():
-        raise SpecError(f"unknown DAG {dag!r}; there are {', '.join(names(jobs)) or 'none'} (dags/jobs/*.yaml)")
-    spec = Spec.parse(path.read_text(encoding="utf-8"), where=f"{jobs.name}/{path.name}")
+        others = "".join(f"; {problem}" for problem in strays(jobs))
+        raise SpecError(f"unknown DAG {dag!r}; there are {', '.join(names(jobs)) or 'none'} (dags/jobs/*.yaml){others}")
+    spec = Spec.parse(path.read_bytes(), where=f"{jobs.name}/{path.name}")
     if spec.dag != dag:
-        raise SpecError(f"{jobs.name}/{path.name}: its dag is {spec.dag!r}; name the file {spec.dag}.yaml")
+        raise SpecError(f"{jobs.name}/{path.name}:1: its dag is {spec.dag!r}; name the file {spec.dag}.yaml")
     return spec
+
+
+def load_all(jobs: Path = JOBS) -> list[Spec]:
+    """All specifications, by name.
+
+    Raises:
+        SpecError: one is wrong, or what lies beside them is none.
+    """
+    for problem in strays(jobs):
+        raise SpecError(problem)
+    return [load(name, jobs) for name in names(jobs)]
 
 
 def names(jobs: Path = JOBS) -> list[str]:
     """The DAGs for which there is a specification, sorted."""
-    return sorted(path.stem for path in jobs.glob("*.yaml"))
+    return sorted(path.stem for path in jobs.glob("*.yaml") if _is_job(path))
+
+
+def strays(jobs: Path = JOBS) -> list[str]:
+    """What lies in the folder and is no specification, a sentence each; hidden files are nobody's."""
+    found = sorted(path for path in jobs.glob("*") if not path.name.startswith(".") and path.name != "__pycache__")
+    return [
+        f"{jobs.name}/{path.name} is no job: a job's file is called as its DAG, by lower-case letters, digits, - and _,"
+        " and ends in .yaml; rename it, or take it away"
+        for path in found
+        if not _is_job(path)
+    ]
+
+
+def _is_job(path: Path) -> bool:
+    return re.fullmatch(_NAME, path.stem) is not None and path.suffix == ".yaml" and path.is_file()
 
 
 def _from_text(name: str, text: str, schema: Mapping[str, Any]) -> Any:
     if schema["type"] == "string":
         return text
     if schema["type"] == "array":
-        item = schema.get("items", {"type": "string"})
-        return [_from_text(name, part.strip(), item) for part in text.split(",") if part.strip()]
+        return [_from_text(name, part.strip(), schema["items"]) for part in text.split(",") if part.strip()]
     try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except ValueError:
-        value = text
-    if isinstance(value, str) or value is None:
-        raise SpecError(f"parameter {name}: {text!r} is no {schema['type']}; {_expectation(schema)}")
-    return value
+        return values.parse(text.strip(), schema["type"])
+    except ValueError as error:
+        raise SpecError(f"parameter {name}: {error}; {_expectation(schema)}") from error
+
+
+def _refusal(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Why a parameter's schema refuses a value; None where it takes it."""
+    import jsonschema  # noqa: PLC0415 - the command line's other verbs do not need it
+
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(value), key=str)
+    return _words(errors[0]) if errors else None
 
 
 def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
     """JSON has one kind of number; a whole number becomes int and any other float, so that 8 and 8.0 are one point."""
-    if schema["type"] == "array" and isinstance(value, list) and "items" in schema:
+    if schema["type"] == "array":
         return [_typed(item, schema["items"]) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    if schema["type"] == "integer" and math.isfinite(value) and value == math.floor(value):
+    if schema["type"] == "integer":
         return int(value)
     return float(value) if schema["type"] == "number" else value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _expectation(schema: Mapping[str, Any]) -> str:
@@ -281,7 +306,8 @@ def _expectation(schema: Mapping[str, Any]) -> str:
         inner = _expectation(schema["items"]).removesuffix(" is expected") if "items" in schema else "a value"
         least, most = schema.get("minItems", 0), schema.get("maxItems", "any number of")
         return f"a list of {least} to {most} values is expected, each {inner}"
-    bounds = [f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
     return " ".join(
         [
             {"integer": "a whole number", "number": "a number"}.get(schema["type"], f"a {schema['type']}"),
@@ -291,39 +317,91 @@ def _expectation(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _problems(data: Any) -> Sequence[tuple[Sequence[str | int], str]]:
-    """What is wrong with a specification, as paths into it and sentences; the first is the one to show."""
+def _words(error: Any) -> str:
+    """What JSON Schema has to say, without the whole of a large value."""
+    said = str(error.message).replace(repr(error.instance), values.shown(error.instance))
+    expected = error.validator_value if error.validator == "type" else ""
+    if not isinstance(error.instance, str) or expected not in {"integer", "number"}:
+        return said
+    try:
+        values.parse(error.instance, expected)
+    except values.TooLarge as beyond:
+        return str(beyond)
+    except ValueError:
+        pass
+    return f"{said}; a number is written like 10, 0.5 or 1e3, without quotes"
+
+
+def _problems(data: Any, root: Node) -> Iterator[tuple[int, str]]:
+    """What is wrong with a specification, as lines and sentences; the first is the one to show."""
     import jsonschema  # noqa: PLC0415 - the command line's other verbs do not need it
 
     errors = list(jsonschema.Draft202012Validator(_SPEC_SCHEMA).iter_errors(data))
+    for error in errors:
+        node = root.at(error.absolute_path)
+        if error.validator == "additionalProperties":
+            known = error.schema["properties"]
+            name = next(name for name in error.instance if name not in known)
+            yield node.line_of_key(name), f"the field {name!r} was unexpected; here may be {', '.join(known)}"
+        elif "propertyNames" in error.absolute_schema_path:
+            yield node.line_of_key(error.instance), f"the name {_words(error)}"
+        else:
+            yield node.line, _words(error)
     if errors:
-        return [(tuple(error.absolute_path), error.message) for error in errors]
-    problems: list[tuple[Sequence[str | int], str]] = []
+        return
+    for key in ("dag", "workload"):
+        if said := filenames.problem(data[key]):
+            yield root.at((key,)).line, f"{said}; choose another name"
     for name, schema in data["parameters"].items():
-        path = ("parameters", name)
+        node = root.at(("parameters", name))
         if name in COMMON_PARAMETERS:
-            problems.append((path, f"{name!r} is a parameter that every job has; choose another name"))
-        try:
-            jsonschema.Draft202012Validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            problems.append((path, f"not a JSON Schema: {error.message}"))
-            continue
-        problems += [
-            ((*path, "default"), f"the default does not fit: {error.message}")
-            for error in jsonschema.Draft202012Validator(schema).iter_errors(schema["default"])
-        ]
-    return problems + stage_spec.problems(data["stages"], data["parameters"])
+            yield node.line, f"{name!r} is a parameter that every job has; choose another name"
+        for field, said in _parameter_problems(schema):
+            yield node.at(field).line, said
+    for path, said in stage_spec.problems(data["stages"], data["parameters"]):
+        yield root.at(path).line, said
 
 
-def _line(node: Any, path: Sequence[str | int]) -> int:
-    """The line, from 1, at which the value at a path begins; the nearest one above where the path leads nowhere."""
-    for step in path:
-        child = None
-        if isinstance(node, yaml.MappingNode):
-            child = next((value for key, value in node.value if key.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            child = node.value[step]
-        if child is None:
-            break
-        node = child
-    return int(node.start_mark.line) + 1 if node is not None else 1
+def _parameter_problems(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    import jsonschema  # noqa: PLC0415 - as above
+
+    for key, value in schema.items():
+        if key != "items" and (said := values.problem(value)):
+            yield (key,), f"{said}; a parameter's numbers lie from {values.LEAST} to {values.MOST}"
+            return
+    if "items" in schema:
+        items = schema["items"]
+        if not isinstance(items, dict) or items.get("type") not in _TYPES:
+            yield ("items",), f"the elements of a list have a type: items: {{type: number}}, one of {', '.join(_TYPES)}"
+            return
+        for key in items:
+            if key not in _FIELDS:
+                yield ("items", key), f"the field {key!r} was unexpected; here may be {', '.join(_FIELDS)}"
+                return
+        for path, said in _parameter_problems(items):
+            yield ("items", *path), said
+            return
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        yield tuple(map(str, error.absolute_path)), f"not a JSON Schema: {_words(error)}"
+        return
+    if "default" in schema and (said := _refusal(schema["default"], values.bounded(schema))):
+        yield ("default",), f"the default does not fit: {said}"
+
+
+def _of_parameter(node: Node) -> Mapping[str, Any]:
+    """How a parameter's fields are written: its own values are of its own type."""
+    fields = node.value if isinstance(node.value, dict) else {}
+    kind = str(fields["type"][1].value) if "type" in fields else "string"
+    own: dict[str, Any] = {"type": kind}
+    if kind == "array":
+        own["items"] = _of_parameter(fields["items"][1])["properties"]["default"] if "items" in fields else {}
+    of_values = {"default": own, "const": own, "enum": {"items": own}, "examples": {"items": own}}
+    return {"properties": {**_FIELDS, **of_values, "items": _of_parameter}}
+
+
+_AS_WRITTEN = {
+    **_SPEC_SCHEMA,
+    "properties": {**_SPEC_SCHEMA["properties"], "parameters": {"additionalProperties": _of_parameter}},
+}

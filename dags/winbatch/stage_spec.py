@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from winbatch import template
+from winbatch import filenames, template
 
 NAME = "^[a-z][a-z0-9_-]{0,31}$"
 
@@ -27,7 +27,7 @@ SCHEMA: dict[str, Any] = {
         "name": {"type": "string", "pattern": NAME},
         "workload": {"type": "string", "pattern": NAME},
         "run": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"},
-        "command": {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "number"]}},
+        "command": {"type": "array", "minItems": 1, "items": {"type": "string"}},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
         "items": {"type": ["integer", "string"]},
         "over": {"type": "string"},
@@ -109,7 +109,7 @@ class StageSpec:
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """From what the file says, once it is known to be right."""
         values = {"source" if name == "from" else name: value for name, value in data.items()}
-        values["command"] = tuple(map(str, data.get("command", ())))
+        values["command"] = tuple(data.get("command", ()))
         return cls(**values)
 
     @property
@@ -175,7 +175,9 @@ def _stage_problems(
         elif count > 1:
             yield (), f"its items get {name!r} twice; leave it out of one place"
     for number, word in enumerate(stage.get("command", ())):
-        yield from _template_problems(("command", number), str(word), (*own, *_OF_THE_ITEM, *_OF_THE_WORKER))
+        yield from _template_problems(("command", number), word, (*own, *_OF_THE_ITEM, *_OF_THE_WORKER))
+    for name, said in filenames.problems(stage.get("fetch", ())).items():
+        yield ("fetch", name), f"{said}; call the file otherwise"
     for name, key in stage.get("fetch", {}).items():
         yield from _template_problems(("fetch", name), key, (*own, *_OF_THE_ITEM))
 
@@ -187,12 +189,8 @@ def _program_problems(stage: Mapping[str, Any]) -> Iterator[Problem]:
         yield (), "a stage needs `run: module:function` or `command: [program, argument, ...]`"
     if "timeout" in stage and "command" not in stage:
         yield ("timeout",), "only a `command` has a timeout"
-    program = str(stage.get("command", [""])[0]).lower()
-    if program.endswith((".bat", ".cmd")):
-        yield (
-            ("command", 0),
-            "a batch file is run by a shell, which would read parameters as commands; name a program",
-        )
+    if "command" in stage and filenames.is_batch(stage["command"][0]):
+        yield ("command", 0), filenames.BATCH
 
 
 def _source_problems(stage: Mapping[str, Any], earlier: Sequence[str]) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ ROOMS: dict[str, Room] = {
         slow=("contract", "jobs", "faults"),
     ),
     "specification": Room(
-        files=(*_winbatch("job sources spec stage_spec template"), "dags/jobs/*"),
+        files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
         fast=("tests/unit/winbatch", "tests/unit/scripts/test_jobs.py", "tests/dags"),
         slow=("jobs",),
     ),

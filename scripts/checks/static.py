@@ -14,10 +14,13 @@ from scripts.checks import provider
 from scripts.checks.context import Context
 from scripts.errors import CheckFailed
 from scripts.settings import Settings
+from winbatch import spec
+from winbatch.errors import SpecError
 
 # What ruff and the import checks look at.
 PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
-YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "dags", "terraform/.checkov.yaml")
+# Job files are read by `check_jobs`: of words as a person writes them a linter has another opinion.
+YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "terraform/.checkov.yaml")
 # `terraform test` works through its files one by one: so many commands share them.
 TERRAFORM_TESTS = 4
 
@@ -51,6 +54,7 @@ def lint(context: Context) -> list[Check]:
         _tool(context, "Dockerfiles: hadolint", context.command("hadolint", *dockerfiles)),
         _tool(context, "Shell: shellcheck", context.command("shellcheck", "--enable=all", ".ci/run")),
         _tool(context, "YAML: yamllint", context.command("yamllint", "--strict", *YAML_FOLDERS)),
+        Check("Jobs: specifications", partial(check_jobs, context.settings)),
         _tool(context, "Workflows: actionlint", actionlint.command(context.settings, ".github/workflows/*.yml")),
         _tool(context, "Workflows: zizmor", context.command(*zizmor)),
     ]
@@ -135,6 +139,18 @@ def format_all(context: Context) -> None:
     pages = _generated(settings)
     for path in _stale(pages):
         path.write_text(pages[path], encoding="utf-8")
+
+
+def check_jobs(settings: Settings) -> str:
+    """Read the job specifications; the DAGs that they make.
+
+    Raises:
+        CheckFailed: one is wrong, in the words of `invoke run`.
+    """
+    try:
+        return ", ".join(each.dag for each in spec.load_all(settings.dags / "jobs"))
+    except SpecError as error:
+        raise CheckFailed(str(error)) from error
 
 
 def _tool(context: Context, title: str, *commands: list[str], **where: object) -> Check:

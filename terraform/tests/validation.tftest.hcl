@@ -80,6 +80,16 @@ run "workload_named_in_upper_case" {
   expect_failures = [var.workloads]
 }
 
+run "workload_named_as_a_device_of_windows" {
+  command = plan
+
+  variables {
+    workloads = { aux = { cpu = 4096, memory = 6144 } }
+  }
+
+  expect_failures = [var.workloads]
+}
+
 run "workload_image_by_tag" {
   command = plan
 

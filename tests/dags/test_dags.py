@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from emulator.mwaa import versions
+from winbatch import spec
+from winbatch.errors import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,7 +68,17 @@ for dag in bag.dags.values():
             for task in dag.tasks
         },
     }
+
+def takes(dag, name, value):
+    try:
+        bag.dags[dag].params.get_param(name).resolve(value)
+    except Exception:
+        return False
+    return True
+
+numbers = [105, 1e18, 2.0**63, 6.022e23, 10**30, 0]
 print("REPORT" + json.dumps({
+    "taken": [value for value in numbers if not bag.import_errors and takes("chain", "spot", value)],
     "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
     "warnings": [str(warning.message) for warning in caught if warning.filename.startswith(sys.argv[1])],
     "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
@@ -85,9 +97,15 @@ def airflow_python(request):
 
 @pytest.fixture(scope="module")
 def report(airflow_python, tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
+    return inspect(airflow_python, tmp_path_factory.mktemp("airflow"))
+
+
+def inspect(airflow_python, home, **jobs):
+    """What Airflow says of the DAG folder, with some more files of jobs."""
     dags = home / "dags"
     shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__", "deployment.json"))
+    for name, content in jobs.items():
+        (dags / "jobs" / name).write_bytes(content)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -113,6 +131,16 @@ def report(airflow_python, tmp_path_factory):
 def test_every_specification_is_a_dag_and_nothing_else_is(report):
     assert report["errors"] == {}
     assert set(report["dags"]) == {path.stem for path in (ROOT / "dags" / "jobs").glob("*.yaml")}
+
+
+def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(airflow_python, tmp_path):
+    wrong = "dag: x\ntitle: größe\n".encode("cp1252")
+    found = inspect(airflow_python, tmp_path, **{"x.yaml": wrong, "._x.yaml": b"Mac OS X\0"})
+    with pytest.raises(SpecError) as caught:
+        spec.load("x", tmp_path / "dags" / "jobs")
+    (trace,) = found["errors"].values()
+    assert trace.strip().splitlines()[-1] == f"winbatch.errors.SpecError: {caught.value}"
+    assert str(caught.value).startswith("jobs/x.yaml:2: not YAML in UTF-8: the byte 0xF6, which is 'ö'")
 
 
 def test_nothing_that_we_use_is_deprecated(report):
@@ -152,6 +180,11 @@ def test_every_airflow_task_is_tried_again(report):
 def test_the_form_is_typed_and_documented_and_covers_the_seeds_parameters(report):
     params = report["dags"]["ber"]["params"]
     assert all(schema["type"] and schema["title"] and schema["description"] for schema in params.values())
+    # What Airflow's messages cannot hold is refused by its form.
+    of_chain = report["dags"]["chain"]["params"]
+    assert (of_chain["spot"]["exclusiveMinimum"], of_chain["spot"]["maximum"]) == (0, 2**63 - 1)
+    assert of_chain["strike"]["maximum"] == 2**63 - 1
+    assert report["taken"] == [105, 1e18]
     assert {
         "num_items",
         "num_frames",

@@ -74,7 +74,8 @@ def _values(context: Context) -> dict[str, Any]:
             f"{VALUES} of item {context.item} is larger than 1 MiB; leave such results in a file of their own"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        # Of bytes it also takes UTF-16, and a byte order mark: Windows PowerShell writes both.
+        values = json.loads(path.read_bytes())
     except ValueError as error:
         raise JobError(f"{VALUES} of item {context.item} is not JSON: {error}") from error
     if not isinstance(values, dict) or {"exit_code", "outputs"} & values.keys():

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from winbatch import keys, results
+from winbatch import filenames, keys, results
 from winbatch.account import Account
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
@@ -140,11 +140,11 @@ def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
             f" {failure.reason if failure else problem or 'run that stage again'}"
         )
     prefix = source.stage.outputs_of(item)
-    for key in store.keys(prefix):
-        parts = key.removeprefix(prefix).split("/")
-        if not all(parts) or ".." in parts:
-            raise JobError(f"{store.where(key)} is no file that an item can have left; remove it")
-        store.download(key, folder.joinpath(*parts))
+    names = [key.removeprefix(prefix) for key in store.keys(prefix)]
+    for name, said in filenames.problems(names).items():
+        raise JobError(f"{store.where(prefix + name)} is no file that an item can have left: {said}; remove it")
+    for name in names:
+        store.download(prefix + name, folder / name)
 
 
 @dataclasses.dataclass(frozen=True)

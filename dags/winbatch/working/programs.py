@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from winbatch import filenames
 from winbatch.working.trees import GRACE, Tree, ending
 
 LINE_LENGTH = 8000
@@ -65,6 +66,9 @@ class Programs:
             ProgramError: it failed.
             Stopped: `stop` was called before or meanwhile.
         """
+        # The word as it is, for a placeholder may have made it one.
+        if filenames.is_batch(words[0]):
+            raise ProgramError(None, words[0], f"is not started: {filenames.BATCH}")
         with self._lock:
             if self._stopped:
                 raise Stopped

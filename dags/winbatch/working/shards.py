@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from winbatch import results, template
+from winbatch import filenames, results, template
 from winbatch.errors import JobError, StorageError
 from winbatch.stage import ClaimMark, Stage
 from winbatch.working import failures, logs
@@ -155,7 +155,16 @@ class ShardRunner:
             raise ItemError.of(error) from error
 
     def _upload(self, folder: Path, prefix: str) -> None:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        """Upload what the item has left.
+
+        Raises:
+            ItemError: a file has a name that Windows cannot have, so that it could not be fetched there.
+            StorageError: S3 refuses.
+        """
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        for name, said in filenames.problems(path.relative_to(folder).as_posix() for path in paths).items():
+            raise ItemError(f"its file {name!r} cannot be kept: {said}; let the program call it otherwise")
+        for path in paths:
             content_type = self._content_types.guess_type(path.name)[0] or "application/octet-stream"
             key = prefix + path.relative_to(folder).as_posix()
             self._store.upload(path, key, content_type=content_type)

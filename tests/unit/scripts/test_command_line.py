@@ -64,6 +64,17 @@ def refused(invoke):
         (["run", "--dag", "nothing"], "unknown DAG 'nothing'"),
         (["image-build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
         (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes'"),
+        (
+            ["run", "--param", "num_items=6.022e23"],
+            "parameter num_items: '6.022e23' is beyond 64 bits; a whole number from",
+        ),
+        (
+            ["run", "--dag", "chain", "--param", "spot=6.022e23"],
+            "spot: 6.022e+23 is beyond 64 bits; a number above 0 to 9223",
+        ),
+        (["run", "--dag", "chain", "--param", "spot=1e999"], "'1e999' is beyond what a double can hold; a number"),
+        (["run", "--dag", "chain", "--param", f"spot={'1' * 400}"], "is beyond what a double can hold; a number"),
+        (["run", "--dag", "chain", "--param", f"volatility=0.1,{'1' * 400}"], "is beyond what a double can hold"),
         (["run", "--param", "num_items"], "key=value is expected"),
         (["run", "--resume", "ber-20200101-000000", "--param", "num_items=2"], "--param does not go with --resume"),
         (["cancel", "a/b"], "is no run id"),

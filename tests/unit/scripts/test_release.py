@@ -3,6 +3,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from scripts import releasing
-from scripts.errors import ReleaseError
+from scripts.checks import static
+from scripts.errors import CheckFailed, ReleaseError
 from scripts.release import DEPLOYMENT, HISTORY, KEPT, SERVING, Entry, Release, Releases, before, collect, kept, serving
 from winbatch import release as runtime
+from winbatch import spec
+from winbatch.errors import SpecError
 from winbatch.times import format_time
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,6 +33,25 @@ def release(**files):
 def history(*names):
     """Switches an hour apart; the last one an hour before noon."""
     return [Entry(name, format_time(NOON - timedelta(hours=len(names) - number))) for number, name in enumerate(names)]
+
+
+def test_a_job_file_that_is_wrong_is_named_before_anything_is_asked(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    bad = tmp_path / "jobs" / "demo.yaml"
+    for name, text in {"demo.yaml": "dag: demo\ndag: demo\n", "demo.yml": "dag: demo\n"}.items():
+        (tmp_path / "jobs" / name).write_text(text)
+        with pytest.raises(SpecError) as caught:
+            releasing.release(SimpleNamespace(settings=SimpleNamespace(dags=tmp_path)), None, None)
+        with pytest.raises(CheckFailed) as found:
+            static.check_jobs(SimpleNamespace(dags=tmp_path))
+        assert str(found.value) == str(caught.value)
+        if name == bad.name:
+            with pytest.raises(SpecError) as asked:
+                spec.load("demo", tmp_path / "jobs")
+            assert str(asked.value) == str(caught.value)
+            assert str(caught.value).startswith("jobs/demo.yaml:2: 'dag' is given twice")
+        else:
+            assert str(caught.value).startswith("jobs/demo.yml is no job")
 
 
 def test_an_id_is_made_of_names_contents_and_what_it_is_pinned_to():

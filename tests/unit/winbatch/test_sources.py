@@ -108,6 +108,7 @@ def table(body, **columns):
     [
         "name,strike\na,1.5\nb,2\n",
         "name,strike\r\na,1.5\r\nb,2\r\n",
+        "name;strike\ra;1.5\rb;2\r",
         "\ufeffname,strike\na,1.5\nb,2",
         "strike,ignored,name\n1.5,x,a\n\n2,y,b\n",
         ' name , strike \n"a", 1.5\nb,2e0\n',
@@ -129,7 +130,7 @@ def test_a_tables_types():
         ("", "line 1: column 'name' is missing; there are none"),
         ("\n", "line 1: column 'name' is missing; there are none"),
         ("name\na\n", "line 1: column 'strike' is missing; there are name"),
-        ("name;strike\na;1\n", "line 1: column 'name' is missing; there are name;strike"),
+        ("name;strike_\na;1\n", "line 1: column 'strike' is missing; there are name, strike_"),
         ("name,strike,name\na,1,b\n", "line 1: column 'name' is there twice"),
         ("name,strike\n", "the table 'sim/t.csv' has no rows"),
         ("name,strike\na,1\nb\n", "line 3: 1 values, but 2 columns"),
@@ -141,7 +142,12 @@ def test_a_tables_types():
         ("name,strike\na,1e999\n", "is '1e999'; a number is expected"),
         ("name,strike\na,true\n", "is 'true'; a number is expected"),
         ('name,strike\n"a,1\n', "not CSV in UTF-8"),
-        (b"name,strike\n\xff,1\n", "not CSV in UTF-8"),
+        (b"name,strike\na,1\n\xf6,1\n", "line 3: not CSV in UTF-8: the byte 0xF6, which is 'ö' in Windows' code page"),
+        ("name,strike\n".encode("utf-16-le"), "line 1: not CSV in UTF-8: it holds NUL characters, as UTF-16"),
+        (b"\xff\xfenam", "line 1: not CSV in UTF-8: it begins as UTF-16 and is none"),
+        ('name,strike\na,"1,5"\n', "a number is expected, with a point for the decimals"),
+        ("name;strike\na;1,5\n", "line 2: column 'strike' is '1,5'; a number is expected, with a point"),
+        ('name,strike\na,"1,500"\n', "nothing between thousands"),
     ],
 )
 def test_a_table_that_is_wrong_is_named_with_its_line(body, words):
@@ -157,10 +163,68 @@ def test_a_table_that_is_not_there():
         items({"t": "sim/t.csv"}, csv="t", columns={"x": "number"})
 
 
-@pytest.mark.parametrize("text", ["2.5", "x", "true", ""])
+@pytest.mark.parametrize("text", ["2.5", "x", "true", "", "9" * 19, "1e19", "6.022e23", "1e999", "1" * 400, "1e-1"])
 def test_whole_numbers_of_a_table(text):
-    with pytest.raises(SpecError, match="a whole number is expected"):
+    with pytest.raises(SpecError, match="a whole number is expected") as caught:
         table(f"n,x\n{text},1\n", n="integer")
+    assert ("beyond 64 bits" in str(caught.value)) == (text not in {"2.5", "x", "true", "", "1e-1"})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e3", 1000),
+        ("2e0", 2),
+        ("1.5E+01", 15),
+        ("1.23457E+05", 123457),
+        ("8.0", 8),
+        (" 7 ", 7),
+        ("-0", 0),
+        ("0e999999999", 0),
+        # Exactly, though no double holds them.
+        ("9223372036854775807", 2**63 - 1),
+        ("-9223372036854775808", -(2**63)),
+        ("9007199254740993.0", 9007199254740993),
+    ],
+)
+def test_whole_numbers_of_a_table_are_exact(text, value):
+    assert table(f"n\n{text}\n", n="integer") == [{"n": value}]
+
+
+@pytest.mark.parametrize("text", ["1.23457E+11", "1E+11", "-1.2e5", "1.23457e11", "1E+05"])
+def test_what_a_spreadsheet_has_cut_is_refused_for_a_whole_number(text):
+    with pytest.raises(SpecError, match=r"whose last digits are lost; .* as a number without decimals"):
+        table(f"n\n{text}\n", n="integer")
+    assert table(f"n\n{text}\n", n="number") == [{"n": float(text)}]
+
+
+@pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("FALSE", False), ("True", True), ("false", False)])
+def test_booleans_of_a_table_as_spreadsheets_write_them(text, value):
+    assert table(f"name,on\r\na,{text}\r\n", name="string", on="boolean") == [{"name": "a", "on": value}]
+    for other in ("1", "yes", "WAHR"):
+        with pytest.raises(SpecError, match="true or false is expected"):
+            table(f"on\n{other}\n", on="boolean")
+
+
+def test_rows_in_which_nothing_stands_are_left_out_with_a_word(caplog):
+    body = "\ufeffname,path\r\nsolver,C:\\data\\in.bin\r\n,\r\n , \r\n"
+    assert table(body, name="string", path="string") == [{"name": "solver", "path": "C:\\data\\in.bin"}]
+    assert caplog.messages == ["s3://data/sim/t.csv: lines 3, 4 are left out, for nothing stands in them"]
+    caplog.clear()
+    assert len(table("name,path\na,b\n,\n" + ",,,\n" * 9, name="string", path="string")) == 1
+    assert caplog.messages[0].endswith("lines 3, 4, 5, 6, 7 and 5 more are left out, for nothing stands in them")
+    with pytest.raises(SpecError, match="has no rows"):
+        table("name,path\n,\n", name="string", path="string")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_as_programs_save_it(separator, encoding):
+    rows = [["ignored, once", "name", "strike"], ["x", "a, ü", "1.5"], ["y;\t", "b", "2"]]
+    file = io.StringIO()
+    csv.writer(file, delimiter=separator).writerows(rows)
+    assert table(file.getvalue().encode(encoding)) == [{"name": "a, ü", "strike": 1.5}, {"name": "b", "strike": 2.0}]
 
 
 @given(

@@ -123,7 +123,7 @@ BAD = [
     ),
     ("- name: a\n  run: m:f\n  item_seconds: where", 2, "of type string, not integer or number"),
     ("- name: a\n  run: m:f\n  item_seconds: 0", 2, "more than 0 seconds"),
-    ("- name: a\n  run: m:f\n  shell: true", 0, "'shell' was unexpected"),
+    ("- name: a\n  run: m:f\n  shell: true", 2, "'shell' was unexpected; here may be name, workload, run"),
 ]
 
 

@@ -121,6 +121,57 @@ def test_a_program_that_is_not_there(job):
     assert failures(job)[0]["error"].startswith("ProgramError: no-such-program cannot be started: ")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_values_may_begin_with_a_byte_order_mark(job, encoding):
+    code = "import sys; open(sys.argv[1], 'w', encoding=sys.argv[2]).write('{\"size\": 1.5}')"
+    job.plan([{}], run="", command=[*PYTHON, code, "{outputs}/values.json", encoding])
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert values(job)[0]["size"] == 1.5
+
+
+def test_a_batch_file_is_not_started_whatever_it_is_called(job, tmp_path):
+    names = ["run.bat", "run.bat.", "run.bat ", "RUN.CMD", "x.bat::$DATA"]
+    for name in names:
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\n")
+        (tmp_path / name).chmod(0o755)
+    items = [{"prog": f"{tmp_path}/{name}"} for name in names]
+    job.plan(items, run="", command=["{prog}", 'x" & echo INJECTED & rem "'])
+    (ended,) = job.work()
+    assert ended.code == 0
+    for shard, name in enumerate(names):
+        said = failures(job, shard)[0]["error"]
+        assert said.startswith(f"ProgramError: {tmp_path}/{name.strip()} is not started: a batch file is run by a")
+        assert said.endswith("; name a program")
+    assert not (tmp_path / "begun").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["ok.txt", "con.txt"], "its file 'con.txt' cannot be kept: 'con.txt' is a device of Windows; let the program"),
+        (["12:30.csv"], "its file '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
+        ([r"a\b"], "which Windows does not take in a name"),
+        (["end."], "ends with '.', which Windows drops"),
+        (["deep/end /x"], "its file 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
+        (["Data.csv", "data.csv"], "'data.csv' differs from 'Data.csv' in case only"),
+    ],
+)
+def test_a_file_that_windows_cannot_have_is_its_items_failure(job, names, words):
+    code = (
+        "import pathlib, sys; out, item, *names = sys.argv[1:]; paths = [pathlib.Path(out, name) for name in names];"
+        "[(path.parent.mkdir(parents=True, exist_ok=True), path.touch()) for path in paths if item == '1']"
+    )
+    job.plan([{}] * 3, run="", command=[*PYTHON, code, "{outputs}", "{item}", *names], item_folders=True)
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert sorted(job.results()) == [0, 2]
+    (failure,) = failures(job, 1)
+    assert failure["item"] == 1
+    assert words in failure["error"]
+    assert job.all_keys(job.stage.outputs) == []
+
+
 def test_an_item_without_its_parameter_fails_alone(job):
     job.plan([{"x": 1}, {"y": 2}], run="", command=[*PYTHON, "pass", "{x}"])
     (ended,) = job.work()
@@ -195,13 +246,33 @@ def test_an_item_after_one_that_failed_says_so(job):
     )
 
 
-def test_a_file_that_no_item_can_have_left_is_refused(job):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil",
+        r"..\..\evil",
+        r"\evil",
+        "C:evil",
+        "C:/evil",
+        "/evil",
+        "a//evil",
+        "evil/",
+        "nul",
+        "evil.",
+        "kit/evil",
+    ],
+)
+def test_a_file_that_no_item_can_have_left_is_refused(job, name):
     job.plan([{}], run="", command=[*PYTHON, "pass"], item_folders=True)
     job.work()
-    job.put(f"{job.stage.outputs}000000/../../evil", b"x")
+    for each in ("KIT/part", name):
+        job.put(f"{job.stage.outputs}000000/{each}", b"x")
     later(job, command=[*PYTHON, "pass"])
     job.work()
-    assert "is no file that an item can have left" in failures(job)[0]["error"]
+    said = failures(job)[0]["error"]
+    assert f"000000/{name} is no file that an item can have left: " in said
+    assert said.endswith("; remove it")
+    assert list(job.folder.rglob("*evil*")) == []
 
 
 TREE = """

@@ -7,10 +7,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from scripts import debian, workload_new
+from scripts.errors import JobFailed
+from scripts.jobs import Snapshot, fetch
 from scripts.settings import ROOT, Settings
 from scripts.windows import staging
 from winbatch import job as jobs
@@ -105,6 +108,55 @@ def test_chain_prices_what_its_first_stage_simulated(run):
     prices = [float(row["price"]) for row in table]
     assert len(set(prices)) == 4
     assert max(prices[:2]) < min(prices[2:]), "an option is dearer the less the price stands still"
+
+
+WORDS = """
+dag: words
+title: words of a command
+workload: tools
+parameters:
+  table: {title: t, description: d, type: string, default: sim/t.csv}
+stages:
+  - name: echo
+    csv: table
+    columns: {name: string, path: string}
+    command: [python, -c, "import sys,json;json.dump(dict(words=sys.argv[2:]),open(sys.argv[1],'w'))",
+      "{outputs}/values.json", --version, 3.10, --mode, 010, --at, 12:30, --size, 1_000, --sure, no, --most, 1e3,
+      "{name}", "{path}"]
+  - name: table
+    run: tools.table:run
+    inputs: [echo]
+"""
+
+
+def test_words_and_tables_reach_a_program_as_they_are_written(job, run, tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "words.yaml").write_text(WORDS)
+    job.put("sim/t.csv", b"\xef\xbb\xbfname,path\r\nsolver,C:\\data\\in.bin\r\n,\r\n,\r\n")
+    (row,) = rows(run("words", tmp_path / "specs"))
+    words = ["--version", "3.10", "--mode", "010", "--at", "12:30", "--size", "1_000", "--sure", "no", "--most", "1e3"]
+    assert json.loads(row["words"]) == [*words, "solver", r"C:\data\in.bin"]
+
+
+def test_results_are_fetched_but_for_names_that_would_lead_elsewhere(job, tmp_path):
+    job.plan([{}])
+    workspace = SimpleNamespace(aws=SimpleNamespace(client=lambda name: job.client))
+    outputs = SimpleNamespace(data_bucket=job.bucket)
+    snapshot = Snapshot("r", {"state": "success"}, [(job.stage, None)])
+    out = tmp_path / "a" / "out"
+    for name in ("report.html", "results.csv"):
+        job.put(job.stage.outputs + name, name)
+    assert [path.name for path in fetch(workspace, outputs, snapshot, out)] == ["report.html", "results.csv"]
+    for name in (r"..\..\x", "C:x", "nul", "..", "results.CSV", ""):
+        job.put(job.stage.outputs + name, b"evil")
+        with pytest.raises(JobFailed) as caught:
+            fetch(workspace, outputs, snapshot, out)
+        assert f"2 files are in {out}, but s3://{job.bucket}/" in str(caught.value)
+        assert "aws s3 cp" in str(caught.value)
+        job.client.delete_object(Bucket=job.bucket, Key=job.stage.outputs + name)
+    found = {path.relative_to(out).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    # Of two that differ in case only, the first one is there.
+    assert found == {"report.html", "results.csv", "results.CSV"}
 
 
 def test_ber_runs_with_another_modulation_over_fading(job, run):
