@@ -27,6 +27,8 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
@@ -148,7 +150,7 @@ def line(error: BaseException, *, environment: str) -> str | None:
                 " (.state/local/emulator.log): invoke down, then invoke up"
             )
         return f"AWS cannot be reached ({error}); check the network and call again"
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, NoCredentialsError | SSOError | TokenRetrievalError):
         return f"no AWS credentials for environment {environment}: log in (aws sso login) and call again"
     if isinstance(error, ClientError):
         return _client_line(error, again)
