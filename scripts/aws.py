@@ -8,7 +8,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
-from botocore.credentials import JSONFileCache
+from botocore.utils import JSONFileCache
 
 # The emulator takes any; a real key can never reach it, and a local command can never reach a real account.
 LOCAL_CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
@@ -70,7 +70,8 @@ def _configured() -> botocore.session.Session:
     token for it does so once an hour and not once a command.
     """
     session = botocore.session.Session()
-    cache = JSONFileCache(os.path.expanduser(os.path.join("~", ".aws", "cli", "cache")))
+    # Path.expanduser fails where there is no home.
+    cache = JSONFileCache(os.path.expanduser("~/.aws/cli/cache"))  # noqa: PTH111
     for name in ("assume-role", "assume-role-with-web-identity"):
         session.get_component("credential_provider").get_provider(name).cache = cache
     return session

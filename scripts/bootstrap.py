@@ -43,13 +43,13 @@ def main() -> int:
             if not is_current(venv):
                 _make(venv, cache)
     except BootstrapError as error:
-        print("set-up: %s" % error, file=sys.stderr)
+        _say(str(error))
         return 1
     except OSError as error:
-        print("set-up: %s; mend that and call again" % error, file=sys.stderr)
+        _say("%s; mend that and call again" % error)
         return 1
     except KeyboardInterrupt:
-        print("set-up: interrupted; call again to go on", file=sys.stderr)
+        _say("interrupted; call again to go on")
         return 130
     return 0
 
@@ -183,7 +183,10 @@ def python_candidates(environ: Dict[str, str], homes: Optional[Sequence[str]] = 
     path = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
     if homes is None:
         # HOME may be an empty one; the account's own still has its Pythons.
-        homes = [environ.get("HOME", ""), pwd.getpwuid(os.getuid()).pw_dir]
+        homes = [environ.get("HOME", "")]
+        # A container's user may have no account.
+        with contextlib.suppress(KeyError):
+            homes.append(pwd.getpwuid(os.getuid()).pw_dir)
     pyenv = [environ.get("PYENV_ROOT", ""), *(os.path.join(home, ".pyenv") for home in homes if home)]
     pyenv += [os.path.dirname(folder) for folder in path if os.path.basename(folder) == "shims"]
     candidates = [os.path.join(folder, name) for folder in path for name in ("python" + version, "python3")]
@@ -244,7 +247,9 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    print("set-up: " + text, file=sys.stderr, flush=True)
+    # Whoever reads it may have gone, which is no reason to stop.
+    with contextlib.suppress(OSError):
+        print("set-up: " + text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,15 @@ from scripts import (
 from scripts import workload_new as workload_maker
 from scripts.bench import main as bench
 from scripts.checks import run as checks
-from scripts.console import Steps, console, emit, say
+from scripts.console import OutputClosed, Steps, console, emit, prepare_streams, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
 from scripts.workspace import Workspace
 from winbatch import spec
 
 INTERRUPTED = 130
+# As of a program that SIGPIPE ended.
+OUTPUT_CLOSED = 141
 DRIFTED = 2
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
@@ -67,6 +69,8 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
                 body(context, *args, **kwargs)
             except Exit:
                 raise
+            except OutputClosed:
+                raise Exit(code=OUTPUT_CLOSED) from None
             except BaseException as error:
                 environment = kwargs.get("env") or os.environ.get("WINBATCH_ENV") or "local"
                 if os.environ.get("WINBATCH_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
@@ -609,6 +613,7 @@ def workload_new(_: Context, name: str) -> None:
 
 def collection() -> Collection:
     """All verbs."""
+    prepare_streams()
     return Collection(
         apply,
         bench_,
