@@ -2,6 +2,8 @@
 # `make up ENV=dev` is `invoke up` with WINBATCH_ENV=dev.
 PYTHON ?= python3
 INVOKE := .venv/bin/invoke
+# Whose Python is used is ours to say.
+unexport PYTHONHOME PYTHONPATH
 ifdef ENV
 export WINBATCH_ENV := $(ENV)
 endif

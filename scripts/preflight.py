@@ -24,6 +24,7 @@ def check(settings: Settings, steps: Steps) -> list[str]:
     providers.config_file(settings)
     requirements.check(settings)
     if settings.local:
+        local.check_folders(settings)
         local.check_disk(settings)
         if local.recorded(settings) is None:
             local.check_port(settings.port)

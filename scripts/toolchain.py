@@ -33,7 +33,7 @@ Progress = Callable[[str], None]
 
 
 def find_terraform(settings: Settings, search_path: str | None = None) -> Path:
-    """A Terraform that is new enough: on the search path, else the fetched one.
+    """A Terraform that is new enough: on the search path, else the fetched one, else where the set-up found one.
 
     Raises:
         ToolError: there is none.
@@ -58,12 +58,14 @@ def install_terraform(settings: Settings, progress: Progress) -> Path:
         ToolError: it cannot be fetched, or is not what the vendor published.
     """
     try:
-        return find_terraform(settings)
+        found = find_terraform(settings)
     except ToolError as missing:
         name = platform_name()
         if name not in CHECKSUMS:
             raise ToolError(f"{missing}; there is no pinned release for {name}") from None
         return _fetch_terraform(settings, name, progress, why=str(missing))
+    _remember(settings, found)
+    return found
 
 
 def terraform_version(command: Path) -> str | None:
@@ -84,14 +86,29 @@ def _terraforms(settings: Settings, search_path: str | None) -> Iterator[Path]:
         command = shutil.which("terraform", path=folder) if folder else None
         if command is not None:
             yield Path(command)
-    fetched = fetched_folder(settings) / "terraform"
-    if fetched.exists():
-        yield fetched
+    for kept in (fetched_folder(settings) / "terraform", found_folder(settings) / "terraform"):
+        if kept.exists():
+            yield kept
+
+
+def _remember(settings: Settings, command: Path) -> None:
+    """Keep where Terraform is for callers with another search path, such as cron's."""
+    kept = found_folder(settings) / "terraform"
+    if command == kept or (kept.is_symlink() and kept.readlink() == command):
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    kept.symlink_to(command)
 
 
 def fetched_folder(settings: Settings) -> Path:
     """Where the fetched Terraform lies."""
     return settings.cache / "tools" / f"terraform-{VERSION}"
+
+
+def found_folder(settings: Settings) -> Path:
+    """Where a link to the Terraform that the set-up found lies."""
+    return settings.cache / "tools" / "terraform-found"
 
 
 def _fetch_terraform(settings: Settings, name: str, progress: Progress, *, why: str) -> Path:

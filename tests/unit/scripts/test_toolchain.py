@@ -114,3 +114,16 @@ def test_what_does_not_run_is_no_terraform(settings, tmp_path):
     assert toolchain.terraform_version(command) is None
     with pytest.raises(ToolError, match=r"1\.11 or newer is missing: call make setup"):
         toolchain.find_terraform(settings, search_path=str(tmp_path / "bin"))
+
+
+def test_the_terraform_that_the_set_up_found_is_there_for_cron_too(settings, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        command = terraform(tmp_path / name, VERSION)
+        monkeypatch.setenv("PATH", str(tmp_path / name))
+        assert toolchain.install_terraform(settings, lambda _: None) == command
+        monkeypatch.setenv("PATH", "/nonexistent")
+        kept = toolchain.install_terraform(settings, lambda _: None)
+        assert kept.resolve() == command
+    command.unlink()
+    with pytest.raises(ToolError, match=r"is missing"):
+        toolchain.find_terraform(settings)
