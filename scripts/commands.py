@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -23,6 +23,7 @@ from scripts import (
     demo,
     errors,
     foundation,
+    given,
     image_verbs,
     item_log,
     jobs,
@@ -54,6 +55,22 @@ DAG = "the job's DAG; default: what its run id begins with"
 MAIN_DAG = "ber"
 
 
+class Whole(int):
+    """A number of the command line: invoke makes one of the word that it finds, by the type of an option's default."""
+
+    def __new__(cls, word: str | int) -> Self:
+        try:
+            number = int(word)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 2**31:
+            raise Exit(f"error: {errors.shown(repr(word))}: a whole number from 0 to {2**31 - 1} is expected", 1)
+        return super().__new__(cls, number)
+
+
+NO_NUMBER, RUNS, MINUTES = Whole(0), Whole(bench.RUNS), Whole(bench.MINUTES)
+
+
 def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
     """An invoke task whose errors are one line on standard error and an exit code."""
 
@@ -79,7 +96,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
                 if text is None:
                     text = f"a defect: {type(error).__name__}: {error} (WINBATCH_DEBUG=1 shows where)"
                 code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-                raise Exit(f"error: {text}", code) from error
+                raise Exit(f"error: {errors.shown(text)}", code) from error
 
         made: Task[Any] = task(run, **options)  # type: ignore[assignment]  # invoke's stubs say Callable
         return made
@@ -187,7 +204,8 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if seal and not out:
         raise SettingsError("--seal encrypts a file: call it with --out")
     settings = Settings.load(env)
-    summary = lifecycle.plan(settings, Path(out) if out else None, seal=seal, judge=not drift_only)
+    file = given.new_file("--out", out) if out else None
+    summary = lifecycle.plan(settings, file, seal=seal, judge=not drift_only)
     if drift_only:
         summary = dataclasses.replace(summary, resources=[], outputs=[])
     if issue:
@@ -377,7 +395,9 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     outputs = workspace.outputs()
     name = run_id or jobs.latest(workspace.airflow(outputs), dag)
     folder = Path(out) if out else settings.root / "build" / "results"
-    files = jobs.fetch(workspace, outputs, jobs.look(workspace, outputs, dag, name), folder)
+    snapshot = jobs.look(workspace, outputs, dag, name)
+    with given.path("--out", folder):
+        files = jobs.fetch(workspace, outputs, snapshot, folder)
     if json:
         emit({"run_id": name, "files": [str(file) for file in files]})
         return
@@ -556,7 +576,7 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
         "number": "the pull request's",
     }
 )
-def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> None:
+def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER) -> None:
     """Say something on a pull request of GitHub, for the pipeline.
 
     Example: invoke comment --file build/plan.md --about plan-dev --number 12
@@ -565,7 +585,8 @@ def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> Non
 
     if not file or not about or number < 1:
         raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
-    console.print(github.comment(number, about, Path(file).read_text(encoding="utf-8")), markup=False, soft_wrap=True)
+    said = github.comment(number, about, given.text("--file", file))
+    console.print(said, markup=False, soft_wrap=True)
 
 
 @command(
@@ -577,9 +598,7 @@ def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> Non
         "json": JSON,
     },
 )
-def bench_(
-    _: Context, only: str = "", runs: int = bench.RUNS, minutes: int = bench.MINUTES, json: bool = False
-) -> None:
+def bench_(_: Context, only: str = "", runs: int = RUNS, minutes: int = MINUTES, json: bool = False) -> None:
     """Measure what is promised in numbers: build/bench.json and a table. It starts what it needs and takes it down.
 
     Example: invoke bench --only engine.sim

@@ -71,7 +71,8 @@ def prepare_streams() -> None:
 
 def _raw(stream: Any) -> Any:
     # Without buffers (PYTHONUNBUFFERED) there is nothing between.
-    return getattr(stream.buffer, "raw", stream.buffer)
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
 
 
 def emit(data: Any) -> None:

@@ -5,6 +5,7 @@ one that this file pins, so neither alone is trusted.
 """
 
 import hashlib
+import http.client
 import json
 import os
 import platform
@@ -120,7 +121,7 @@ def _fetch_terraform(settings: Settings, name: str, progress: Progress, *, why: 
     try:
         sums = _get(f"{base}/terraform_{VERSION}_SHA256SUMS").decode()
         _download(f"{base}/{archive}", target, progress)
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ToolError(
             f"Terraform is missing, and {base} cannot be reached ({_reason(error)}): install Terraform"
             f" {OLDEST[0]}.{OLDEST[1]} or newer (developer.hashicorp.com/terraform/install) and call again"
@@ -157,7 +158,7 @@ def _download(url: str, target: Path, progress: Progress) -> None:
             progress(f"{file.tell() >> 20} of {total >> 20} MiB")
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError) or not isinstance(error, urllib.error.URLError):
         return str(error)
     return str(error.reason)

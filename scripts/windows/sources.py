@@ -43,7 +43,7 @@ def look(root: Path, workload: str) -> Sources:
 
     Raises:
         ImageError: the checkout has only a part of its history, so that each commit would be the last one that changed
-            them.
+            them; or SOURCE_DATE_EPOCH is no number.
     """
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise ImageError(
@@ -60,8 +60,10 @@ def look(root: Path, workload: str) -> Sources:
         for file in _files(root / path):
             digest.update(f"\0{file.relative_to(root).as_posix()}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
-    moment = int(os.environ.get("SOURCE_DATE_EPOCH") or time or 0)
-    return Sources(url if "://" in url or "@" in url else "", commit + dirty, moment, digest.hexdigest())
+    moment = os.environ.get("SOURCE_DATE_EPOCH") or time or "0"
+    if not re.fullmatch("[0-9]{1,12}", moment):
+        raise ImageError(f"SOURCE_DATE_EPOCH={moment}: whole seconds since 1970 are expected; unset or mend it")
+    return Sources(url if "://" in url or "@" in url else "", commit + dirty, int(moment), digest.hexdigest())
 
 
 def _files(path: Path) -> list[Path]:

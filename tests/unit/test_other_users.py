@@ -1,0 +1,4 @@
+"""What CI, which is root, does not see: a slice of the suite as an ordinary user."""
+
+
+
