@@ -1,4 +1,1 @@
 """What CI, which is root, does not see: a slice of the suite as an ordinary user."""
-
-
-
