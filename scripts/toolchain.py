@@ -71,8 +71,9 @@ def install_terraform(settings: Settings, progress: Progress) -> Path:
 
 def terraform_version(command: Path) -> str | None:
     """What a command says its version is; None when it is no working Terraform."""
-    # The user's own configuration may be broken; it is none of ours.
-    environ = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    # The user's own configuration and options may be broken; they are none of ours.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environ |= {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     try:
         done = subprocess.run(
             [command, "version", "-json"], env=environ, capture_output=True, text=True, timeout=30, check=True

@@ -18,9 +18,11 @@ from scripts.errors import EmulatorError
 from scripts.settings import Settings
 from scripts.terraform import Terraform
 
-# Of Terraform's own variables these stay for a real environment: values, logins to registries, its log. Any other
-# would change what a command of ours does.
-_TERRAFORM_KEPT = ("TF_VAR_", "TF_TOKEN_", "TF_LOG")
+# Of Terraform's own variables only these stay; any other would change what a command of ours does. A provider that runs
+# already is one to debug, or one that tests share.
+_TERRAFORM_KEPT = ("TF_REATTACH_PROVIDERS",)
+# Of a real environment also values, logins to registries and the log.
+_TERRAFORM_KEPT_REAL = (*_TERRAFORM_KEPT, "TF_VAR_", "TF_TOKEN_", "TF_LOG")
 # What says whose account is reached, and how.
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -173,14 +175,13 @@ def terraform_environ(
         region: AWS region.
         endpoint_url: the emulator's address; then nothing of the caller's AWS settings is passed on.
     """
-    result = {
-        name: value for name, value in environ.items() if not name.startswith("TF_") or name.startswith(_TERRAFORM_KEPT)
-    }
+    kept = _TERRAFORM_KEPT_REAL if endpoint_url is None else _TERRAFORM_KEPT
+    result = {name: value for name, value in environ.items() if not name.startswith("TF_") or name.startswith(kept)}
     if endpoint_url is not None:
         result = {
             name: value
             for name, value in result.items()
-            if not name.startswith(("AWS_", "TF_")) and name.upper() not in _PROXIES
+            if not name.startswith("AWS_") and name.upper() not in _PROXIES
         }
         result |= {
             "AWS_ENDPOINT_URL": endpoint_url,

@@ -30,7 +30,9 @@ def test_an_ordinary_users_tests_pass():
     """Nothing of root's but the right to read, with a closed umask, the plainest locale and no home."""
     folder = Path(tempfile.mkdtemp(prefix="winbatch-user-"))
     os.chown(folder, USER, USER)
-    capabilities = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+    user += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    closed = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
     environ = {
         "PATH": os.environ["PATH"],
         "LANG": "C",
@@ -41,11 +43,10 @@ def test_an_ordinary_users_tests_pass():
         "WINBATCH_CACHE": str(folder / "cache"),
     }
     tests = [*SLICE, *([DATABASE] if _is_open(Path(database.__file__)) and _is_open(Path(pytest.__file__)) else [])]
-    pytest_words = ["-q", "-p", "no:cacheprovider", "--basetemp", str(folder / "tests"), *tests]
+    words = ["-q", "-p", "no:cacheprovider", "--basetemp", str(folder / "tests"), *tests]
     try:
         done = subprocess.run(
-            ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *capabilities]
-            + ["sh", "-c", 'umask 077; exec "$@"', "sh", sys.executable, "-m", "pytest", *pytest_words],
+            [*user, *closed, sys.executable, "-m", "pytest", *words],
             cwd=ROOT,
             env=environ,
             capture_output=True,

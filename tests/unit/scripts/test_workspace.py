@@ -48,6 +48,7 @@ def test_nothing_of_a_real_account_reaches_the_local_terraform(tmp_path):
         "TF_CLI_CONFIG_FILE",
         "TF_DATA_DIR",
         "TF_IN_AUTOMATION",
+        "TF_REATTACH_PROVIDERS",
     }
 
 
@@ -64,7 +65,7 @@ def test_a_real_environment_keeps_the_callers_credentials_and_proxies(tmp_path):
 @pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:5566"])
 def test_terraforms_own_variables_are_always_ours(tmp_path, endpoint_url):
     result = environ(tmp_path, endpoint_url)
-    assert not {"TF_CLI_ARGS_apply", "TF_WORKSPACE", "TF_INPUT", "TF_REATTACH_PROVIDERS"} & set(result)
+    assert not {"TF_CLI_ARGS_apply", "TF_WORKSPACE", "TF_INPUT", "TF_PLUGIN_CACHE_DIR"} & set(result)
     assert result["TF_CLI_CONFIG_FILE"] == str(tmp_path / "rc")
     assert result["TF_DATA_DIR"] == str(tmp_path / "data")
 
