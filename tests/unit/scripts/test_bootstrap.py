@@ -175,3 +175,15 @@ def test_a_user_without_an_account_has_pythons_all_the_same(tmp_path, monkeypatc
         patched.setattr(os, "getuid", lambda: 2**31 - 7)
         found = bootstrap.python_candidates({"PATH": str(tmp_path / "bin")})
     assert found[0] == on_path
+
+
+@pytest.mark.parametrize("word", ["a b", "it's", "$HOME `id` # & ; %", "ü", '"'])
+def test_makes_words_reach_invoke_as_they_are(tmp_path, word):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    script(tmp_path / ".venv" / "bin" / "invoke", """printf '%s\\n' "$@" """)
+    for verb, name, option in (("plan", "OUT", "--out"), ("cancel", "RUN", "cancel"), ("comment", "ABOUT", "--about")):
+        given = f"{name}={word.replace('$', '$$')}"
+        command = ["make", verb, "PYTHON=true", given]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+        assert lines[lines.index(option) + 1] == word
