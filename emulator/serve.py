@@ -50,11 +50,9 @@ def main(options: argparse.Namespace) -> None:
 
 
 def _configure_moto(options: argparse.Namespace) -> None:
-    # The developer's AWS is none of the emulator's, and settings that are for its clients must not send its own
-    # look-ups back to it.
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name in {"HTTP_PROXY", "http_proxy"}:
-            del os.environ[name]
+    # What is for the emulator's clients must not send its own look-ups back to it.
+    for name in ("HTTP_PROXY", "http_proxy"):
+        os.environ.pop(name, None)
     os.environ.update(
         {
             "MOTO_ACCOUNT_ID": options.account,
@@ -62,8 +60,6 @@ def _configure_moto(options: argparse.Namespace) -> None:
             "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
             "MOTO_PORT": str(options.port),
             "AWS_DEFAULT_REGION": options.region,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
     )
 

@@ -79,7 +79,8 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
         def run(context: Context, *args: Any, **kwargs: Any) -> None:
             if "--help" in kwargs.values():
                 # invoke takes whatever stands where a positional argument is due for its value.
-                os.execv(sys.executable, [sys.executable, "-m", "invoke", "--help", body.__name__])  # noqa: S606 - not through a shell, which is the point
+                verb = str(options.get("name") or body.__name__.replace("_", "-"))
+                os.execv(sys.executable, [sys.executable, "-m", "invoke", "--help", verb])  # noqa: S606 - not through a shell, which is the point
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, _interrupt)
             try:
