@@ -1,1 +1,0 @@
-"""What CI, which is root, does not see: a slice of the suite as an ordinary user."""
