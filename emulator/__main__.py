@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from emulator.errors import EmulatorError
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 1 with one line on standard error when it cannot go on."""
     options = _parser().parse_args(arguments)
+    _forget_aws()
     # A command's module is imported when it is needed: moto reads its settings at import, `serve` sets them before.
     try:
         importlib.import_module(options.module).main(options)
@@ -20,6 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"emulator: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _forget_aws() -> None:
+    """Leave nothing of the developer's AWS, in which a profile may be missing or a file broken."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -237,6 +237,21 @@ def check_port(port: int) -> None:
             ) from error
 
 
+def check_folders(settings: Settings) -> None:
+    """Refuse folders in which Airflow does not start.
+
+    Raises:
+        PreflightError: they are such.
+    """
+    for place in (settings.state_root, settings.cache):
+        # Airflow writes the path of its home into configparser's templates as it is.
+        if "%" in str(place):
+            raise PreflightError(
+                f"{place}: Airflow does not start in a folder with a % in its path: move the checkout, or name folders"
+                " without one in WINBATCH_STATE and WINBATCH_CACHE"
+            )
+
+
 def check_disk(settings: Settings) -> None:
     """Refuse to start on a disk that is nearly full.
 

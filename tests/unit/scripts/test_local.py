@@ -121,3 +121,11 @@ def test_who_inherits_the_lock_keeps_it(settings):
         except Busy:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["state_root", "cache"])
+def test_a_folder_that_airflow_does_not_take_is_refused(settings, tmp_path, name):
+    local.check_folders(settings)
+    local.check_folders(replace(settings, **{name: tmp_path / "ü ' # &"}))
+    with pytest.raises(PreflightError, match=r"50% done: Airflow does not start.*WINBATCH_STATE and WINBATCH_CACHE"):
+        local.check_folders(replace(settings, **{name: tmp_path / "50% done"}))

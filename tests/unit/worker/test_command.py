@@ -72,7 +72,7 @@ def test_a_program_finds_the_files_of_its_image(job, tmp_path):
 
 def test_a_programs_lines_are_the_items_log(job):
     code = (
-        "import sys; print('out', sys.argv[1]); print('err', sys.argv[1], file=sys.stderr, flush=True);"
+        "import sys; print('out', sys.argv[1], flush=True); print('err', sys.argv[1], file=sys.stderr, flush=True);"
         "sys.stdout.buffer.write(b'\\xff\\r\\n' + b'y' * 20000 + b'\\nlast'); sys.exit(int(sys.argv[2]))"
     )
     job.plan(
