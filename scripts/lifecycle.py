@@ -1,6 +1,5 @@
 """An environment's life: up, plan, apply, down. Each can be cut off anywhere and is continued by calling it again."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from scripts.plans import SavedPlan
 from scripts.settings import Settings
 from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
+from winbatch.working import folders
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def clean(settings: Settings) -> None:
         raise PreflightError("the local environment is up and uses the cache folder: invoke down first")
     for folder in (settings.root / "build", settings.cache):
         if folder.exists():
-            shutil.rmtree(folder)
+            folders.remove(folder)
             console.print(f"removed {folder}", markup=False, soft_wrap=True)
 
 
