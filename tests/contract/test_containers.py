@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import unprivileged
 from tests.waiting import wait_for
 
 from . import world
@@ -118,23 +119,6 @@ while [ $(ls {tmp_path} | wc -l) -lt 2 ]; do sleep 0.02; done
     assert [cluster.lines(arn, name)[0] for name in ("one", "two")] == ["mine", "mine"]
 
 
-def test_what_a_container_wrote_is_gone_when_it_is_stopped(cluster, tmp_path):
-    """As on ECS, where a container's writable layer is removed with it: also what was left read-only, by any user."""
-    cluster.scale(1)
-    script = f"""
-pwd > {tmp_path}/where; echo "$HOME" >> {tmp_path}/where; echo "$TMPDIR" >> {tmp_path}/where
-for folder in . "$HOME" "$TMPDIR"; do mkdir -p "$folder/a/b"; touch "$folder/a/b/c"; chmod -R a-w "$folder/a"; done
-"""
-    arn = cluster.start(cluster.define("", image=pushed(cluster, archive(program(script)))))
-    cluster.reach(arn, "STOPPED")
-    places = [Path(line) for line in (tmp_path / "where").read_text().splitlines()]
-    assert len(places) == 3
-    task = arn.rpartition("/")[2]
-    for place in places:
-        folder = next(parent for parent in place.parents if parent.name == task)
-        assert not folder.exists()
-
-
 def test_an_image_with_read_only_folders_and_files_runs_and_is_laid_over(cluster):
     """A container's user is root where an image names none, and root may write all of it."""
     cluster.scale(1)
@@ -203,18 +187,28 @@ def test_compiled_code_of_an_image_is_used(cluster, tmp_path):
     assert ended(cluster, cluster.define("", image=image)) == ["cached"]
 
 
-def test_an_emulator_that_was_killed_leaves_nothing_after_its_next_start(own_emulator, unique, tmp_path):
+def test_what_a_container_wrote_is_gone_when_it_is_stopped_and_when_its_emulator_was_killed(
+    own_emulator, unique, tmp_path
+):
+    """As on ECS, where a container's writable layer is removed with it: also what is read-only, and not as root."""
     folder = tmp_path / "emulator"
-    emulator = own_emulator(folder=folder)
+    emulator = own_emulator(folder=folder, under=unprivileged())
+    tasks = emulator.state / "tasks"
     cluster = world.Cluster(lambda service: world.client(emulator.endpoint, service), unique)
     cluster.scale(1)
-    script = "mkdir -p own/deep; touch own/deep/file; chmod -R a-w own; touch ready; sleep 600"
-    task = cluster.start(cluster.define(script)).rpartition("/")[2]
-    wait_for(lambda: list((emulator.state / "tasks" / task).rglob("ready")))
+    script = """
+for folder in . "$HOME" "$TMPDIR"; do mkdir -p "$folder/a/b"; touch "$folder/a/b/c"; chmod -R a-w "$folder/a"; done
+touch ready; [ -z "$STAY" ] || sleep 600
+"""
+    definition = cluster.define(script)
+    cluster.reach(cluster.start(definition), "STOPPED")
+    assert not list(tasks.iterdir())
+
+    stay = {"name": "main", "environment": [{"name": "STAY", "value": "yes"}]}
+    cluster.start(definition, overrides={"containerOverrides": [stay]})
+    wait_for(lambda: list(tasks.rglob("ready")))
     emulator.process.send_signal(signal.SIGKILL)
     emulator.process.wait()
-    assert (emulator.state / "tasks" / task).exists()
-
-    again = own_emulator(folder=folder)
-    assert again.state == emulator.state
+    assert len(list(tasks.rglob("a/b/c"))) == 3
+    again = own_emulator(folder=folder, under=unprivileged())
     assert not [path for name in ("tasks", "images") for path in (again.state / name).rglob("*")]
