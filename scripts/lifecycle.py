@@ -32,6 +32,9 @@ from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
 from winbatch.working import folders
 
+# Files of others that the question of `down` names.
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Up:
@@ -249,6 +252,9 @@ def _empty(
         return
     words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
     if not delete_data:
+        others = releasing.strangers(workspace, held)
+        if others:
+            words += f", of no release {', '.join(others[:_NAMED])}{' and more' if len(others) > _NAMED else ''},"
         if not confirm:
             raise PreflightError(f"{words} still hold something: call with --delete-data if all of it may go")
         preflight.ask(f"{words} still hold something. Delete all of it, every version?", workspace.settings)

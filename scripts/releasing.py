@@ -1,6 +1,6 @@
 """DAG releases as the operator makes them: checked, served, listed, rolled back, and waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from scripts import airflow, checkout, dag_check, images, requirements
 from scripts.console import Steps
-from scripts.errors import ReleaseError
+from scripts.errors import AirflowError, ReleaseError
 from scripts.locking import only_one
-from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
+from scripts.release import DEPLOYMENT, SERVING, Done, Release, Releases, before, collect
 from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
@@ -33,6 +33,19 @@ class Listed:
     at: str
     commit: str
     served: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `dags-list` shows.
+
+    Attributes:
+        releases: the one that was served last first; each once.
+        strangers: keys of the DAG bucket that Airflow gets, too, and that no release and no Terraform has made.
+    """
+
+    releases: list[Listed]
+    strangers: list[str]
 
 
 def release_dags(settings: Settings) -> Done:
@@ -80,15 +93,24 @@ def roll_back(settings: Settings, name: str) -> Done:
     return done
 
 
-def listing(settings: Settings) -> list[Listed]:
-    """The environment's releases, the one that was served last first; each once."""
+def listing(settings: Settings) -> Listing:
+    """The environment's releases, and what else lies beside them."""
     workspace = Workspace(settings)
     releases = _releases(workspace, workspace.outputs())
     served = releases.served().release
     found: dict[str, Listed] = {}
     for entry in reversed(releases.history()):
         found.setdefault(entry.release, Listed(entry.release, entry.at, entry.commit, entry.release == served))
-    return list(found.values())
+    return Listing(list(found.values()), releases.strangers())
+
+
+def strangers(workspace: Workspace, buckets: Container[str]) -> list[str]:
+    """The keys of the environment's DAG bucket that no release has made; none when that is not among these buckets."""
+    values = workspace.values()
+    bucket, deployment = str(values.get("dags_bucket")), values.get("deployment")
+    if bucket not in buckets or deployment is None:
+        return []
+    return Releases(workspace.aws.client("s3"), bucket, deployment["dags_prefix"]).strangers()
 
 
 def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
@@ -108,6 +130,7 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
             round(parsed.seconds * 1000, 1),
         )
     with steps.step("Release the DAGs") as step:
+        _refuse_rivals(workspace, outputs)
         done = releases.serve(made, _oldest_run(workspace.airflow(outputs)), step.update)
         step.detail = done.sentence
     return done
@@ -117,8 +140,29 @@ def wait(workspace: Workspace, outputs: Outputs, name: str, steps: Steps) -> Non
     """Wait until Airflow serves a release."""
     dags = spec.names(workspace.settings.dags / "jobs")
     with steps.step("Airflow serves the DAGs") as step:
-        airflow.wait_for_dags(workspace.airflow(outputs), dags, release=name, progress=step.update)
+        try:
+            airflow.wait_for_dags(workspace.airflow(outputs), dags, release=name, progress=step.update)
+        except AirflowError:
+            _refuse_rivals(workspace, outputs)
+            raise
+        # Airflow shows the one that it has parsed last, which may be ours at one moment only.
+        _refuse_rivals(workspace, outputs)
         step.detail = f"{', '.join(dags)} of release {name}"
+
+
+def rivals(files: Mapping[str, str], strangers: Sequence[str]) -> list[str]:
+    """DAGs of ours that Airflow has from a stranger's file, in words.
+
+    Args:
+        files: the file that Airflow has a DAG from, by the DAG's id.
+        strangers: keys of the DAG bucket.
+    """
+    found = []
+    for dag, file in sorted(files.items()):
+        keys = [key for key in strangers if file.endswith("/" + key.partition("/")[2])]
+        if keys:
+            found.append(f"{dag} comes from {max(keys, key=len)}")
+    return found
 
 
 def missing(workloads: Mapping[str, Mapping[str, str]], ecs: Any, ecr: Any) -> str | None:
@@ -145,6 +189,25 @@ def _has_image(ecr: Any, repository: str, digest: str) -> bool:
             return False
         raise
     return bool(answer["images"])
+
+
+def _refuse_rivals(workspace: Workspace, outputs: Outputs) -> None:
+    """Look whether somebody else's file defines a DAG of ours: Airflow would serve the one or the other by turns.
+
+    Raises:
+        ReleaseError: it does.
+    """
+    served = workspace.airflow(outputs)
+    known = {dag: served.dag(dag) for dag in spec.names(workspace.settings.dags / "jobs")}
+    files = {dag: str(found["fileloc"]) for dag, found in known.items() if found and not found.get("is_stale")}
+    if all(file.rpartition("/")[2] == SERVING for file in files.values()):
+        return
+    found = rivals(files, _releases(workspace, outputs).strangers())
+    if found:
+        raise ReleaseError(
+            f"in Airflow, DAG {', DAG '.join(found)}, which is not of a release: give it another id, or take that file"
+            " out of the bucket"
+        )
 
 
 def _releases(workspace: Workspace, outputs: Outputs) -> Releases:

@@ -2,42 +2,57 @@
 
 import contextlib
 import os
-import shutil
+import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder and all that is in it, also what a program left read-only; it may not be there at all.
+    """Remove a folder and all that is in it, whatever its modes and however deep; it may not be there at all.
 
     Raises:
-        OSError: something of it is somebody else's, or still in use.
+        OSError: the first thing that cannot be removed, being somebody else's or still in use; all the rest is gone.
     """
-    try:
-        shutil.rmtree(folder, onexc=_pass_over_gone)
-    except PermissionError:
-        _open_up(folder)
-        shutil.rmtree(folder, onexc=_pass_over_gone)
-
-
-def _pass_over_gone(_function: Callable[..., Any], _path: str, error: BaseException) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
-
-
-def _open_up(folder: Path) -> None:
-    """Let the owner into each folder: who may write to a folder may remove what is in it."""
+    if not os.path.lexists(folder):
+        return
+    errors: list[OSError] = []
     _allow(folder)
-    # From the top down, so that a folder is open before it is listed.
-    for parent, names, files in folder.walk():
-        # Links are among the files, a Windows junction is not: neither is followed.
-        names[:] = [name for name in names if not (parent / name).is_junction()]
-        # On Windows a file that is read-only cannot be removed, whatever its folder allows.
-        for name in [*names, *(files if os.name == "nt" else ())]:
-            if not (parent / name).is_symlink():
-                _allow(parent / name)
+    todo = [folder]
+    while todo:
+        inner = todo.pop()
+        with _noting(errors):
+            for path in list(inner.iterdir()):
+                with _noting(errors):
+                    if not path.is_dir() or path.is_symlink() or path.is_junction():
+                        _unlink(path)
+                        continue
+                    _allow(path)
+                    # Up to the top, so that no depth is too deep, neither for paths nor for this.
+                    todo.append(path if inner == folder else path.rename(folder / secrets.token_hex(16)))
+            if inner != folder:
+                inner.rmdir()
+    with _noting(errors):
+        folder.rmdir()
+    if errors:
+        raise errors[0]
+
+
+@contextlib.contextmanager
+def _noting(errors: list[OSError]) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        pass  # gone already
+    except OSError as error:
+        errors.append(error)
+
+
+def _unlink(path: Path) -> None:
+    # On Windows a file that is read-only cannot be removed, whatever its folder allows.
+    if os.name == "nt" and not path.is_symlink():
+        _allow(path)
+    path.unlink()
 
 
 def _allow(path: Path) -> None:

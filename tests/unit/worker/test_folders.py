@@ -45,6 +45,28 @@ def test_a_folder_goes_whatever_the_modes_of_what_is_in_it(tmp_path, module, mod
     outside.chmod(0o755)
 
 
+DEEP = """
+import importlib, os, pathlib, sys
+
+folder = pathlib.Path(sys.argv[2])
+folder.mkdir()
+here = os.getcwd()
+os.chdir(folder)
+for _ in range(3000):
+    os.mkdir("deeper")
+    os.chdir("deeper")
+    open("file", "w").close()
+os.chdir(here)
+"""
+
+
+@BOTH
+def test_a_folder_goes_however_deep_it_is(tmp_path, module):
+    done = call(DEEP + REMOVE, module, tmp_path / "folder")
+    assert done.returncode == 0, done.stderr[-500:]
+    assert not (tmp_path / "folder").exists()
+
+
 @BOTH
 def test_a_folder_that_is_not_there_is_gone(tmp_path, module):
     done = call("import importlib, pathlib, sys; folder = pathlib.Path(sys.argv[2])\n" + REMOVE, module, tmp_path / "x")
@@ -61,3 +83,4 @@ def test_what_cannot_be_removed_is_an_error_that_names_it(tmp_path, module):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("PermissionError")
     assert str(parent / "folder") in done.stderr.splitlines()[-1]
+    assert not list((parent / "folder").iterdir()), "what can be removed is gone"
