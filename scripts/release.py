@@ -23,6 +23,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts import dag_ids
 from scripts.errors import ReleaseError
 from winbatch.release import MANIFEST
 from winbatch.times import format_time, parse_time
@@ -70,6 +71,14 @@ class Release:
         for path, content in sorted(self.files.items()):
             digest.update(f"{path} {len(content)}\n".encode() + content)
         return digest.hexdigest()[:12]
+
+    @property
+    def dags(self) -> set[str]:
+        """The ids of its DAGs: each job specification has the name of its DAG."""
+        parts = [path.split("/") for path in self.files]
+        return {
+            name[-1].removesuffix(".yaml") for name in parts if name[:-1] == ["jobs"] and name[-1].endswith(".yaml")
+        }
 
     @property
     def workloads(self) -> dict[str, dict[str, str]]:
@@ -338,7 +347,7 @@ class Releases:
             ) from error
 
     def _refuse_clashes(self, release: Release) -> None:
-        """Look whether a release would write over what is not ours.
+        """Look whether a release would write over what is not ours, or has a DAG that somebody else has, too.
 
         Raises:
             ReleaseError: it would.
@@ -362,6 +371,14 @@ class Releases:
                 f"{', '.join(self._bucket + '/' + folder + path for path in clashes)}: not of a release, which would"
                 " write over it: remove it"
             )
+        for key in self.strangers():
+            if key.endswith(".py") and not key.startswith(f"{self._prefix}/{ARCHIVE}/"):
+                both = dag_ids.of(self._get(key) or b"") & release.dags
+                if both:
+                    raise ReleaseError(
+                        f"{self._bucket}/{key} is not of a release, and defines {', '.join(sorted(both))}, too: give"
+                        " that DAG another id, since Airflow would serve the one and the other by turns"
+                    )
 
     def _is_ours(self, path: str) -> bool:
         """Whether a file that is below the prefix but in no release is Terraform's or the releases'."""

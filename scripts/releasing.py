@@ -1,6 +1,6 @@
 """DAG releases as the operator makes them: checked, served, listed, rolled back, and waited for."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from scripts import airflow, checkout, dag_check, images, requirements
 from scripts.console import Steps
-from scripts.errors import AirflowError, ReleaseError
+from scripts.errors import ReleaseError
 from scripts.locking import only_one
-from scripts.release import DEPLOYMENT, SERVING, Done, Release, Releases, before, collect
+from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
 from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
@@ -130,7 +130,6 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
             round(parsed.seconds * 1000, 1),
         )
     with steps.step("Release the DAGs") as step:
-        _refuse_rivals(workspace, outputs)
         done = releases.serve(made, _oldest_run(workspace.airflow(outputs)), step.update)
         step.detail = done.sentence
     return done
@@ -140,29 +139,8 @@ def wait(workspace: Workspace, outputs: Outputs, name: str, steps: Steps) -> Non
     """Wait until Airflow serves a release."""
     dags = spec.names(workspace.settings.dags / "jobs")
     with steps.step("Airflow serves the DAGs") as step:
-        try:
-            airflow.wait_for_dags(workspace.airflow(outputs), dags, release=name, progress=step.update)
-        except AirflowError:
-            _refuse_rivals(workspace, outputs)
-            raise
-        # Airflow shows the one that it has parsed last, which may be ours at one moment only.
-        _refuse_rivals(workspace, outputs)
+        airflow.wait_for_dags(workspace.airflow(outputs), dags, release=name, progress=step.update)
         step.detail = f"{', '.join(dags)} of release {name}"
-
-
-def rivals(files: Mapping[str, str], strangers: Sequence[str]) -> list[str]:
-    """DAGs of ours that Airflow has from a stranger's file, in words.
-
-    Args:
-        files: the file that Airflow has a DAG from, by the DAG's id.
-        strangers: keys of the DAG bucket.
-    """
-    found = []
-    for dag, file in sorted(files.items()):
-        keys = [key for key in strangers if file.endswith("/" + key.partition("/")[2])]
-        if keys:
-            found.append(f"{dag} comes from {max(keys, key=len)}")
-    return found
 
 
 def missing(workloads: Mapping[str, Mapping[str, str]], ecs: Any, ecr: Any) -> str | None:
@@ -189,25 +167,6 @@ def _has_image(ecr: Any, repository: str, digest: str) -> bool:
             return False
         raise
     return bool(answer["images"])
-
-
-def _refuse_rivals(workspace: Workspace, outputs: Outputs) -> None:
-    """Look whether somebody else's file defines a DAG of ours: Airflow would serve the one or the other by turns.
-
-    Raises:
-        ReleaseError: it does.
-    """
-    served = workspace.airflow(outputs)
-    known = {dag: served.dag(dag) for dag in spec.names(workspace.settings.dags / "jobs")}
-    files = {dag: str(found["fileloc"]) for dag, found in known.items() if found and not found.get("is_stale")}
-    if all(file.rpartition("/")[2] == SERVING for file in files.values()):
-        return
-    found = rivals(files, _releases(workspace, outputs).strangers())
-    if found:
-        raise ReleaseError(
-            f"in Airflow, DAG {', DAG '.join(found)}, which is not of a release: give it another id, or take that file"
-            " out of the bucket"
-        )
 
 
 def _releases(workspace: Workspace, outputs: Outputs) -> Releases:

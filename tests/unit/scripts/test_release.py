@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 import scripts.release
-from scripts import releasing
+from scripts import dag_ids, releasing
 from scripts.errors import ReleaseError
 from scripts.release import DEPLOYMENT, HISTORY, KEPT, SERVING, Entry, Release, Releases, before, collect, kept, serving
 from winbatch import release as runtime
@@ -340,20 +340,44 @@ def test_without_a_deployment_nothing_can_be_released(bucket):
 
 
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("source", "expected"),
     [
-        ({"ber": "/usr/local/airflow/dags/winbatch_dags.py"}, []),
-        (
-            {"ber": "/usr/local/airflow/dags/team.py", "files": "/x/dags/winbatch_dags.py"},
-            ["ber comes from dags/team.py"],
-        ),
-        ({"ber": "/x/dags/sub/team.py"}, ["ber comes from dags/sub/team.py"]),
-        ({"ber": "/x/dags/myteam.py"}, []),
-        ({"ber": "/x/dags/gone_since.py"}, []),
+        ("from airflow.sdk import DAG\nwith DAG('a', schedule=None): pass\nx = DAG(dag_id='b')", {"a", "b"}),
+        ("import airflow.sdk as sdk\n@sdk.dag()\ndef a(): pass\n@sdk.dag('b')\ndef c(): pass", {"a", "b", "c"}),
+        ("@dag\ndef a(): pass", {"a"}),
+        ("DAG(name); DAG(f'{x}'); DAG(); DAG(1); other('a'); DAG(description='a')", set()),
+        ("def (", set()),
+        ("\0", set()),
+        ("DAG('a'); x = '\\d'", {"a"}),
+        ("(" * 500 + ")" * 500, set()),
+        ("# -*- coding: nothing -*-", set()),
     ],
 )
-def test_a_dag_of_ours_that_airflow_has_from_somebody_elses_file_is_told(files, expected):
-    assert releasing.rivals(files, ["dags/team.py", "dags/sub/team.py", "dags/x.yaml"]) == expected
+def test_the_ids_that_a_file_gives_in_so_many_words_are_known(source, expected):
+    assert dag_ids.of(source.encode()) == expected
+
+
+@pytest.mark.parametrize("key", ["dags/team.py", "dags/deep/er/team.py"])
+def test_a_dag_of_ours_in_somebody_elses_file_is_named_and_nothing_changes(bucket, key):
+    theirs = b"from airflow.sdk import DAG\nDAG('ber')\n"
+    hidden = "dags/releases/other/team.py"  # from Airflow, by our .airflowignore
+    put(
+        bucket,
+        {
+            key: theirs,
+            hidden: theirs,
+            "dags/fine.py": b"from airflow.sdk import DAG\nDAG('fine')\n",
+            "dags/notes.txt": theirs,
+        },
+    )
+    before = contents(bucket, keys(bucket, ""))
+    made = Release({**release(a="1").files, "jobs/ber.yaml": b"", "jobs/x/fine.yaml": b""})
+    releases = Releases(bucket, "dags", "dags")
+    with pytest.raises(ReleaseError, match=f"dags/{key} is not of a release, and defines ber, too: give that DAG"):
+        releases.serve(made, None)
+    assert contents(bucket, keys(bucket, "")) == before
+    bucket.delete_object(Bucket="dags", Key=key)
+    assert releases.serve(made, None).release == made.id
 
 
 def test_a_release_whose_task_definition_or_image_is_gone_is_not_served_again():
