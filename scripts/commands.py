@@ -513,15 +513,17 @@ def dags_rollback(_: Context, release: str = "", env: str = "", json: bool = Fal
 
 @command(help={"env": ENV, "json": JSON})
 def dags_list(_: Context, env: str = "", json: bool = False) -> None:
-    """List the releases of the DAGs, the one that was served last first.
+    """List the releases of the DAGs, the one that was served last first, and what else lies below the DAG prefix.
 
     Example: invoke dags-list
     """
     found = releasing.listing(Settings.load(env))
     if json:
-        emit([dataclasses.asdict(entry) for entry in found])
+        emit(dataclasses.asdict(found))
     else:
-        console.print(render.releases(found))
+        console.print(render.releases(found.releases))
+        for key in found.strangers:
+            console.print(f"not of a release, left alone: {key}", markup=False, soft_wrap=True)
 
 
 @command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})

@@ -2,7 +2,6 @@
 
 import logging
 import mimetypes
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from winbatch import filenames, results, template
 from winbatch.errors import JobError, StorageError
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working import failures, logs
+from winbatch.working import failures, folders, logs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
 from winbatch.working.manifest import Item, Manifest
@@ -130,7 +129,10 @@ class ShardRunner:
             done = run(item, folder)
             self._upload(folder / "outputs", self._stage.outputs_of(item.item))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)  # it may never have been made
+            try:
+                folders.remove(folder)
+            except OSError as error:
+                _log.warning("the item's folder stays, and takes room on the disk: %s", error)
         return done
 
     def _fetch(self, item: Item, folder: Path) -> None:

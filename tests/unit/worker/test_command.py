@@ -9,6 +9,7 @@ import sys
 import psutil
 import pytest
 
+from tests.processes import unprivileged
 from tests.waiting import PATIENCE, wait_for
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
@@ -113,6 +114,28 @@ def test_how_a_program_fails(job, code, kind, exit_code, words):
     (failure,) = failures(job, kind=kind)
     assert words in failure["error"]
     assert failure["exit_code"] == exit_code
+
+
+def test_what_a_program_leaves_read_only_does_not_stay_on_the_disk(job):
+    """Go's module cache has folders without a write bit."""
+    code = "import os; os.mkdir('ro'); open('ro/x', 'w').close(); os.chmod('ro', 0o555)"
+    job.plan([{}, {}], run="", command=[*PYTHON, code], shard_items=2)
+    (ended,) = job.work(under=unprivileged())  # which looks for what is left
+    assert (ended.code, len(values(job))) == (0, 2), ended.err
+    assert "stays" not in ended.err
+
+
+def test_a_folder_that_cannot_be_removed_is_told_and_fails_nothing(job):
+    code = "import pathlib; pathlib.Path.cwd().parents[2].chmod(0o555)"
+    job.plan([{}], run="", command=[*PYTHON, code])
+    process = job.start(under=unprivileged())
+    _, error = process.communicate(timeout=PATIENCE)
+    temporary = job.folder / "temporary"
+    temporary.chmod(0o755)
+    (left,) = temporary.iterdir()
+    assert process.returncode == 0, error
+    assert len(values(job)) == 1
+    assert f"the worker's folder stays, and takes room on the disk: [Errno 13] Permission denied: '{left}'" in error
 
 
 def test_a_program_that_is_not_there(job):
