@@ -55,7 +55,9 @@ def _winbatch(names: str) -> tuple[str, ...]:
 # The first room that has a file is the file's room.
 ROOMS: dict[str, Room] = {
     "engine": Room(
-        files=_winbatch("account aws capacity driver ecs_tasks engine ledger metrics results rules shares stage times"),
+        files=_winbatch(
+            "account aws capacity causes driver ecs_tasks engine ledger metrics results rules shares stage times"
+        ),
         fast=("tests/unit/winbatch", "tests/unit/bench/test_simulation.py"),
         slow=("contract", "jobs", "faults"),
     ),

@@ -13,6 +13,7 @@ from tests.waiting import PATIENCE, wait_for
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
 from winbatch.working import guard, trees
+from winbatch.working.limits import Limits, Watcher
 from winbatch.working.programs import ProgramError, Programs, Stopped
 
 PYTHON = [sys.executable, "-c"]
@@ -263,10 +264,16 @@ def test_a_program_that_does_not_end_in_time_takes_its_children_with_it(job, tre
     assert tree() == []
 
 
-def run(programs, code, tmp_path, **kwargs):
+def run(programs, code, tmp_path, **limits):
     lines = []
-    options = {"folder": tmp_path, "environment": dict(os.environ), "timeout": 30, "say": lines.append, **kwargs}
-    programs.run([*PYTHON, code], **options)
+    programs.run(
+        [*PYTHON, code],
+        folder=tmp_path,
+        environment=dict(os.environ),
+        watcher=Watcher(Limits(**limits)),
+        watched=tmp_path,
+        say=lines.append,
+    )
     return lines
 
 
@@ -281,7 +288,7 @@ def test_a_program_that_ignores_being_asked_is_forced(tmp_path):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(3600)"
     )
     with pytest.raises(ProgramError, match=r"did not end within 1 s"):
-        run(Programs(), code, tmp_path, timeout=1)
+        run(Programs(), code, tmp_path, seconds=1)
 
 
 def test_after_a_stop_nothing_is_started(tmp_path):
