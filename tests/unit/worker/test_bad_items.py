@@ -285,14 +285,15 @@ while not on.exists():
 
 def test_when_everything_is_forbidden_it_is_the_workers_fault(job, tmp_path):
     begun, on = tmp_path / "begun", tmp_path / "on"
-    job.plan([{}] * 3, run="", command=[*PYTHON, WAIT, str(begun), str(on), "{outputs}"])
+    job.plan([{}] * 3, run="", command=[*PYTHON, WAIT, str(begun), str(on), "{outputs}"], shard_items=3)
     process = job.start(slots=1)
     wait_for(begun.exists, alive=process)
     deny(job, "*", action="s3:*")
     on.touch()
-    _out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=PATIENCE)
     job.client.delete_bucket_policy(Bucket=job.bucket)
     assert process.returncode == 3
+    assert out == ""  # nothing is said of an item, and the others are not tried
     (line,) = [line for line in err.splitlines() if line.startswith("winbatch.worker: s3://")]
     assert "with 403: Forbidden" in line
     assert {mark.kind for mark in job.marks()} == {"claim"}  # it may not even release it
