@@ -513,6 +513,18 @@ def test_who_does_not_end_when_asked_is_ended_by_force(tmp_path, monkeypatch):
     assert victim.asked.is_set()
 
 
+def test_what_was_fetched_for_an_item_is_not_what_it_wrote(tmp_path):
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "data").write_bytes(bytes(2 * MIB))
+    watch = Watch(Limits(disk_mib=1), Victim(), tmp_path)
+    watch.look()
+    assert (watch.used, watch.problem) == (0, "")
+    (tmp_path / "inputs" / "more").write_bytes(bytes(MIB + 1))
+    watch.look()
+    assert watch.used == MIB + 1
+    assert watch.problem
+
+
 def test_who_has_ended_is_left_alone(tmp_path):
     victim = Victim()
     watch = Watch(Limits(seconds=0.0), victim, tmp_path)
