@@ -360,8 +360,8 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     snapshot = _follow(workspace, outputs, dag, run_id)
     if json:
         emit(jobs.summary(outputs, snapshot))
+    _show_problems(snapshot)
     if snapshot.state != "succeeded":
-        _show_problems(snapshot)
         for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
             console.print(f"  Airflow task {name} failed; its log is on the Airflow page", markup=False)
         raise JobFailed(f"job {run_id} {snapshot.state} after {render.clock(snapshot.seconds)}")

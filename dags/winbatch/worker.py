@@ -147,10 +147,7 @@ class Worker:
         try:
             return self._wait()
         finally:
-            try:
-                folders.remove(self._folder)
-            except OSError as error:
-                _log.warning("the worker's folder stays, and takes room on the disk: %s", error)
+            folders.discard(self._folder)
 
     def _slot(self) -> None:
         slot = self._processes.open()

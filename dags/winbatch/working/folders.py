@@ -1,11 +1,14 @@
 """Folders in which programs have worked."""
 
 import contextlib
+import logging
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 def remove(folder: Path) -> None:
@@ -36,6 +39,14 @@ def remove(folder: Path) -> None:
         folder.rmdir()
     if errors:
         raise errors[0]
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; what cannot be removed stays, with a line in the log."""
+    try:
+        remove(folder)
+    except OSError as error:
+        _log.warning("a folder stays, and takes room on the disk: %s", error)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from tests.waiting import PATIENCE, wait_for
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
 from winbatch.working import guard, trees
+from winbatch.working.limits import Limits, Watcher
 from winbatch.working.programs import ProgramError, Programs, Stopped
 
 PYTHON = [sys.executable, "-c"]
@@ -172,11 +173,11 @@ def test_a_batch_file_is_not_started_whatever_it_is_called(job, tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["ok.txt", "con.txt"], "its file 'con.txt' cannot be kept: 'con.txt' is a device of Windows; let the program"),
-        (["12:30.csv"], "its file '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
+        (["ok.txt", "con.txt"], "output 'con.txt' cannot be kept: 'con.txt' is a device of Windows; have the item"),
+        (["12:30.csv"], "output '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
         ([r"a\b"], "which Windows does not take in a name"),
         (["end."], "ends with '.', which Windows drops"),
-        (["deep/end /x"], "its file 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
+        (["deep/end /x"], "output 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
         (["Data.csv", "data.csv"], "'data.csv' differs from 'Data.csv' in case only"),
     ],
 )
@@ -357,10 +358,16 @@ def test_a_program_that_does_not_end_in_time_takes_its_children_with_it(job, tre
     assert tree() == []
 
 
-def run(programs, code, tmp_path, **kwargs):
+def run(programs, code, tmp_path, **limits):
     lines = []
-    options = {"folder": tmp_path, "environment": dict(os.environ), "timeout": 30, "say": lines.append, **kwargs}
-    programs.run([*PYTHON, code], **options)
+    programs.run(
+        [*PYTHON, code],
+        folder=tmp_path,
+        environment=dict(os.environ),
+        watcher=Watcher(Limits(**limits)),
+        watched=tmp_path,
+        say=lines.append,
+    )
     return lines
 
 
@@ -375,7 +382,7 @@ def test_a_program_that_ignores_being_asked_is_forced(tmp_path):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(3600)"
     )
     with pytest.raises(ProgramError, match=r"did not end within 1 s"):
-        run(Programs(), code, tmp_path, timeout=1)
+        run(Programs(), code, tmp_path, seconds=1)
 
 
 def test_after_a_stop_nothing_is_started(tmp_path):
