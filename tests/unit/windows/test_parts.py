@@ -191,6 +191,13 @@ def test_sources_without_git_have_a_key_and_no_revision(checkout):
     assert sources.look(checkout, "mine").key != before.key
 
 
+@pytest.mark.parametrize("moment", ["yesterday", "-1", "1.5", "9" * 5000])
+def test_a_moment_that_is_none_is_told(checkout, monkeypatch, moment):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", moment)
+    with pytest.raises(ImageError, match=r"SOURCE_DATE_EPOCH=.* whole seconds since 1970"):
+        sources.look(checkout, "mine")
+
+
 def test_a_clone_without_its_history_is_refused(tmp_path):
     def git(*arguments, cwd=tmp_path):
         own = ["-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false"]
