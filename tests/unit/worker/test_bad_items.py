@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
 
 
 def test_names_that_are_odd_and_right_are_kept(job, tmp_path):
-    names = ["a b", "ü\u00a0\u202f.txt", "日本", "a'\"%#&;*?", "deep/x", "\U0001f600"]
+    names = ["a b", "ü\u00a0\u202f.txt", "日本", "a'%#&;", "deep/x", "\U0001f600"]
     for name in names:
         (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "out" / name).write_text(name)

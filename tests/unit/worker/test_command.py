@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_removed_is_told_and_fails_nothing(job):
     (left,) = temporary.iterdir()
     assert process.returncode == 0, error
     assert len(values(job)) == 1
-    assert f"the worker's folder stays, and takes room on the disk: [Errno 13] Permission denied: '{left}'" in error
+    assert f"a folder stays, and takes room on the disk: [Errno 13] Permission denied: '{left}'" in error
 
 
 def test_a_program_that_is_not_there(job):
