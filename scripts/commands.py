@@ -36,8 +36,7 @@ from scripts import (
     status,
 )
 from scripts import workload_new as workload_maker
-from scripts.bench import main as bench
-from scripts.checks import run as checks
+from scripts.bench.options import MINUTES, RUNS, Options
 from scripts.console import OutputClosed, Steps, console, emit, prepare_streams, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
@@ -68,7 +67,7 @@ class Whole(int):
         return super().__new__(cls, number)
 
 
-NO_NUMBER, RUNS, MINUTES = Whole(0), Whole(bench.RUNS), Whole(bench.MINUTES)
+NO_NUMBER, BENCH_RUNS, BENCH_MINUTES = Whole(0), Whole(RUNS), Whole(MINUTES)
 
 
 def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
@@ -560,6 +559,8 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
     Examples: invoke check --changed; invoke check --only lint,fast; invoke check --only engine; invoke check --only
     scripts/jobs.py; invoke check --only faults
     """
+    from scripts.checks import run as checks  # noqa: PLC0415 - brings libraries that no other verb needs
+
     checks.run(Settings.load("local"), only, changed=changed)
 
 
@@ -592,17 +593,23 @@ def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER
         "json": JSON,
     },
 )
-def bench_(_: Context, only: str = "", runs: int = RUNS, minutes: int = MINUTES, json: bool = False) -> None:
+def bench_(
+    _: Context, only: str = "", runs: int = BENCH_RUNS, minutes: int = BENCH_MINUTES, json: bool = False
+) -> None:
     """Measure what is promised in numbers: build/bench.json and a table. It starts what it needs and takes it down.
 
     Example: invoke bench --only engine.sim
     """
-    bench.run(Settings.load("local"), only, bench.Options(runs, minutes), as_json=json)
+    from scripts.bench import main as bench  # noqa: PLC0415 - as above
+
+    bench.run(Settings.load("local"), only, Options(runs, minutes), as_json=json)
 
 
 @command(name="format")
 def format_(_: Context) -> None:
     """Format Python and Terraform, and write what is generated."""
+    from scripts.checks import run as checks  # noqa: PLC0415 - as above
+
     checks.format_all(Settings.load("local"))
 
 

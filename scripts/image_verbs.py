@@ -5,16 +5,18 @@ before there is a registry; the push comes after the apply, which makes the repo
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts import images
 from scripts.console import Step, Steps
 from scripts.errors import ImageError
 from scripts.settings import Settings
-from scripts.windows import image as windows
 from scripts.workspace import Workspace
 
-Image = images.Image | windows.Built
+if TYPE_CHECKING:
+    from scripts.windows import image as windows
+
+type Image = images.Image | windows.Built
 
 
 def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Image]:
@@ -35,6 +37,9 @@ def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Ima
                 built[name] = images.build(settings, name)
                 step.detail = built[name].words
         else:
+            # Brings libraries that the local environment does not need.
+            from scripts.windows import image as windows  # noqa: PLC0415
+
             built[name] = windows.build(settings, name, steps)
     return built
 
@@ -71,6 +76,8 @@ def push(
 def _push(ecr: Any, url: str, image: Image, step: Step) -> bool:
     if isinstance(image, images.Image):
         return images.push(ecr, images.repository_name(url), image)
+    from scripts.windows import image as windows  # noqa: PLC0415 - as above
+
     with windows.ecr_repository(ecr, url) as repository:
         return windows.push(image, repository, step)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, tests, worker
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
+from scripts.bench.options import Options
 from scripts.bench.simulated import Simulations
 from scripts.checks import report as test_report
 from scripts.console import Steps, console, emit
@@ -20,8 +21,6 @@ from scripts.errors import BenchError, OperatorError, SettingsError
 from scripts.settings import Settings
 
 SCHEMA = 1
-RUNS = 3
-MINUTES = 20
 PARSES = 3
 STARTS = 5
 PAIRS = 5
@@ -29,14 +28,6 @@ PAIRS = 5
 AFTER = {"deploy": 100.0, "terraform": 50.0}
 # Columns of the table where there is no terminal to ask.
 WIDTH = 160
-
-
-@dataclass(frozen=True)
-class Options:
-    """How often what is measured, and the minutes after which nothing is repeated that need not be."""
-
-    runs: int = RUNS
-    minutes: float = MINUTES
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Names the file.
-VARIABLE = "WINBATCH_TEST_RECORD"
+from scripts.checks import report as records
 
 
 class Recorder:
@@ -32,5 +31,5 @@ class Recorder:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Record in the process that hears of every test: of pytest-xdist's, that is the one without a `workerinput`."""
-    if VARIABLE in os.environ and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(Path(os.environ[VARIABLE])), "winbatch-recorder")
+    if records.VARIABLE in os.environ and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(Path(os.environ[records.VARIABLE])), "winbatch-recorder")

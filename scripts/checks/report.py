@@ -9,6 +9,8 @@ from typing import Any
 
 SCHEMA = 1
 FILE = "tests.json"
+# Names the file in which the recorder notes.
+VARIABLE = "WINBATCH_TEST_RECORD"
 # So many of the slowest are named.
 NAMED = 10
 

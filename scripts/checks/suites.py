@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.checks import lanes, recorder, report
+from scripts.checks import lanes, report
 from scripts.checks.context import Context
 from scripts.errors import CheckFailed
 
@@ -54,7 +54,7 @@ def pytest(context: Context, name: str, arguments: Sequence[str], folder: Path, 
     log = context.logs / f"{name}.log"
     command = [sys.executable, "-m", "pytest", "-p", "scripts.checks.recorder", "--basetemp", str(folder / name)]
     command += ["-o", f"cache_dir={context.caches / 'pytest' / name}", *arguments]
-    environ = {**context.environ, recorder.VARIABLE: str(record(context, name))}
+    environ = {**context.environ, report.VARIABLE: str(record(context, name))}
     code = context.lanes.call(command, cwd=context.settings.root, environ=environ, output=None if shown else log)
     running = lanes.sweep(folder / name)
     said = "" if shown else log.read_text(encoding="utf-8", errors="replace").rstrip()

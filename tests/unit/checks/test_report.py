@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from scripts.bench import tests as bench
-from scripts.checks import recorder, report
+from scripts.checks import report
 from scripts.checks.report import Phase
 from scripts.errors import BenchError
 
@@ -59,7 +59,7 @@ def test_last(): ...
 def test_what_pytest_runs_is_recorded_once(tmp_path, monkeypatch, workers):
     (tmp_path / "test_it.py").write_text(TESTS)
     file = tmp_path / "record.jsonl"
-    monkeypatch.setenv(recorder.VARIABLE, str(file))
+    monkeypatch.setenv(report.VARIABLE, str(file))
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     command = [sys.executable, "-m", "pytest", "-p", "scripts.checks.recorder", "-p", "no:cacheprovider", *workers]
