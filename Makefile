@@ -2,6 +2,10 @@
 # `make up ENV=dev` is `invoke up` with WINBATCH_ENV=dev.
 PYTHON ?= python3
 INVOKE := .venv/bin/invoke
+# Whose Python is used is ours to say.
+unexport PYTHONHOME PYTHONPATH
+# A word for the shell, whatever it holds.
+quoted = '$(subst ','\'',$(1))'
 ifdef ENV
 export WINBATCH_ENV := $(ENV)
 endif
@@ -28,20 +32,20 @@ test: bootstrap ## Everything that must hold: lint, types, Terraform, policies, 
 ci: test ## What a pull request runs, but for plans of real environments
 
 check: bootstrap ## A part of make test (ONLY=lint,fast; ONLY=engine: a room; CHANGED=yes: what git says)
-	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(ONLY)) $(if $(CHANGED),--changed)
+	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(CHANGED),--changed)
 
 bench: bootstrap ## Measure what is promised in numbers (ONLY=engine: a part); writes build/bench.json
-	@$(INVOKE) setup bench $(if $(ONLY),--only $(ONLY))
+	@$(INVOKE) setup bench $(if $(ONLY),--only $(call quoted,$(ONLY)))
 
 up: bootstrap ## Bring an environment up (ENV=local, dev, prod); call it again to continue
 	@$(INVOKE) setup up
 
 plan: bootstrap ## Show what `make up` would change (OUT=file: save it; SEAL=yes: encrypted; MARKDOWN=file: for people)
 	@mkdir -p build
-	@$(INVOKE) setup plan $(if $(OUT),--out $(OUT)) $(if $(SEAL),--seal) $(if $(MARKDOWN),--markdown >> $(MARKDOWN))
+	@$(INVOKE) setup plan $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(SEAL),--seal) $(if $(MARKDOWN),--markdown >> $(call quoted,$(MARKDOWN)))
 
 deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file: that plan and no other; SMOKE=no: without a job)
-	@$(INVOKE) setup up --yes $(if $(PLAN),--plan $(PLAN)) $(if $(SMOKE),--no-smoke)
+	@$(INVOKE) setup up --yes $(if $(PLAN),--plan $(call quoted,$(PLAN))) $(if $(SMOKE),--no-smoke)
 
 images: bootstrap ## Build the workloads' images and push them
 	@$(INVOKE) setup image-push
@@ -50,13 +54,13 @@ smoke: bootstrap ## A small job that must succeed
 	@$(INVOKE) smoke
 
 rollback: bootstrap ## Back to the DAG release before (RELEASE=its id: to that one)
-	@$(INVOKE) setup dags-rollback $(if $(RELEASE),--release $(RELEASE))
+	@$(INVOKE) setup dags-rollback $(if $(RELEASE),--release $(call quoted,$(RELEASE)))
 
 drift: bootstrap ## What was changed behind Terraform's back (ISSUE=yes: keep a GitHub issue of it)
 	@$(INVOKE) setup plan --drift-only $(if $(ISSUE),--issue)
 
 comment: bootstrap ## Say FILE's text on pull request NUMBER, once for what it is ABOUT
-	@$(INVOKE) comment --file $(FILE) --about $(ABOUT) --number $(NUMBER)
+	@$(INVOKE) comment --file $(call quoted,$(FILE)) --about $(call quoted,$(ABOUT)) --number $(call quoted,$(NUMBER))
 
 status: bootstrap ## Show addresses, logins, the cluster, the last jobs
 	@$(INVOKE) status
@@ -65,10 +69,10 @@ run: bootstrap ## Start the main job and follow it (parameters: invoke run --par
 	@$(INVOKE) run
 
 cancel: bootstrap ## Stop a job (RUN=its run id): scales in, keeps its results
-	@$(INVOKE) cancel $(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones))
+	@$(INVOKE) cancel $(call quoted,$(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones)))
 
 resume: bootstrap ## Run what is missing of a job that has ended (RUN=its run id)
-	@$(INVOKE) run --resume $(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones))
+	@$(INVOKE) run --resume $(call quoted,$(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones)))
 
 results: bootstrap ## Fetch the last job's results into build/results
 	@$(INVOKE) results

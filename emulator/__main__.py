@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,13 +15,39 @@ from emulator.errors import EmulatorError
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is 1 with one line on standard error when it cannot go on."""
     options = _parser().parse_args(arguments)
+    _forget_aws()
     # A command's module is imported when it is needed: moto reads its settings at import, `serve` sets them before.
     try:
         importlib.import_module(options.module).main(options)
-    except EmulatorError as error:
+    except (EmulatorError, OSError) as error:
         print(f"emulator: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _forget_aws() -> None:
+    """Leave nothing of the developer's AWS, in which a profile may be missing or a file broken."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:  # noqa: PLR2004 - TCP's highest
+        raise ValueError(text)
+    return int(text)
+
+
+def _account(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise ValueError(text)
+    return text
+
+
+def _seconds(text: str) -> float:
+    if not 0 <= float(text) <= 86_400:  # noqa: PLR2004 - a day
+        raise ValueError(text)
+    return float(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,14 +56,14 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="serve AWS on 127.0.0.1 until SIGTERM")
     serve.set_defaults(module="emulator.serve")
-    serve.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    serve.add_argument("--port", type=_port, required=True, help="port on 127.0.0.1")
     serve.add_argument("--state", type=Path, required=True, help="folder of what dies with the emulator")
     serve.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
-    serve.add_argument("--account", default="123456789012", help="AWS account to play (%(default)s)")
+    serve.add_argument("--account", type=_account, default="123456789012", help="AWS account to play (%(default)s)")
     serve.add_argument("--region", default="eu-central-1", help="region of the environment (%(default)s)")
     serve.add_argument(
         "--instance-seconds",
-        type=float,
+        type=_seconds,
         default=1.0,
         help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
     )

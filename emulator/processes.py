@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import IO
 
 # Marks everything that descends from an emulator, also what left its session.
 MARK = "EMULATOR_FAMILY"
+# A child whose session's priority could not be lowered after so many looks, a few seconds each ten, keeps it.
+_NICE_TRIES = 50
 
 
 class Child:
@@ -173,6 +177,30 @@ def _be_nice(pid: int, niceness: int) -> None:
     Where Linux schedules by session (autogroup), a session of its own has a full share of the processors, however nice
     the processes in it are to each other.
     """
-    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+    with contextlib.suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    if not _lower_session(pid, niceness):
+        Thread(target=_lower_session_later, args=(pid, niceness), daemon=True).start()
+
+
+def _lower_session(pid: int, niceness: int) -> bool:
+    """Lower a session's priority; False where that is to be tried again.
+
+    A session that cannot be lowered, or is gone, is none to try again: a program matters more than its priority.
+    """
+    try:
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
+    except BlockingIOError:
+        # Linux takes one of these writes each 0.1 s from all that are not root (`proc_sched_autogroup_set_nice`).
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _lower_session_later(pid: int, niceness: int) -> None:
+    for _ in range(_NICE_TRIES):
+        # Children that were started together are not to ask together again.
+        time.sleep(random.uniform(0.1, 0.3))  # noqa: S311 - no secret
+        if _lower_session(pid, niceness):
+            return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
@@ -14,9 +13,11 @@ from typing import Self
 
 from werkzeug.wrappers import Request, Response
 
+from emulator import folders
 from emulator.application import Application
 from emulator.context import Context
 from emulator.credentials import Credentials
+from emulator.errors import EmulatorError
 from emulator.faults import Faults
 from emulator.http import Server
 from emulator.processes import Supervisor
@@ -104,7 +105,13 @@ class Runtime:
         """Remove what an emulator that died left in the state folder: what knew of it died with it."""
         (self._state / "ready.json").unlink(missing_ok=True)
         for name in ("blobs", "images", "tasks"):
-            shutil.rmtree(self._state / name, ignore_errors=True)
+            try:
+                folders.remove(self._state / name)
+            except OSError as error:
+                raise EmulatorError(
+                    f"what an earlier emulator left in {self._state / name} cannot be removed ({error}): remove it, or"
+                    " name another folder with --state"
+                ) from error
 
     def _health(self, request: Request, rest: str) -> Response:  # noqa: ARG002
         return json_response(

@@ -50,6 +50,9 @@ def main(options: argparse.Namespace) -> None:
 
 
 def _configure_moto(options: argparse.Namespace) -> None:
+    # What is for the emulator's clients must not send its own look-ups back to it.
+    for name in ("HTTP_PROXY", "http_proxy"):
+        os.environ.pop(name, None)
     os.environ.update(
         {
             "MOTO_ACCOUNT_ID": options.account,
@@ -59,9 +62,6 @@ def _configure_moto(options: argparse.Namespace) -> None:
             "AWS_DEFAULT_REGION": options.region,
         }
     )
-    # Settings that are for the emulator's clients must not send its own look-ups back to it.
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "HTTP_PROXY", "http_proxy"):
-        os.environ.pop(name, None)
 
 
 def _folder(path: Path) -> Path:

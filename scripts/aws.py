@@ -1,10 +1,14 @@
-"""boto3 for one environment: the real AWS with the caller's credentials, or the emulator with none."""
+"""boto3 for one environment: the real AWS as the caller has set it up, or the emulator with nothing of that."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from botocore.utils import JSONFileCache
 
 # The emulator takes any; a real key can never reach it, and a local command can never reach a real account.
 LOCAL_CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
@@ -21,9 +25,8 @@ class Aws:
     def __init__(self, region: str, endpoint_url: str | None = None) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
-        local: dict[str, Any] = dict(LOCAL_CREDENTIALS) if endpoint_url else {}
-        self._session = boto3.Session(region_name=region, **local)
         if endpoint_url:
+            self._session = boto3.Session(botocore_session=_unconfigured(), region_name=region, **LOCAL_CREDENTIALS)
             # MWAA prefixes its host, which does not resolve for an address; a proxy is for the world outside.
             self._config = Config(
                 inject_host_prefix=False,
@@ -34,6 +37,7 @@ class Aws:
                 s3={"addressing_style": "path"},
             )
         else:
+            self._session = boto3.Session(botocore_session=_configured(), region_name=region)
             self._config = Config(retries={"mode": "adaptive", "total_max_attempts": 8})
         self._clients: dict[str, Any] = {}
 
@@ -46,6 +50,31 @@ class Aws:
                 config=self._config,
             )
         return self._clients[service]
+
+
+def _unconfigured() -> botocore.session.Session:
+    """A session with botocore's own defaults: no variable and no file of the caller's AWS is read."""
+    variables: dict[str, Any] = {
+        name: (None, None, default, convert)
+        for name, (_, _, default, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        variables[name] = (None, None, os.devnull, None)
+    return botocore.session.Session(session_vars=variables)
+
+
+def _configured() -> botocore.session.Session:
+    """A session with all that the caller's AWS says.
+
+    Credentials of a role that was assumed are kept where the AWS command line keeps them, so that who has to name a
+    token for it does so once an hour and not once a command.
+    """
+    session = botocore.session.Session()
+    # Path.expanduser fails where there is no home.
+    cache = JSONFileCache(os.path.expanduser("~/.aws/cli/cache"))  # noqa: PTH111
+    for name in ("assume-role", "assume-role-with-web-identity"):
+        session.get_component("credential_provider").get_provider(name).cache = cache
+    return session
 
 
 def tagged(aws: Aws, tags: Mapping[str, str], *kinds: str) -> Iterator[str]:

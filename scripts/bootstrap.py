@@ -43,13 +43,13 @@ def main() -> int:
             if not is_current(venv):
                 _make(venv, cache)
     except BootstrapError as error:
-        print("set-up: %s" % error, file=sys.stderr)
+        _say(str(error))
         return 1
     except OSError as error:
-        print("set-up: %s; mend that and call again" % error, file=sys.stderr)
+        _say("%s; mend that and call again" % error)
         return 1
     except KeyboardInterrupt:
-        print("set-up: interrupted; call again to go on", file=sys.stderr)
+        _say("interrupted; call again to go on")
         return 130
     return 0
 
@@ -65,6 +65,7 @@ def _make(venv: str, cache: str) -> None:
     if python is None:
         python = _fetch_python(uv, environ)
     _say("Python %d.%d: %s" % (PYTHON[0], PYTHON[1], python))
+    _remove_anothers(venv)
     _say("packages of uv.lock into .venv")
     environ["UV_PROJECT_ENVIRONMENT"] = venv
     command = [uv, "sync", "--frozen", "--compile-bytecode", "--python", python]
@@ -72,10 +73,24 @@ def _make(venv: str, cache: str) -> None:
         raise BootstrapError(
             "uv could not make .venv, its lines above say why; when the package index was out of reach, call again"
         )
-    record = {"key": stamp_key(venv), "uv": uv, "python": python}
+    record = {"key": stamp_key(venv), "root": ROOT, "uv": uv, "python": python}
     with open(os.path.join(venv, "winbatch.json"), "w", encoding="utf-8") as file:
         json.dump(record, file)
     _say("ready after %.1f s" % (time.monotonic() - started))
+
+
+def _remove_anothers(venv: str) -> None:
+    """Remove a `.venv` that was made in another folder: its commands name that one, and uv leaves them as they are."""
+    record = read_record(venv)
+    if not os.path.isdir(venv) or record.get("root") == ROOT:
+        return
+    # A link without a record leads to where somebody wants it to be.
+    if os.path.islink(venv):
+        if record:
+            os.unlink(venv)
+    else:
+        _say(".venv was not made in this folder, or not to its end: it is made anew")
+        shutil.rmtree(venv)
 
 
 def stamp_key(venv: str, root: str = ROOT) -> str:
@@ -85,7 +100,7 @@ def stamp_key(venv: str, root: str = ROOT) -> str:
         with open(os.path.join(root, name), "rb") as file:
             digest.update(file.read())
     for text in (root, os.path.realpath(os.path.join(venv, "bin", "python"))):
-        digest.update(text.encode())
+        digest.update(os.fsencode(text))
     return digest.hexdigest()
 
 
@@ -93,12 +108,16 @@ def is_current(venv: str, root: str = ROOT) -> bool:
     """Whether `.venv` is what the lock file asks for."""
     if not os.access(os.path.join(venv, "bin", "python"), os.X_OK):
         return False
+    return bool(read_record(venv).get("key") == stamp_key(venv, root))
+
+
+def read_record(venv: str) -> Dict[str, str]:
+    """What is known of how `.venv` was made; nothing where it was not made to its end."""
     try:
         with open(os.path.join(venv, "winbatch.json"), encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError):
-        return False
-    return bool(record.get("key") == stamp_key(venv, root))
+            return dict(json.load(file))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def uv_environment(cache: str, environ: Optional[Dict[str, str]] = None) -> Dict[str, str]:
@@ -183,7 +202,10 @@ def python_candidates(environ: Dict[str, str], homes: Optional[Sequence[str]] = 
     path = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
     if homes is None:
         # HOME may be an empty one; the account's own still has its Pythons.
-        homes = [environ.get("HOME", ""), pwd.getpwuid(os.getuid()).pw_dir]
+        homes = [environ.get("HOME", "")]
+        # A container's user may have no account.
+        with contextlib.suppress(KeyError):
+            homes.append(pwd.getpwuid(os.getuid()).pw_dir)
     pyenv = [environ.get("PYENV_ROOT", ""), *(os.path.join(home, ".pyenv") for home in homes if home)]
     pyenv += [os.path.dirname(folder) for folder in path if os.path.basename(folder) == "shims"]
     candidates = [os.path.join(folder, name) for folder in path for name in ("python" + version, "python3")]
@@ -244,7 +266,9 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    print("set-up: " + text, file=sys.stderr, flush=True)
+    # Whoever reads it may have gone, which is no reason to stop.
+    with contextlib.suppress(OSError):
+        print("set-up: " + text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

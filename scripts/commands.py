@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -23,6 +23,7 @@ from scripts import (
     demo,
     errors,
     foundation,
+    given,
     image_verbs,
     item_log,
     jobs,
@@ -37,19 +38,37 @@ from scripts import (
 from scripts import workload_new as workload_maker
 from scripts.bench import main as bench
 from scripts.checks import run as checks
-from scripts.console import Steps, console, emit, say
+from scripts.console import OutputClosed, Steps, console, emit, prepare_streams, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 
 INTERRUPTED = 130
+# As of a program that SIGPIPE ended.
+OUTPUT_CLOSED = 141
 DRIFTED = 2
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
 WORKLOAD = "a folder of images/; default: all"
 DAG = "the job's DAG; default: what its run id begins with, else the one that has such a job in S3"
 MAIN_DAG = "ber"
+
+
+class Whole(int):
+    """A number of the command line: invoke makes one of the word that it finds, by the type of an option's default."""
+
+    def __new__(cls, word: str | int) -> Self:
+        try:
+            number = int(word)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 2**31:
+            raise Exit(f"error: {errors.shown(repr(word))}: a whole number from 0 to {2**31 - 1} is expected", 1)
+        return super().__new__(cls, number)
+
+
+NO_NUMBER, RUNS, MINUTES = Whole(0), Whole(bench.RUNS), Whole(bench.MINUTES)
 
 
 def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
@@ -60,13 +79,16 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
         def run(context: Context, *args: Any, **kwargs: Any) -> None:
             if "--help" in kwargs.values():
                 # invoke takes whatever stands where a positional argument is due for its value.
-                os.execv(sys.executable, [sys.executable, "-m", "invoke", "--help", body.__name__])  # noqa: S606 - not through a shell, which is the point
+                verb = str(options.get("name") or body.__name__.replace("_", "-"))
+                os.execv(sys.executable, [sys.executable, "-m", "invoke", "--help", verb])  # noqa: S606 - not through a shell, which is the point
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, _interrupt)
             try:
                 body(context, *args, **kwargs)
             except Exit:
                 raise
+            except OutputClosed:
+                raise Exit(code=OUTPUT_CLOSED) from None
             except BaseException as error:
                 environment = kwargs.get("env") or os.environ.get("WINBATCH_ENV") or "local"
                 if os.environ.get("WINBATCH_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
@@ -75,7 +97,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
                 if text is None:
                     text = f"a defect: {type(error).__name__}: {error} (WINBATCH_DEBUG=1 shows where)"
                 code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-                raise Exit(f"error: {text}", code) from error
+                raise Exit(f"error: {errors.shown(text)}", code) from error
 
         made: Task[Any] = task(run, **options)  # type: ignore[assignment]  # invoke's stubs say Callable
         return made
@@ -183,7 +205,8 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if seal and not out:
         raise SettingsError("--seal encrypts a file: call it with --out")
     settings = Settings.load(env)
-    summary = lifecycle.plan(settings, Path(out) if out else None, seal=seal, judge=not drift_only)
+    file = given.new_file("--out", out) if out else None
+    summary = lifecycle.plan(settings, file, seal=seal, judge=not drift_only)
     if drift_only:
         summary = dataclasses.replace(summary, resources=[], outputs=[])
     if issue:
@@ -337,8 +360,8 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     snapshot = _follow(workspace, outputs, dag, run_id)
     if json:
         emit(jobs.summary(outputs, snapshot))
+    _show_problems(snapshot)
     if snapshot.state != "succeeded":
-        _show_problems(snapshot)
         for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
             console.print(f"  Airflow task {name} failed; its log is on the Airflow page", markup=False)
         raise JobFailed(f"job {run_id} {snapshot.state} after {render.clock(snapshot.seconds)}")
@@ -368,7 +391,9 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     workspace, outputs, dag = _run_of(settings, run_id, dag)
     name = run_id or jobs.latest(workspace.airflow(outputs), dag)
     folder = Path(out) if out else settings.root / "build" / "results"
-    files = jobs.fetch(workspace, outputs, jobs.look(workspace, outputs, dag, name), folder)
+    snapshot = jobs.look(workspace, outputs, dag, name)
+    with given.path("--out", folder):
+        files = jobs.fetch(workspace, outputs, snapshot, folder)
     if json:
         emit({"run_id": name, "files": [str(file) for file in files]})
         return
@@ -488,15 +513,17 @@ def dags_rollback(_: Context, release: str = "", env: str = "", json: bool = Fal
 
 @command(help={"env": ENV, "json": JSON})
 def dags_list(_: Context, env: str = "", json: bool = False) -> None:
-    """List the releases of the DAGs, the one that was served last first.
+    """List the releases of the DAGs, the one that was served last first, and what else lies below the DAG prefix.
 
     Example: invoke dags-list
     """
     found = releasing.listing(Settings.load(env))
     if json:
-        emit([dataclasses.asdict(entry) for entry in found])
+        emit(dataclasses.asdict(found))
     else:
-        console.print(render.releases(found))
+        console.print(render.releases(found.releases))
+        for key in found.strangers:
+            console.print(f"not of a release, left alone: {key}", markup=False, soft_wrap=True)
 
 
 @command(help={"env": ENV, "json": JSON, "workload": WORKLOAD})
@@ -543,7 +570,7 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
         "number": "the pull request's",
     }
 )
-def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> None:
+def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER) -> None:
     """Say something on a pull request of GitHub, for the pipeline.
 
     Example: invoke comment --file build/plan.md --about plan-dev --number 12
@@ -552,7 +579,8 @@ def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> Non
 
     if not file or not about or number < 1:
         raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
-    console.print(github.comment(number, about, Path(file).read_text(encoding="utf-8")), markup=False, soft_wrap=True)
+    said = github.comment(number, about, given.text("--file", file))
+    console.print(said, markup=False, soft_wrap=True)
 
 
 @command(
@@ -564,9 +592,7 @@ def comment(_: Context, file: str = "", about: str = "", number: int = 0) -> Non
         "json": JSON,
     },
 )
-def bench_(
-    _: Context, only: str = "", runs: int = bench.RUNS, minutes: int = bench.MINUTES, json: bool = False
-) -> None:
+def bench_(_: Context, only: str = "", runs: int = RUNS, minutes: int = MINUTES, json: bool = False) -> None:
     """Measure what is promised in numbers: build/bench.json and a table. It starts what it needs and takes it down.
 
     Example: invoke bench --only engine.sim
@@ -600,6 +626,7 @@ def workload_new(_: Context, name: str) -> None:
 
 def collection() -> Collection:
     """All verbs."""
+    prepare_streams()
     return Collection(
         apply,
         bench_,

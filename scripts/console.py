@@ -4,7 +4,10 @@ A step is a line with its outcome and time. On a terminal its progress is shown 
 then, so that a log tells where it is.
 """
 
+import errno
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -18,19 +21,79 @@ from rich.status import Status
 # Between two lines of one step's progress where there is no terminal, s.
 QUIET = 10.0
 
+
+class OutputClosed(Exception):  # noqa: N818 - it names a state
+    """Nobody reads standard output any more, as with `| head`: nothing is left to do for it."""
+
+
 console = Console(stderr=True, highlight=False)
 
 
+class _Output(io.FileIO):
+    """A standard stream that loses what nobody reads: what a command is at does not end with who looks at it."""
+
+    unread = False
+
+    def write(self, data: Any) -> int:
+        try:
+            return len(data) if self.unread else super().write(data)
+        except OSError as error:
+            self.unread = True
+            # A shell that was itself started with a closed stream may leave its script there, which takes nothing.
+            if error.errno not in {errno.EPIPE, errno.EBADF}:
+                raise
+            return len(data)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams of this process take whatever is written to them.
+
+    One that was closed (`>&-`) takes and loses it; it is open from here on, lest the next file that is opened takes its
+    number and what is written. A character that the terminal's encoding lacks is written as its code.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        elif name == "stdin" or stream is not getattr(sys, f"__{name}__") or isinstance(_raw(stream), _Output):
+            continue
+        raw = io.FileIO(number, closefd=False) if name == "stdin" else _Output(number, "w", closefd=False)
+        buffer = io.BufferedReader(raw) if name == "stdin" else io.BufferedWriter(raw)
+        made = io.TextIOWrapper(
+            buffer, getattr(stream, "encoding", "utf-8"), "backslashreplace", line_buffering=name == "stderr"
+        )
+        setattr(sys, name, made)
+        setattr(sys, f"__{name}__", made)
+
+
+def _raw(stream: Any) -> Any:
+    # Without buffers (PYTHONUNBUFFERED) there is nothing between.
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
 def emit(data: Any) -> None:
-    """One JSON document on standard output, for a program."""
-    sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
-    sys.stdout.flush()
+    """One JSON document on standard output, for a program.
+
+    Raises:
+        OutputClosed: nobody reads it.
+    """
+    say(json.dumps(data, indent=2, sort_keys=True))
 
 
 def say(text: str) -> None:
-    """A line on standard output, where it is what was asked for."""
+    """A line on standard output, where it is what was asked for.
+
+    Raises:
+        OutputClosed: nobody reads it.
+    """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+    if getattr(_raw(sys.stdout), "unread", False):
+        raise OutputClosed
 
 
 @dataclass

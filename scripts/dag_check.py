@@ -110,6 +110,8 @@ def _parse(python: Path, made: release.Release, home: Path) -> Parsed:
     environ = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
+        # Airflow does not start for a user without a name.
+        "LOGNAME": "airflow",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -20,6 +20,7 @@
 """
 
 import errno
+import re
 from collections.abc import Sequence
 
 from botocore.exceptions import (
@@ -27,10 +28,15 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from winbatch.errors import WinbatchError
+
+# A path or a URL may be this long, in characters.
+_LONGEST_WORD = 300
 
 
 class OperatorError(Exception):
@@ -148,7 +154,7 @@ def line(error: BaseException, *, environment: str) -> str | None:
                 " (.state/local/emulator.log): invoke down, then invoke up"
             )
         return f"AWS cannot be reached ({error}); check the network and call again"
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, NoCredentialsError | SSOError | TokenRetrievalError):
         return f"no AWS credentials for environment {environment}: log in (aws sso login) and call again"
     if isinstance(error, ClientError):
         return _client_line(error, again)
@@ -164,6 +170,15 @@ def line(error: BaseException, *, environment: str) -> str | None:
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; call as the user that owns the project's folder"
     return None
+
+
+def shown(text: str) -> str:
+    """A message as a terminal shows it in a line, whatever words of a person it repeats.
+
+    What would move the cursor, colour the rest or break the line is written as its code; words without end are cut.
+    """
+    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: word[0][: _LONGEST_WORD // 2] + "…", text)
 
 
 def _client_line(error: ClientError, again: str) -> str:

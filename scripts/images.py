@@ -1,8 +1,8 @@
 """Local images: a workload's files as an OCI image that runs without a container engine.
 
-The image holds below `/app` what the workload's Windows image holds in its `app`; its interpreter is the workload's
-environment in the cache folder, named by PATH. The same files give the same bytes, so an image is known by its digest.
-Windows images are made in `scripts.windows`.
+The image holds below `/app` what the workload's Windows image holds in its `app`, compiled modules too; its interpreter
+is the workload's environment in the cache folder, named by PATH. The same files give the same bytes, so an image is
+known by its digest. Windows images are made in `scripts.windows`.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import io
 import json
 import platform
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,11 @@ def build(settings: Settings, workload: str) -> Image:
 
 
 def assemble(files: Mapping[str, bytes], environment: Mapping[str, str], entrypoint: Sequence[str] = WORKER) -> Image:
-    """An image of files (path in the image to content) and an environment, the same bytes for the same input."""
-    layer = pack(files)
+    """An image of files (path in the image to content) and an environment, the same bytes for the same input.
+
+    Its Python modules are compiled, by the Python that runs this, on which the workloads' environments stand.
+    """
+    layer = pack(_compiled(files))
     config = _json(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
@@ -122,6 +126,17 @@ def pack(files: Mapping[str, bytes]) -> bytes:
                 entry.mode = 0o755
                 tar.addfile(entry)
     return buffer.getvalue()
+
+
+def _compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files, and the compiled code of the modules among them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        staging.compile_modules(folder, "/")
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def push(ecr: Any, repository: str, image: Image) -> bool:

@@ -28,6 +28,8 @@ Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "inva
 BEFORE = timedelta(seconds=5)
 AFTER = timedelta(seconds=60)
 
+# An item's number has no more digits.
+_LONGEST_NUMBER = 18
 _FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
 # The first that is there says how an attempt ended. A result beside what the engine says is another attempt's, or is
 # none; beside a release it came while its worker was told to stop.
@@ -172,7 +174,7 @@ def parse_item(text: str) -> int:
     Raises:
         SettingsError: it is none.
     """
-    if not text.isascii() or not text.isdecimal():
+    if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_NUMBER:
         raise SettingsError(f"--item {text!r}: an item is named by its number, from 0, such as --item 12")
     return int(text)
 

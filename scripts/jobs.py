@@ -13,9 +13,10 @@ from typing import Any
 from scripts.airflow import PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError
 from scripts.workspace import Outputs, Workspace
-from winbatch import cancelling, deployment, filenames, job, keys, spec, stored
+from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts
 from winbatch.cancelling import Start
+from winbatch.causes import Cause
 from winbatch.job import Job
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure
@@ -31,7 +32,7 @@ ONE_LISTING = 1000
 # How long following a job bears an Airflow that does not answer, s.
 AIRFLOW_PATIENCE = 300.0
 ENDED = frozenset({"success", "failed"})
-# Failed items whose logs are shown when a job ends badly.
+# Causes of failed items that are shown when a job ends badly.
 SHOWN = 5
 
 _STAMPED = re.compile(r"(?P<dag>.+)-\d{8}-\d{6}")
@@ -161,17 +162,30 @@ class Snapshot:
         ]
 
     @property
+    def causes(self) -> list[tuple[Stage, Cause]]:
+        """Why items failed for good, each cause once, with their stages."""
+        return [(stage, cause) for stage, ledger in self.stages if ledger for cause in causes.causes(ledger.failures)]
+
+    @property
     def problems(self) -> list[str]:
-        """The reasons, and the first items that failed with the end of their logs."""
+        """The reasons, and the first causes with their items and some lines of the log."""
         lines = self.reasons
-        for stage, failure in self.failures[:SHOWN]:
-            lines.append(
-                f"  {stage.stage} item {failure.item}, shard {failure.shard}, {failure.kind}: {failure.reason}"
-            )
-            lines += [f"    {text}" for text in failure.log[-5:]]
-        if len(self.failures) > SHOWN:
-            lines.append(f"  and {len(self.failures) - SHOWN} more items: invoke status --run-id {self.run_id}")
+        for stage, cause in self.causes[:SHOWN]:
+            lines.append(f"  {stage.stage}, {cause.named}, {cause.kind}: {one_line(cause.reason)}")
+            lines += [f"    {printable(text)}" for text in cause.lines]
+        if len(self.causes) > SHOWN:
+            lines.append(f"  and {len(self.causes) - SHOWN} more causes: invoke status --run-id {self.run_id}")
         return lines
+
+
+def printable(text: str) -> str:
+    """A workload's text for a terminal: what would move its cursor, or cannot be written, is shown as an escape."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text.expandtabs())
+
+
+def one_line(text: str) -> str:
+    """The same without ends of lines."""
+    return printable(" ".join(text.split()))
 
 
 def parse_params(pairs: Sequence[str]) -> dict[str, str]:

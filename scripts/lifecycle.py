@@ -1,6 +1,5 @@
 """An environment's life: up, plan, apply, down. Each can be cut off anywhere and is continued by calling it again."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,10 @@ from scripts.plans import SavedPlan
 from scripts.settings import Settings
 from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
+from winbatch.working import folders
+
+# Files of others that the question of `down` names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,7 @@ def clean(settings: Settings) -> None:
         raise PreflightError("the local environment is up and uses the cache folder: invoke down first")
     for folder in (settings.root / "build", settings.cache):
         if folder.exists():
-            shutil.rmtree(folder)
+            folders.remove(folder)
             console.print(f"removed {folder}", markup=False, soft_wrap=True)
 
 
@@ -249,6 +252,9 @@ def _empty(
         return
     words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
     if not delete_data:
+        others = releasing.strangers(workspace, held)
+        if others:
+            words += f", of no release {', '.join(others[:_NAMED])}{' and more' if len(others) > _NAMED else ''},"
         if not confirm:
             raise PreflightError(f"{words} still hold something: call with --delete-data if all of it may go")
         preflight.ask(f"{words} still hold something. Delete all of it, every version?", workspace.settings)

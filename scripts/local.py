@@ -21,6 +21,7 @@ from scripts import uv
 from scripts.console import Step
 from scripts.errors import EmulatorError, PreflightError
 from scripts.settings import Settings
+from winbatch.working import folders
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -216,8 +217,17 @@ def ours(settings: Settings) -> list[psutil.Process]:
 
 
 def remove_state(settings: Settings) -> None:
-    """Remove the environment's state folder."""
-    shutil.rmtree(settings.state, ignore_errors=False) if settings.state.exists() else None
+    """Remove the environment's state folder, whatever ECS tasks have left there.
+
+    Raises:
+        EmulatorError: something of it is somebody else's.
+    """
+    try:
+        folders.remove(settings.state)
+    except OSError as error:
+        raise EmulatorError(
+            f"{settings.state} cannot be removed ({error}): remove it as who owns it, then call again"
+        ) from error
 
 
 def check_port(port: int) -> None:
@@ -235,6 +245,21 @@ def check_port(port: int) -> None:
                 f"port {port} on 127.0.0.1 is in use by {_listener(port)}: stop that, or choose another"
                 f" port: WINBATCH_PORT={port + 1} invoke up"
             ) from error
+
+
+def check_folders(settings: Settings) -> None:
+    """Refuse folders in which Airflow does not start.
+
+    Raises:
+        PreflightError: they are such.
+    """
+    for place in (settings.state_root, settings.cache):
+        # Airflow writes the path of its home into configparser's templates as it is.
+        if "%" in str(place):
+            raise PreflightError(
+                f"{place}: Airflow does not start in a folder with a % in its path: move the checkout, or name folders"
+                " without one in WINBATCH_STATE and WINBATCH_CACHE"
+            )
 
 
 def check_disk(settings: Settings) -> None:

@@ -11,13 +11,14 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import checkout, sealing
+from scripts import checkout, given, sealing
 from scripts.errors import PlanRefused
 from scripts.settings import Settings
 from scripts.state import StateId
@@ -147,11 +148,16 @@ def pack(plan: Path, settings: Settings, summary: Mapping[str, Any], images: Map
 
 
 def save(file: Path, packed: bytes) -> None:
-    """Save a plan, or a sealed one; only its owner may read the file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    write_private(partial, packed)
-    partial.replace(file)
+    """Save a plan, or a sealed one; only its owner may read the file.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    with given.path("--out", file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.partial")
+        write_private(partial, packed)
+        partial.replace(file)
 
 
 def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
@@ -159,11 +165,13 @@ def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
 
     Raises:
         PlanRefused: there is none, it is something else, or it was changed.
+        SettingsError: it cannot be read.
     """
     again = f"invoke plan --env {settings.environment} --out {file.name}"
-    if not file.is_file():
-        raise PlanRefused(f"{file} is not there: make the plan: {again}")
-    packed = file.read_bytes()
+    with given.path("--plan", file):
+        if not file.is_file():
+            raise PlanRefused(f"{file} is not there: make the plan: {again}")
+        packed = file.read_bytes()
     if sealing.sealed(packed):
         packed = sealing.unseal(kms, packed, purpose(settings))
     try:
@@ -176,7 +184,8 @@ def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
         found = SavedPlan(bound, manifest["created_at"], manifest["summary"], manifest["images"], content)
         if found.digest != manifest["sha256"]:
             raise PlanRefused(f"{file}: the plan in it is not the one that was saved: make a new plan")
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    # What zipfile says of files that are not whole depends on where they are not.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, LookupError, ValueError, TypeError) as error:
         raise PlanRefused(f"{file} is no plan that invoke plan --out has saved ({error}): make a new one") from error
     return found
 

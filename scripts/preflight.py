@@ -24,6 +24,7 @@ def check(settings: Settings, steps: Steps) -> list[str]:
     providers.config_file(settings)
     requirements.check(settings)
     if settings.local:
+        local.check_folders(settings)
         local.check_disk(settings)
         if local.recorded(settings) is None:
             local.check_port(settings.port)
@@ -81,9 +82,13 @@ def ask(question: str, settings: Settings) -> None:
     Raises:
         PreflightError: it is a no, or there is nobody to ask.
     """
-    if not console.is_terminal:
+    try:
+        answer = console.input(f"{question} \\[y/N] ") if console.is_terminal else None
+    except EOFError:
+        answer = None
+    if answer is None:
         raise PreflightError(
             f"{question} There is nobody to ask: call with --yes if it is meant (environment {settings.environment})"
         )
-    if console.input(f"{question} \\[y/N] ").strip().lower() not in {"y", "yes"}:
+    if answer.strip().lower() not in {"y", "yes"}:
         raise PreflightError("nothing was changed")

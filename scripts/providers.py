@@ -4,6 +4,7 @@ The choice stands in a CLI configuration in the cache folder, which every Terraf
 serves both ways.
 """
 
+import json
 import os
 import re
 import urllib.request
@@ -114,14 +115,15 @@ def registry_answers(timeout: float = 4.0) -> bool:
 
 def cli_config(mirror: Path | None, plugin_cache: Path) -> str:
     """Terraform's CLI configuration: from the mirror where there is one, else from the registry."""
-    lines = [f'plugin_cache_dir = "{plugin_cache}"', "disable_checkpoint = true"]
+    # Quoted as JSON: a path may hold a quote or a backslash.
+    lines = [f"plugin_cache_dir = {_quoted(plugin_cache)}", "disable_checkpoint = true"]
     if mirror is not None:
         # With a plain `direct` beside the mirror Terraform asks the registry all the same, and fails without one.
         lines = [
             "disable_checkpoint = true",
             "provider_installation {",
             "  filesystem_mirror {",
-            f'    path    = "{mirror}"',
+            f"    path    = {_quoted(mirror)}",
             f'    include = ["{PROVIDERS}/hashicorp/*"]',
             "  }",
             "  direct {",
@@ -130,6 +132,10 @@ def cli_config(mirror: Path | None, plugin_cache: Path) -> str:
             "}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def config_file(settings: Settings) -> Path:

@@ -3,8 +3,11 @@
 A release is the folder `dags/` with the deployment.json that it was checked with, and its id is made of their content.
 Its files go up as `<prefix>/releases/<id>/…`, where nothing ever changes. Then one object, `<prefix>/winbatch_dags.py`,
 is replaced, and only if it still is what it was when the release began: it says which release Airflow serves. Releases
-that nobody needs any more leave the prefix last. Beside the prefix each stays as `releases/<id>.zip`, for a rollback;
-`releases/<id>.json` has the ETags that S3 gave its files, so that what somebody else changed is mended.
+that nobody needs any more leave the prefix last. Beside the prefix each stays as `releases/<id>.zip`, for a rollback.
+
+`releases/<id>.json` lists a release's files, before the first of them goes up, with the ETags that S3 gave them, so
+that what somebody else changed is mended. What no such list names is a stranger: other people's DAGs, in the main. It
+is never removed nor written over.
 """
 
 import hashlib
@@ -20,13 +23,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts import dag_ids
 from scripts.errors import ReleaseError
 from winbatch.release import MANIFEST
 from winbatch.times import format_time, parse_time
 
 # Terraform's, beside the releases; each release has a copy of its own.
 DEPLOYMENT = "deployment.json"
-# What Airflow parses, and what keeps it from parsing anything else.
+# What Airflow parses, and the line that keeps it from parsing the releases.
 SERVING = "winbatch_dags.py"
 IGNORE = ".airflowignore"
 IGNORED = "releases/\n"
@@ -37,6 +41,8 @@ HISTORY = f"{ARCHIVE}/history.json"
 KEPT = 2
 # MWAA brings the prefix along about every half minute; what was served within this time stays, s.
 SYNC_SECONDS = 600.0
+# A release that was never served is being uploaded by somebody, or was given up when it is as old as this.
+UPLOAD_SECONDS = 86400.0
 _TEMPLATE = Path(__file__).parent / "files" / "serve.py"
 Progress = Callable[[str], None]
 
@@ -65,6 +71,14 @@ class Release:
         for path, content in sorted(self.files.items()):
             digest.update(f"{path} {len(content)}\n".encode() + content)
         return digest.hexdigest()[:12]
+
+    @property
+    def dags(self) -> set[str]:
+        """The ids of its DAGs: each job specification has the name of its DAG."""
+        parts = [path.split("/") for path in self.files]
+        return {
+            name[-1].removesuffix(".yaml") for name in parts if name[:-1] == ["jobs"] and name[-1].endswith(".yaml")
+        }
 
     @property
     def workloads(self) -> dict[str, dict[str, str]]:
@@ -181,6 +195,14 @@ def before(history: Sequence[Entry]) -> str | None:
     return names[first - 1] if first else None
 
 
+@dataclass(frozen=True)
+class _Object:
+    """What S3 lists of an object."""
+
+    tag: str
+    modified: datetime
+
+
 class Releases:
     """The releases of one environment.
 
@@ -247,6 +269,18 @@ class Releases:
             files, manifest["created_at"], manifest["commit"], manifest["changed_files"], manifest["parse_ms"]
         )
 
+    def strangers(self) -> list[str]:
+        """The keys below the prefix that neither a release nor Terraform has made."""
+        listings: dict[str, Mapping[str, str]] = {}
+        found = []
+        for path in self._listed(f"{self._prefix}/"):
+            release, file = _split(path)
+            if release and release not in listings:
+                listings[release] = self._listing(release)
+            if not (self._is_ours(path) or (release and file in listings[release])):
+                found.append(f"{self._prefix}/{path}")
+        return found
+
     def serve(self, release: Release, oldest_run: datetime | None, progress: Progress | None = None) -> Done:
         """Upload what is missing of a release, switch to it, remove what nobody needs.
 
@@ -256,24 +290,28 @@ class Releases:
             progress: told what is done.
 
         Raises:
-            ReleaseError: somebody else has switched meanwhile.
+            ReleaseError: it would write over what is not ours, and nothing has changed; or somebody else has switched
+                meanwhile.
         """
         name = release.id
+        self._refuse_clashes(release)
         now = self.served()
-        if self._get(f"{self._prefix}/{IGNORE}") != IGNORED.encode():
+        if self._get(f"{self._prefix}/{IGNORE}") is None:
             self._put(f"{self._prefix}/{IGNORE}", IGNORED.encode())
         uploaded = self._upload(release, progress)
         previous = now.release if now.release != name else now.previous
         text = serving(name, previous)
         if text != now.text:
             self._switch(text, now)
+            # Whoever released before may have removed files of it that it did not take for needed.
+            uploaded += self._upload(release, progress)
         moment = datetime.now(UTC)
         history = self._history(now.release)
         if not history or history[-1].release != name:
             history.append(Entry(name, format_time(moment), release.commit))
             self._put(HISTORY, _json([vars(entry) for entry in history]))
         since = min(oldest_run or moment, moment - timedelta(seconds=SYNC_SECONDS))
-        removed = self._prune(kept(history, since) | {name, previous})
+        removed = self._prune(kept(history, since) | {name, previous}, {entry.release for entry in history})
         return Done(name, now.release, uploaded, removed)
 
     def _upload(self, release: Release, progress: Progress | None) -> int:
@@ -281,9 +319,11 @@ class Releases:
         folder = f"{self._prefix}/{ARCHIVE}/{release.id}/"
         files = {**release.files, MANIFEST: _json(release.manifest)}
         there = self._listed(folder)
-        body = self._get(f"{ARCHIVE}/{release.id}.json")
-        tags: dict[str, str] = json.loads(body) if body else {}
-        missing = [path for path in files if path not in there or there[path] != tags.get(path)]
+        tags = self._listing(release.id)
+        missing = [path for path in files if path not in there or there[path].tag != tags.get(path)]
+        if missing:
+            tags = {path: tags.get(path, "") for path in files}
+            self._put(f"{ARCHIVE}/{release.id}.json", _json(tags))
         # The manifest last: with it the folder says that it is whole.
         for number, path in enumerate(sorted(missing, key=lambda path: (path == MANIFEST, path))):
             if progress is not None:
@@ -306,19 +346,79 @@ class Releases:
                 " and call again if this release is to win"
             ) from error
 
-    def _prune(self, stays: set[str]) -> list[str]:
-        """Remove from the prefix whatever is not of a release that stays, its manifests first."""
-        found = self._listed(f"{self._prefix}/")
-        ours = {SERVING, IGNORE, DEPLOYMENT}
-        gone = [path for path in found if path not in ours and _release_of(path) not in stays]
-        for path in sorted(gone, key=lambda path: (not path.endswith(f"/{MANIFEST}"), path)):
-            self._s3.delete_object(Bucket=self._bucket, Key=f"{self._prefix}/{path}")
-        return sorted({_release_of(path) or path for path in gone})
+    def _refuse_clashes(self, release: Release) -> None:
+        """Look whether a release would write over what is not ours, or has a DAG that somebody else has, too.
 
-    def _listed(self, prefix: str) -> dict[str, str]:
+        Raises:
+            ReleaseError: it would.
+        """
+        where = f"{self._bucket}/{self._prefix}/"
+        if self._get(f"{self._prefix}/{SERVING}") is not None and not self._is_ours(SERVING):
+            raise ReleaseError(f"{where}{SERVING} is not of a release, which would write over it: give it another name")
+        ignored = self._get(f"{self._prefix}/{IGNORE}")
+        lines = [IGNORED] if ignored is None else ignored.decode(errors="replace").splitlines()
+        if IGNORED.strip() not in {line.strip() for line in lines}:
+            raise ReleaseError(
+                f"{where}{IGNORE} is not of a release: add the line {IGNORED.strip()} to it, without which Airflow"
+                " would parse every release there is"
+            )
+        folder = f"{self._prefix}/{ARCHIVE}/{release.id}/"
+        there = self._listed(folder).keys() & release.files.keys() - self._listing(release.id).keys()
+        # An upload that was cut off before releases were listed has left the same content.
+        clashes = sorted(path for path in there if self._get(folder + path) != release.files[path])
+        if clashes:
+            raise ReleaseError(
+                f"{', '.join(self._bucket + '/' + folder + path for path in clashes)}: not of a release, which would"
+                " write over it: remove it"
+            )
+        for key in self.strangers():
+            if key.endswith(".py") and not key.startswith(f"{self._prefix}/{ARCHIVE}/"):
+                both = dag_ids.of(self._get(key) or b"") & release.dags
+                if both:
+                    raise ReleaseError(
+                        f"{self._bucket}/{key} is not of a release, and defines {', '.join(sorted(both))}, too: give"
+                        " that DAG another id, since Airflow would serve the one and the other by turns"
+                    )
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a file that is below the prefix but in no release is Terraform's or the releases'."""
+        if path == SERVING:
+            return bool(self.served().release) or self._get(HISTORY) is not None
+        return path == DEPLOYMENT or (path == IGNORE and self._get(f"{self._prefix}/{IGNORE}") == IGNORED.encode())
+
+    def _prune(self, stays: set[str], served: set[str]) -> list[str]:
+        """Remove from the prefix the files of the releases that do not stay, their manifests first; which those were.
+
+        Args:
+            stays: releases.
+            served: those that are or were served at some time.
+        """
+        young = datetime.now(UTC) - timedelta(seconds=UPLOAD_SECONDS)
+        found: dict[str, dict[str, _Object]] = {}
+        for path, entry in self._listed(f"{self._prefix}/").items():
+            release, file = _split(path)
+            if release and release not in stays:
+                found.setdefault(release, {})[file] = entry
+        removed = []
+        for release, there in sorted(found.items()):
+            if release not in served and max(entry.modified for entry in there.values()) > young:
+                continue
+            gone = there.keys() & self._listing(release).keys()
+            for file in sorted(gone, key=lambda file: (file != MANIFEST, file)):
+                self._s3.delete_object(Bucket=self._bucket, Key=f"{self._prefix}/{ARCHIVE}/{release}/{file}")
+            if gone:
+                removed.append(release)
+        return removed
+
+    def _listing(self, release: str) -> dict[str, str]:
+        """The files that a release has made, each with its ETag; empty for one that is being uploaded."""
+        body = self._get(f"{ARCHIVE}/{release}.json")
+        return dict(json.loads(body)) if body else {}
+
+    def _listed(self, prefix: str) -> dict[str, _Object]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         return {
-            entry["Key"].removeprefix(prefix): entry["ETag"]
+            entry["Key"].removeprefix(prefix): _Object(entry["ETag"], entry["LastModified"])
             for page in pages
             for entry in page.get("Contents", [])
             if not entry["Key"].endswith("/")
@@ -348,9 +448,11 @@ def _constant(text: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def _release_of(path: str) -> str | None:
-    parts = path.split("/")
-    return parts[1] if parts[0] == ARCHIVE and len(parts) > 2 else None  # noqa: PLR2004 - releases/<id>/<file>
+def _split(path: str) -> tuple[str, str]:
+    """The release that a path below the prefix belongs to, empty for none, and the path below the release."""
+    folder, _, rest = path.partition("/")
+    release, _, file = rest.partition("/")
+    return (release, file) if folder == ARCHIVE and file else ("", path)
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:

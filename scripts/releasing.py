@@ -1,6 +1,6 @@
 """DAG releases as the operator makes them: checked, served, listed, rolled back, and waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,19 @@ class Listed:
     at: str
     commit: str
     served: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `dags-list` shows.
+
+    Attributes:
+        releases: the one that was served last first; each once.
+        strangers: keys of the DAG bucket that Airflow gets, too, and that no release and no Terraform has made.
+    """
+
+    releases: list[Listed]
+    strangers: list[str]
 
 
 def release_dags(settings: Settings) -> Done:
@@ -80,15 +93,24 @@ def roll_back(settings: Settings, name: str) -> Done:
     return done
 
 
-def listing(settings: Settings) -> list[Listed]:
-    """The environment's releases, the one that was served last first; each once."""
+def listing(settings: Settings) -> Listing:
+    """The environment's releases, and what else lies beside them."""
     workspace = Workspace(settings)
     releases = _releases(workspace, workspace.outputs())
     served = releases.served().release
     found: dict[str, Listed] = {}
     for entry in reversed(releases.history()):
         found.setdefault(entry.release, Listed(entry.release, entry.at, entry.commit, entry.release == served))
-    return list(found.values())
+    return Listing(list(found.values()), releases.strangers())
+
+
+def strangers(workspace: Workspace, buckets: Container[str]) -> list[str]:
+    """The keys of the environment's DAG bucket that no release has made; none when that is not among these buckets."""
+    values = workspace.values()
+    bucket, deployment = str(values.get("dags_bucket")), values.get("deployment")
+    if bucket not in buckets or deployment is None:
+        return []
+    return Releases(workspace.aws.client("s3"), bucket, deployment["dags_prefix"]).strangers()
 
 
 def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:

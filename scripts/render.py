@@ -15,7 +15,7 @@ from rich.text import Text
 
 from scripts.console import QUIET, console, say
 from scripts.item_log import Attempt, ItemLog, Line
-from scripts.jobs import Snapshot
+from scripts.jobs import Snapshot, one_line, printable
 from scripts.operating import Cancelled
 from scripts.plan_summary import ACTIONS, Change, PlanSummary
 from scripts.releasing import Listed
@@ -24,6 +24,8 @@ from winbatch.spec import Spec
 
 # Of groups and of failed items that are shown at most.
 ROWS = 40
+# Of causes why items failed.
+CAUSES = 10
 # A comment on GitHub has room for 65,536 characters.
 COMMENT_ROWS = 250
 HOUR = 3600
@@ -231,7 +233,11 @@ def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
     if current is not None and current.groups:
         parts.append(_groups(current.groups))
     if snapshot.failures:
-        parts += [_failures(snapshot), Text(f"An item's log: invoke logs {snapshot.run_id} --item N{options}")]
+        parts += [
+            *_causes(snapshot),
+            _failures(snapshot),
+            Text(f"An item's log: invoke logs {snapshot.run_id} --item N{options}"),
+        ]
     return parts
 
 
@@ -273,10 +279,22 @@ def _groups(groups: Sequence[GroupCount]) -> Table:
     return table
 
 
+def _causes(snapshot: Snapshot) -> list[Text]:
+    """Each cause once: how many items, which, why, and lines of the log of one of them."""
+    found = snapshot.causes
+    parts = [Text("Why items failed:")]
+    for stage, cause in found[:CAUSES]:
+        parts.append(Text(f"  {stage.stage}, {cause.named}, {cause.kind}: {one_line(cause.reason)}"))
+        parts += [Text(f"      {printable(line)}", style="dim") for line in cause.lines]
+    if len(found) > CAUSES:
+        parts.append(Text(f"  and {len(found) - CAUSES} more causes: --json lists them"))
+    return parts
+
+
 def _failures(snapshot: Snapshot) -> Table:
     table = _table("failed item", "stage", "kind", "reason")
     for stage, failure in snapshot.failures[:ROWS]:
-        reason = " ".join(failure.reason.split())
+        reason = one_line(failure.reason)
         table.add_row(str(failure.item), stage.stage, failure.kind, Text(reason, overflow="fold"))
     if len(snapshot.failures) > ROWS:
         table.caption = f"and {len(snapshot.failures) - ROWS} more: --json lists all"

@@ -182,13 +182,22 @@ def assignment(text: str, name: str) -> str | None:
 
 def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     value = environ.get(name)
-    return Path(value).absolute() if value else default
+    if not value:
+        return default
+    folder = Path(value).absolute()
+    try:
+        above = next(path for path in (folder, *folder.parents) if path.exists())
+        if not above.is_dir():
+            raise SettingsError(f"{name}={value}: {above} is no folder; name one that is there or can be made")
+    except OSError as error:
+        raise SettingsError(f"{name}={value}: {error.strerror}; name a folder that is there or can be made") from error
+    return folder
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:
     text = environ.get(name)
     if not text:
         return default
-    if not text.isdecimal() or not lowest <= int(text) <= highest:
+    if not text.isdecimal() or len(text) > len(str(highest)) or not lowest <= int(text) <= highest:
         raise SettingsError(f"{name}={text}: a whole number from {lowest} to {highest} is expected")
     return int(text)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import actionlint, browser, debian, providers, toolchain, uv, workloads
+from scripts import actionlint, browser, debian, local, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -26,7 +26,10 @@ def run(settings: Settings, *, tests: bool = False) -> None:
 
     Raises:
         ToolError: something is missing and cannot be fetched.
+        PreflightError: the local environment cannot work in its folders.
     """
+    if settings.local:
+        local.check_folders(settings)
     settings.cache.mkdir(parents=True, exist_ok=True)
     steps = Steps()
     with steps.step("Terraform") as step:

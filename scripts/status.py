@@ -1,5 +1,6 @@
 """What an environment is and does at this moment."""
 
+import dataclasses
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,12 @@ from scripts import jobs, local
 from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
+from winbatch.causes import causes
 from winbatch.ledger import Ledger
 
 THREADS = 8
+# Of one stage's causes of failures; each may be as long as a page.
+CAUSES = 100
 
 
 def read(settings: Settings) -> dict[str, Any]:
@@ -103,5 +107,6 @@ def job(dag: str, snapshot: jobs.Snapshot) -> dict[str, Any]:
 
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
-    """A ledger without what is the engine's own."""
-    return {name: value for name, value in json.loads(ledger.to_json()).items() if name != "engine"}
+    """A ledger without what is the engine's own, and why its items failed."""
+    found = {name: value for name, value in json.loads(ledger.to_json()).items() if name != "engine"}
+    return {**found, "causes": [dataclasses.asdict(cause) for cause in causes(ledger.failures)[:CAUSES]]}

@@ -5,6 +5,7 @@ one that this file pins, so neither alone is trusted.
 """
 
 import hashlib
+import http.client
 import json
 import os
 import platform
@@ -33,7 +34,7 @@ Progress = Callable[[str], None]
 
 
 def find_terraform(settings: Settings, search_path: str | None = None) -> Path:
-    """A Terraform that is new enough: on the search path, else the fetched one.
+    """A Terraform that is new enough: on the search path, else the fetched one, else where the set-up found one.
 
     Raises:
         ToolError: there is none.
@@ -58,18 +59,21 @@ def install_terraform(settings: Settings, progress: Progress) -> Path:
         ToolError: it cannot be fetched, or is not what the vendor published.
     """
     try:
-        return find_terraform(settings)
+        found = find_terraform(settings)
     except ToolError as missing:
         name = platform_name()
         if name not in CHECKSUMS:
             raise ToolError(f"{missing}; there is no pinned release for {name}") from None
         return _fetch_terraform(settings, name, progress, why=str(missing))
+    _remember(settings, found)
+    return found
 
 
 def terraform_version(command: Path) -> str | None:
     """What a command says its version is; None when it is no working Terraform."""
-    # The user's own configuration may be broken; it is none of ours.
-    environ = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    # The user's own configuration and options may be broken; they are none of ours.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environ |= {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     try:
         done = subprocess.run(
             [command, "version", "-json"], env=environ, capture_output=True, text=True, timeout=30, check=True
@@ -84,14 +88,29 @@ def _terraforms(settings: Settings, search_path: str | None) -> Iterator[Path]:
         command = shutil.which("terraform", path=folder) if folder else None
         if command is not None:
             yield Path(command)
-    fetched = fetched_folder(settings) / "terraform"
-    if fetched.exists():
-        yield fetched
+    for kept in (fetched_folder(settings) / "terraform", found_folder(settings) / "terraform"):
+        if kept.exists():
+            yield kept
+
+
+def _remember(settings: Settings, command: Path) -> None:
+    """Keep where Terraform is for callers with another search path, such as cron's."""
+    kept = found_folder(settings) / "terraform"
+    if command == kept or (kept.is_symlink() and kept.readlink() == command):
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    kept.symlink_to(command)
 
 
 def fetched_folder(settings: Settings) -> Path:
     """Where the fetched Terraform lies."""
     return settings.cache / "tools" / f"terraform-{VERSION}"
+
+
+def found_folder(settings: Settings) -> Path:
+    """Where a link to the Terraform that the set-up found lies."""
+    return settings.cache / "tools" / "terraform-found"
 
 
 def _fetch_terraform(settings: Settings, name: str, progress: Progress, *, why: str) -> Path:
@@ -103,7 +122,7 @@ def _fetch_terraform(settings: Settings, name: str, progress: Progress, *, why: 
     try:
         sums = _get(f"{base}/terraform_{VERSION}_SHA256SUMS").decode()
         _download(f"{base}/{archive}", target, progress)
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ToolError(
             f"Terraform is missing, and {base} cannot be reached ({_reason(error)}): install Terraform"
             f" {OLDEST[0]}.{OLDEST[1]} or newer (developer.hashicorp.com/terraform/install) and call again"
@@ -140,7 +159,7 @@ def _download(url: str, target: Path, progress: Progress) -> None:
             progress(f"{file.tell() >> 20} of {total >> 20} MiB")
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError) or not isinstance(error, urllib.error.URLError):
         return str(error)
     return str(error.reason)

@@ -15,7 +15,9 @@ def find(settings: Settings) -> str:
     Raises:
         ToolError: there is none any more.
     """
-    command = bootstrap.find_uv(os.environ.get("PATH", ""), str(settings.cache))
+    # The set-up's own comes last: cron's search path, say, has less than the set-up's had.
+    made_with = Path(bootstrap.read_record(str(settings.root / ".venv")).get("uv", "")).parent
+    command = bootstrap.find_uv(f"{os.environ.get('PATH', '')}{os.pathsep}{made_with}", str(settings.cache))
     if command is None:
         raise ToolError("uv is missing: make setup, which fetches it")
     return command
@@ -34,7 +36,7 @@ def tool_environment(settings: Settings) -> dict[str, str]:
     if "TMPDIR" in os.environ:
         result["TMPDIR"] = os.environ["TMPDIR"]
     # What the user has comes first; ours is for what is missing.
-    folders = [Path(find(settings)).parent, toolchain.fetched_folder(settings)]
+    folders = [Path(find(settings)).parent, toolchain.fetched_folder(settings), toolchain.found_folder(settings)]
     result["PATH"] = os.pathsep.join([result.get("PATH", ""), *(str(folder) for folder in folders)])
     return result
 

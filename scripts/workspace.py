@@ -18,8 +18,12 @@ from scripts.errors import EmulatorError
 from scripts.settings import Settings
 from scripts.terraform import Terraform
 
-# What a user's own environment may hold that would change what a command of ours does, or whose account it reaches.
-_TERRAFORM_OWN = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
+# Of Terraform's own variables only these stay; any other would change what a command of ours does. A provider that runs
+# already is one to debug, or one that tests share.
+_TERRAFORM_KEPT = ("TF_REATTACH_PROVIDERS",)
+# Of a real environment also values, logins to registries and the log.
+_TERRAFORM_KEPT_REAL = (*_TERRAFORM_KEPT, "TF_VAR_", "TF_TOKEN_", "TF_LOG")
+# What says whose account is reached, and how.
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -171,12 +175,13 @@ def terraform_environ(
         region: AWS region.
         endpoint_url: the emulator's address; then nothing of the caller's AWS settings is passed on.
     """
-    result = {name: value for name, value in environ.items() if not name.startswith(_TERRAFORM_OWN)}
+    kept = _TERRAFORM_KEPT_REAL if endpoint_url is None else _TERRAFORM_KEPT
+    result = {name: value for name, value in environ.items() if not name.startswith("TF_") or name.startswith(kept)}
     if endpoint_url is not None:
         result = {
             name: value
             for name, value in result.items()
-            if not name.startswith("AWS_") and name.upper() not in _PROXIES and not name.startswith("TF_VAR_")
+            if not name.startswith("AWS_") and name.upper() not in _PROXIES
         }
         result |= {
             "AWS_ENDPOINT_URL": endpoint_url,

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -22,15 +22,22 @@ class Emulator:
         folder: for its state, its log, and its cache unless an argument names one.
         arguments: of its command line.
         environ: its process environment; None: ours.
+        under: words before its command.
     """
 
-    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.state = folder / "state"
         self.log = folder / "emulator.log"
-        command = [sys.executable, "-m", "emulator", "serve", "--port", str(self.port)]
+        command = [*under, sys.executable, "-m", "emulator", "serve", "--port", str(self.port)]
         command += ["--state", str(self.state), "--cache", str(folder / "cache"), *arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)

@@ -1,6 +1,20 @@
-"""Processes that may end at any moment, also between two looks at them."""
+"""Processes that may end at any moment, also between two looks at them; and those that are not root's."""
+
+import os
+import shutil
 
 import psutil
+import pytest
+
+
+def unprivileged() -> list[str]:
+    """Words before a command by which nothing is allowed to it that modes forbid, as root is by its capabilities."""
+    if os.geteuid():
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root heeds no modes, and there is no setpriv (util-linux) to take that from it")
+    return [setpriv, "--inh-caps=-all", "--bounding-set=-all"]
 
 
 def runs(process: psutil.Process | int) -> bool:

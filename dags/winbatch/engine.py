@@ -22,6 +22,7 @@ from typing import Literal
 
 from winbatch import capacity, shares
 from winbatch.capacity import Instance
+from winbatch.causes import like
 from winbatch.ecs_tasks import START_TIMEOUT, Worker
 from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Fault, GroupCount, Known, Ledger, Wave
 from winbatch.results import ItemFailure
@@ -53,8 +54,10 @@ POLL_LATEST = 30.0
 # While instances boot and images are pulled, minutes pass: after this long the engine looks less often.
 PATIENCE = dt.timedelta(seconds=20)
 
-# A ledger is read and written at every tick: only so many failures keep the end of their log in it.
+# A ledger is read and written at every tick: only so many failures keep the end of their log in it, of those that are
+# alike only some, so that each cause has one.
 LOGS_KEPT = 100
+LOGS_OF_A_CAUSE = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -333,11 +336,15 @@ def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
 
 def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[ItemFailure]) -> Ledger:
     """Take into the ledger why shards failed for good: their items that did; the others of them are done."""
-    kept = sum(bool(failure.log) for failure in ledger.failures)
-    new = [
-        failure if index + kept < LOGS_KEPT else dataclasses.replace(failure, log=())
-        for index, failure in enumerate(failures)
-    ]
+    kept = Counter(like(failure.reason) for failure in ledger.failures if failure.log)
+    new = []
+    for failure in failures:
+        cause = like(failure.reason)
+        if kept[cause] < LOGS_OF_A_CAUSE and kept.total() < LOGS_KEPT:
+            kept[cause] += bool(failure.log)
+            new.append(failure)
+        else:
+            new.append(dataclasses.replace(failure, log=()))
     return dataclasses.replace(
         ledger, explained=ledger.explained | frozenset(shards), failures=(*ledger.failures, *new)
     )

@@ -149,6 +149,7 @@ def plan(
             item_seconds=item_seconds,
             command=stage.command,
             timeout=stage.timeout,
+            limits=stage.limits,
             fetch=stage.fetch,
             source=stage.source or "",
             item_folders=bool(stage.command) or stage.name in followed,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from winbatch import filenames, job_file, stage_spec, values
+from winbatch import filenames, job_file, keys, stage_spec, values
 from winbatch.errors import SpecError
 from winbatch.job_file import Node
 from winbatch.rules import RULES
@@ -349,6 +349,8 @@ def _problems(data: Any, root: Node) -> Iterator[tuple[int, str]]:
             yield node.line, _words(error)
     if errors:
         return
+    if data["dag"] == keys.RESULTS:
+        yield root.at(("dag",)).line, f"{keys.RESULTS!r} is where results lie among the jobs; choose another name"
     for key in ("dag", "workload"):
         if said := filenames.problem(data[key]):
             yield root.at((key,)).line, f"{said}; choose another name"

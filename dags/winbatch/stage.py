@@ -12,6 +12,9 @@ from winbatch.errors import JobError
 
 SCHEMA = 1
 
+DAY = 86_400.0
+"""Seconds that an item may take unless its job says otherwise."""
+
 # Workers list shards, and the engine forgets those that are done, by blocks of so many: one page of a listing.
 BLOCK = 1000
 
@@ -72,7 +75,8 @@ class Stage:
         groups: of its items, in order and without gaps; none when there is nothing to group by.
         item_seconds: what an item is thought to take; None when nobody knows.
         command: the program that an item runs, and its arguments: templates.
-        timeout: seconds that the program may take; None for any time.
+        timeout: seconds that an item may take; None, which an earlier release wrote: a day.
+        limits: what else the job says of `winbatch.working.limits.Limits`, by name.
         fetch: objects of the data bucket that an item needs: path in its inputs folder to template of the key.
         source: the earlier stage whose items' files this stage's items of the same numbers work on; empty for none.
         item_folders: each item's files lie below its own number, and not beside those of the others.
@@ -96,6 +100,7 @@ class Stage:
     item_seconds: float | None = None
     command: Sequence[str] = ()
     timeout: float | None = None
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     fetch: Mapping[str, str] = dataclasses.field(default_factory=dict)
     source: str = ""
     item_folders: bool = False

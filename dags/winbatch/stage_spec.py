@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from winbatch import filenames, template
+from winbatch.stage import DAY
 
 # \Z and not $, before which a newline may stand.
 NAME = r"^[a-z][a-z0-9_-]{0,31}\Z"
@@ -29,7 +30,15 @@ SCHEMA: dict[str, Any] = {
         "workload": {"type": "string", "pattern": NAME},
         "run": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*\Z"},
         "command": {"type": "array", "minItems": 1, "items": {"type": "string"}},
-        "timeout": {"type": "number", "exclusiveMinimum": 0},
+        "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * DAY},
+        "limits": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {"type": "number", "exclusiveMinimum": 0, "maximum": 2**53}
+                for name in ("log_lines", "log_mib", "disk_mib")
+            },
+        },
         "items": {"type": ["integer", "string"]},
         "over": {"type": "string"},
         "grid": {**_NAMES, "minItems": 1, "uniqueItems": True},
@@ -69,7 +78,8 @@ class StageSpec:
         workload: whose image runs it.
         run: `module:function` of the workload's code; empty where there is a command.
         command: a program and its arguments, as templates.
-        timeout: seconds that the program may take.
+        timeout: seconds that an item may take.
+        limits: of the lines that an item logs and of what it writes to its folders: `log_lines`, `log_mib`, `disk_mib`.
         items: how many items: a number, or the name of the parameter that holds it.
         over: name of a list parameter whose values are dealt out over the items in even runs.
         grid: names of list parameters; an item for each combination of their values, the last varying fastest.
@@ -90,7 +100,8 @@ class StageSpec:
     workload: str
     run: str = ""
     command: Sequence[str] = ()
-    timeout: float | None = None
+    timeout: float = DAY
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     items: int | str = 1
     over: str | None = None
     grid: Sequence[str] = ()
@@ -188,8 +199,6 @@ def _program_problems(stage: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("command",), "a stage has either `run` or `command`, not both"
     if "run" not in stage and "command" not in stage:
         yield (), "a stage needs `run: module:function` or `command: [program, argument, ...]`"
-    if "timeout" in stage and "command" not in stage:
-        yield ("timeout",), "only a `command` has a timeout"
     if "command" in stage and filenames.is_batch(stage["command"][0]):
         yield ("command", 0), filenames.BATCH
 

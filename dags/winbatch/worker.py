@@ -11,7 +11,6 @@ import logging
 import os
 import queue
 import secrets
-import shutil
 import sys
 import tempfile
 import threading
@@ -23,7 +22,7 @@ from urllib.parse import urlsplit
 
 from winbatch.errors import WinbatchError, WorkerError
 from winbatch.stage import Stage
-from winbatch.working import logs, stopping
+from winbatch.working import folders, logs, stopping
 from winbatch.working.claims import Claims
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
@@ -148,7 +147,7 @@ class Worker:
         try:
             return self._wait()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)  # most workloads leave no files, so it may not be there
+            folders.discard(self._folder)
 
     def _slot(self) -> None:
         slot = self._processes.open()

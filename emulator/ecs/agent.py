@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
-from emulator import locks
+from emulator import folders, locks
 from emulator.context import Context
 from emulator.ecs.images import Image, Images, PullError, inside
 from emulator.ecs.logs import Discard, LogDriver, LogDriverError, Stream
@@ -129,8 +128,12 @@ class Agent:
 
     def _run(self, task: EcsTask, container: Container, image: Image, folder: Path, number: int) -> _Running:
         home, temporary = folder / "home", folder / "tmp"
-        for path in (home, temporary):
-            path.mkdir(parents=True)
+        try:
+            for path in (home, temporary):
+                path.mkdir(parents=True)
+            image = image.copied(folder / "root")
+        except OSError as error:
+            raise StartError(f"CannotCreateContainerError: Error response from daemon: {error}") from error
         credentials = self._credentials(task)
         environment = {
             "PATH": _PATH,
@@ -196,7 +199,10 @@ class Agent:
             self._close(task.containers[number], process, task)
         self.metadata.forget(task)
         self._live_tasks.pop(task.id, None)
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folders.remove(folder)
+        except OSError as error:
+            log.warning("what ECS task %s wrote stays until the next start: %s", task.arn, error)
         with locks.CONTROL:
             for container in task.containers:
                 container.last_status = "STOPPED"

@@ -1,18 +1,18 @@
 """From an image reference to a folder: what pulling is on a real host.
 
-An image is pulled from the emulator's ECR, unpacked once by digest, and shared by all ECS tasks, which do not write to
-it.
+An image is pulled from the emulator's ECR and unpacked once by digest. Each container works in a copy of its own, as an
+image is never changed by what runs in it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
+import subprocess
 import tarfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
-from emulator import locks
+from emulator import folders, locks
 from emulator.ecr import EcrBackend
 
 _REFERENCE = re.compile(
@@ -37,14 +37,34 @@ class PullError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """An unpacked image."""
+    """An unpacked image, or a container's copy of one."""
 
     digest: str
     root: Path
     entrypoint: Sequence[str]
     command: Sequence[str]
     environment: Mapping[str, str]
-    working_folder: Path
+    working_path: str
+
+    @property
+    def working_folder(self) -> Path:
+        return inside(self.root, self.working_path)
+
+    def copied(self, folder: Path) -> Image:
+        """Make a container's copy in a folder that is not there yet.
+
+        Times are kept, so that compiled Python code stays valid, and links stay links.
+
+        Raises:
+            OSError: it cannot be copied
+        """
+        # By a program: had this process the copy open for writing, another container's start could inherit that for a
+        # moment, and Linux starts no program that somebody may write to.
+        command = ["cp", "-a", str(self.root), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            raise OSError(f"the image cannot be copied: {done.stderr.strip()[-200:]}")
+        return replace(self, root=folder)
 
 
 @dataclass
@@ -93,7 +113,7 @@ class Images:
     def _unpack(self, backend: EcrBackend, manifest: dict[str, Any], root: Path) -> None:
         # Under another name until it is whole: a half-unpacked image must never be taken for one.
         partial = root.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        folders.remove(partial)
         partial.mkdir(parents=True)
         for layer in manifest["layers"]:
             with tarfile.open(backend.blobs.path(layer["digest"])) as archive:
@@ -103,22 +123,38 @@ class Images:
 
 def _apply(archive: tarfile.TarFile, root: Path) -> None:
     """Lay one layer over those below it, with its deletions."""
-    members = []
-    for member in archive:
-        path = Path(member.name)
-        if path.name == _OPAQUE:
-            shutil.rmtree(root / path.parent, ignore_errors=True)
-        elif path.name.startswith(_WHITEOUT):
-            _remove(root / path.parent / path.name.removeprefix(_WHITEOUT))
-        else:
-            members.append(member)
     # The filter keeps everything inside the folder; links in an image may point anywhere, as they may in a container.
-    archive.extractall(root, members, filter="tar")
+    archive.extractall(root, list(_uncovered(archive, root)), filter="tar")
+
+
+def _uncovered(archive: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
+    """What a layer brings, once what it takes away or replaces is gone.
+
+    A file that is replaced goes first: writing over it would also change what is linked to it.
+
+    Raises:
+        tarfile.ExtractError: a name leads out of the image
+    """
+    for member in archive:
+        path = root / member.name.lstrip("/")
+        within = path == root or path.parent.resolve().is_relative_to(root)
+        if ".." in path.parts or not within:
+            raise tarfile.ExtractError(f"{member.name!r} leads out of the image")
+        if path.name == _OPAQUE:
+            _remove(path.parent)
+        elif path.name.startswith(_WHITEOUT):
+            _remove(path.with_name(path.name.removeprefix(_WHITEOUT)))
+        elif not member.isdev():  # a container's devices are its engine's affair
+            if path.is_symlink() or not (member.isdir() and path.is_dir()):
+                _remove(path)
+            # Whoever runs the emulator may do here what a container's root user may.
+            member.mode |= 0o700 if member.isdir() else 0o600
+            yield member
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        folders.remove(path)
     else:
         path.unlink(missing_ok=True)
 
@@ -131,7 +167,7 @@ def _image(digest: str, root: Path, document: Mapping[str, Any]) -> Image:
         entrypoint=config.get("Entrypoint") or (),
         command=config.get("Cmd") or (),
         environment=dict(variable.split("=", 1) for variable in config.get("Env") or ()),
-        working_folder=inside(root, config.get("WorkingDir") or "/"),
+        working_path=config.get("WorkingDir") or "/",
     )
 
 

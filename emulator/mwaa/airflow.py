@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator import folders
 from emulator.context import Context
 from emulator.mwaa import classes, configuration, environment_builder, startup
 from emulator.mwaa.bucket import Bucket
@@ -67,7 +68,7 @@ class Airflow:
         self._home = folder / "airflow"
         self._logs = folder / "logs"
         # Whatever an emulator that was killed left there.
-        shutil.rmtree(folder, ignore_errors=True)
+        folders.remove(folder)
         self._logs.mkdir(parents=True)
         (self._home / "tmp").mkdir(parents=True)
         self._dags = DagFolder(self._home / "dags")

@@ -138,6 +138,8 @@ def base(python: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([str(python / "bin"), os.environ.get("PATH", os.defpath)]),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
+        # As on MWAA. Airflow does not start for a user without a name.
+        "LOGNAME": "airflow",
     }
     if sys.platform == "darwin":
         # Airflow forks after it used system frameworks, which macOS forbids otherwise.

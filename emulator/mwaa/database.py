@@ -61,10 +61,11 @@ def _as_server(argv: Sequence[str]) -> list[str]:
     """The command as a user that PostgreSQL accepts.
 
     It refuses to run as root, so root becomes `nobody`, who keeps only root's right to pass folders that are closed to
-    others: project and home folders often are.
+    others: project and home folders often are. It also refuses a user without an account, as containers have them, who
+    becomes `nobody` in a namespace of users of his own.
     """
     if os.geteuid() != 0:
-        return list(argv)
+        return [*_with_account(os.geteuid()), *argv]
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise LaunchError("PostgreSQL does not run as root and `setpriv` (util-linux) is missing: install it")
@@ -78,6 +79,20 @@ def _as_server(argv: Sequence[str]) -> list[str]:
         "--ambient-caps=+dac_override",
         *argv,
     ]
+
+
+def _with_account(user: int) -> list[str]:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        unshare = shutil.which("unshare")
+        if unshare is None:
+            raise LaunchError(
+                f"PostgreSQL does not run as user {user}, who has no account: make one, or install `unshare`"
+            ) from None
+        nobody = pwd.getpwnam("nobody")
+        return [unshare, "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
+    return []
 
 
 def _own(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any
 
 from moto.logs.models import logs_backends
 
-from emulator import locks
+from emulator import folders, locks
 from emulator.context import Context
 from emulator.mwaa import rules
 from emulator.mwaa.airflow import Airflow, Launch
@@ -185,7 +184,10 @@ class Environment:
         finally:
             self._airflow.stop(grace=3)
             if self.status == "DELETING":
-                shutil.rmtree(self._folder, ignore_errors=True)
+                try:
+                    folders.remove(self._folder)
+                except OSError as error:
+                    log.warning("%s: its folder stays until the next start: %s", self.identity.name, error)
                 self._gone()
 
     def _create(self) -> None:

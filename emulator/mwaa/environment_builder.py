@@ -229,6 +229,7 @@ def _make_database(made: Path, runner: Runner) -> None:
         env = {
             "PATH": os.defpath,
             "HOME": str(home),
+            "LOGNAME": "airflow",
             "TMPDIR": str(home),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

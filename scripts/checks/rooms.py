@@ -56,8 +56,8 @@ def _winbatch(names: str) -> tuple[str, ...]:
 ROOMS: dict[str, Room] = {
     "engine": Room(
         files=_winbatch(
-            "account aws cancelling capacity driver ecs_tasks engine keys ledger metrics results resuming rules shares"
-            " stage stored times"
+            "account aws cancelling capacity causes driver ecs_tasks engine keys ledger metrics results resuming rules"
+            " shares stage stored times"
         ),
         fast=("tests/unit/winbatch", "tests/unit/bench/test_simulation.py"),
         slow=("contract", "jobs", "faults"),

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.checkout import git
 from scripts.errors import ImageError
 
 # What goes into the image of any workload, beside its folder; what makes the image is part of it.
@@ -43,37 +43,30 @@ def look(root: Path, workload: str) -> Sources:
 
     Raises:
         ImageError: the checkout has only a part of its history, so that each commit would be the last one that changed
-            them.
+            them; or SOURCE_DATE_EPOCH is no number.
     """
-    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise ImageError(
             f"{root} is a shallow clone, which does not say since which commit an image is what it is: fetch all of its"
             " history: git fetch --unshallow"
         )
     paths = [f"images/{workload}", *_SHARED]
-    commit, _, time = _git(root, "log", "-1", "--format=%H %ct", "--", *paths).partition(" ")
-    dirty = "-dirty" if commit and _git(root, "status", "--porcelain", "--", *paths) else ""
-    url = re.sub(r"//[^/@]*@", "//", _git(root, "config", "--get", "remote.origin.url"))
+    commit, _, time = (git(root, "log", "-1", "--format=%H %ct", "--", *paths) or "").partition(" ")
+    dirty = "-dirty" if commit and git(root, "status", "--porcelain", "--", *paths) else ""
+    # The user's own configuration may have one too, which is none of the checkout's.
+    url = re.sub(r"//[^/@]*@", "//", git(root, "config", "--local", "--get", "remote.origin.url") or "")
     digest = hashlib.sha256(json.dumps([workload, url, commit, dirty]).encode())
     for path in paths:
         for file in _files(root / path):
             digest.update(f"\0{file.relative_to(root).as_posix()}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
-    moment = int(os.environ.get("SOURCE_DATE_EPOCH") or time or 0)
-    return Sources(url if "://" in url or "@" in url else "", commit + dirty, moment, digest.hexdigest())
+    moment = os.environ.get("SOURCE_DATE_EPOCH") or time or "0"
+    if not re.fullmatch("[0-9]{1,12}", moment):
+        raise ImageError(f"SOURCE_DATE_EPOCH={moment}: whole seconds since 1970 are expected; unset or mend it")
+    return Sources(url if "://" in url or "@" in url else "", commit + dirty, int(moment), digest.hexdigest())
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return [file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
-
-
-def _git(root: Path, *arguments: str) -> str:
-    # A look must not write: the checkout may be read-only.
-    command = ["git", "--no-optional-locks", *arguments]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()

@@ -160,7 +160,7 @@ def stage(root: Path, name: str, target: Path, *, cache: Path, uv: str, progress
         shutil.copyfile(path, target / "app" / relative)
     progress("compiling")
     for folder in ("packages", "app"):
-        _compile(target / folder, rf"C:\{folder}")
+        compile_modules(target / folder, rf"C:\{folder}")
     for path in [target, *target.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (EPOCH, EPOCH))
@@ -261,8 +261,13 @@ def install_packages(root: Path, group: str, target: Path, uv: str) -> None:
             path.unlink()
 
 
-def _compile(folder: Path, shown: str) -> None:
-    """Compile a folder's modules: the container's user may not write there, so each start would compile them again."""
+def compile_modules(folder: Path, shown: str) -> None:
+    """Compile a folder's modules, as each start of a container would else: what it writes goes with it.
+
+    Args:
+        folder: of the modules; their code is written beside them.
+        shown: what it is called where they run.
+    """
     # A process of its own with a fixed seed: the order of a frozen set's elements is part of the bytes.
     command = [sys.executable, "-m", "compileall", "-q", "-q", "-f", "-s", str(folder), "-p", shown]
     command += ["--invalidation-mode", "unchecked-hash", str(folder)]

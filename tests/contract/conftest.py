@@ -39,8 +39,8 @@ def own_emulator(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
     """Starts emulators for one test, for what would disturb others."""
     started: list[Emulator] = []
 
-    def start(*arguments: str, folder: Path | None = None) -> Emulator:
-        started.append(Emulator(folder or tmp_path / uuid.uuid4().hex, *QUICK, *arguments))
+    def start(*arguments: str, folder: Path | None = None, **options: Any) -> Emulator:
+        started.append(Emulator(folder or tmp_path / uuid.uuid4().hex, *QUICK, *arguments, **options))
         return started[-1]
 
     yield start

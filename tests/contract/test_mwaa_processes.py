@@ -123,9 +123,12 @@ def test_the_database_runs_in_a_closed_folder_and_keeps_its_data_when_copied(run
     assert closed.stat().st_mode & 0o077 == 0, "the folder is as closed as before"
 
 
-def test_an_unknown_version_is_one_line(tmp_path):
+def test_an_unknown_version_is_one_line_whatever_the_developers_aws_is(tmp_path):
     argv = [sys.executable, "-m", "emulator", "install-airflow", "--version", "1.10", "--cache", str(tmp_path)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    broken = tmp_path / "broken"
+    broken.write_text("[default\nthis is no configuration")
+    environ = {**os.environ, "AWS_PROFILE": "nope", "AWS_CONFIG_FILE": str(broken)}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "emulator: Airflow 1.10 cannot be installed: Airflow 1.10 is not supported: choose one of 3.0.6, 3.2.1, 3.3.1"

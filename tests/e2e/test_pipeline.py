@@ -110,7 +110,7 @@ def group(pipeline):
 
 def test_a_change_goes_from_its_plan_to_production(pipeline):
     first = served(pipeline)
-    assert [entry["release"] for entry in pipeline.operator.json("dags-list") if entry["served"]] == [first]
+    assert [entry["release"] for entry in pipeline.operator.json("dags-list")["releases"] if entry["served"]] == [first]
     replace(
         pipeline.root / "terraform" / "environments" / "local.tfvars",
         "max_instances      = 6",

@@ -69,6 +69,31 @@ def test_each_item_of_the_second_stage_works_on_what_the_first_left_of_it(tables
     assert len({row["price"] for row in rows}) == len(rows)
 
 
+def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_failures(
+    operator, status, client, tmp_path
+):
+    for item in range(40):
+        client("s3").put_object(
+            Bucket=status["data_bucket"],
+            Key=f"sim/bad-items-inputs/{item:02}",
+            Body=b"x",
+            StorageClass="GLACIER" if item == 21 else "STANDARD",
+        )
+    pairs = ("max_failed_items=3", "max_attempts=1")
+    job = operator.json("run", "--dag", "bad-items", *(word for pair in pairs for word in ("--param", pair)))
+    assert (job["state"], job["items"], job["failed_items"]) == ("succeeded", 40, 3)
+    operator.json("results", "--run-id", job["run_id"], "--out", str(tmp_path))
+    table = json.loads((tmp_path / "results.json").read_text())
+    assert (table["items"], [failure["item"] for failure in table["failed_items"]]) == (37, [7, 21, 30])
+    stage = operator.json("status", "--run-id", job["run_id"])["stages"]["copy"]
+    reasons = {tuple(cause["items"]): (cause["reason"], cause["lines"]) for cause in stage["causes"]}
+    assert reasons.keys() == {(7,), (21,), (30,)}
+    assert "output '\\udcff' has a name that is no UTF-8" in reasons[7,][0]
+    assert "sim/bad-items-inputs/21: S3 answers GetObject with InvalidObjectState" in reasons[21,][0]
+    assert "did not end within 15 s and was ended" in reasons[30,][0]
+    assert reasons[30,][1][-1].endswith("this hangs")
+
+
 def test_octave_scripts_end_in_the_curve_of_ber(operator, tmp_path):
     """Within five deviations of theory; the seed is fixed, so it cannot flake."""
     if debian.OCTAVE.find() is None:

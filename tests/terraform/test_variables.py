@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from .conftest import ROOT
@@ -75,3 +76,22 @@ def test_what_a_rule_says_is_a_sentence():
             for message in re.findall(r'^\s+error_message = "(.*)"$', file.read_text(), re.MULTILINE):
                 assert len(message) > 20, f"{file}: {message}"
                 assert message.endswith((".", ")")) or "${" in message[-20:], f"{file}: {message}"
+
+
+def test_every_region_that_botocore_knows_is_taken():
+    """Also those of partitions of their own, such as `eusc-de-east-1`; names that are no region's are not."""
+    session = botocore.session.Session()
+    partitions = session.get_component("data_loader").load_data("partitions")["partitions"]
+    regions = {region for partition in partitions for region in partition["regions"] if not region.endswith("-global")}
+    assert {"eusc-de-east-1", "us-isob-east-1", "cn-northwest-1", "us-gov-west-1", "eu-central-1"} <= regions
+    patterns = Counter(
+        pattern
+        for folder in FOLDERS
+        for file in folder.glob("variables*.tf")
+        for pattern in re.findall(r'can\(regex\("(.+?)", var\.region\)\)', file.read_text())
+    )
+    assert patterns
+    for pattern in patterns:
+        assert [region for region in sorted(regions) if not re.search(pattern, region)] == []
+        for wrong in ("", "eu-central", "EU-CENTRAL-1", "eu-central-1a", "eu_central_1", "eu-central-1 ", "Frankfurt"):
+            assert not re.search(pattern, wrong), wrong

@@ -1,4 +1,4 @@
-"""botocore's client of S3, made in as little time as can be; boto3, which adds to that, only moves files."""
+"""botocore's client of S3, made in as little time as can be."""
 
 from typing import Any
 

@@ -10,6 +10,8 @@ from typing import Any
 from winbatch import template
 from winbatch.errors import JobError
 from winbatch.stage import Stage
+from winbatch.working import outputs
+from winbatch.working.limits import Limits, Watcher
 from winbatch.working.programs import Programs
 from winbatch.workload import Context
 
@@ -27,6 +29,7 @@ class Command:
     def __init__(self, stage: Stage, programs: Programs) -> None:
         self._stage = stage
         self._programs = programs
+        self._watcher = Watcher(Limits.of(stage))
         # The program runs in a folder of its own, but finds the files and the Python packages of the image.
         self._app = Path.cwd()
         paths = [str(self._app), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -40,7 +43,7 @@ class Command:
 
         Raises:
             ProgramError: it failed.
-            JobError: its values.json does not hold values.
+            JobError: its values.json does not hold values, or a file that it left cannot be kept.
         """
         values = {
             **params,
@@ -50,19 +53,19 @@ class Command:
             "inputs": str(context.inputs),
             "outputs": str(context.outputs),
         }
+        # What it leaves among temporary files is removed with its other folders, and counts like them.
+        temporary = context.work.with_name("temporary")
+        temporary.mkdir()
         self._programs.run(
             [template.fill(word, values) for word in self._stage.command],
             folder=context.work,
-            environment=self._environment,
-            timeout=self._stage.timeout,
+            environment={**self._environment, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))},
+            watcher=self._watcher,
+            watched=temporary.parent,
             say=lambda line: _log.info("%s", line),
         )
-        outputs = [
-            {"name": path.relative_to(context.outputs).as_posix(), "size": path.stat().st_size}
-            for path in sorted(context.outputs.rglob("*"))
-            if path.is_file()
-        ]
-        return {**_values(context), "exit_code": 0, "outputs": outputs}
+        left = [{"name": output.name, "size": output.size} for output in outputs.find(context.outputs)]
+        return {**_values(context), "exit_code": 0, "outputs": left}
 
 
 def _values(context: Context) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def _values(context: Context) -> dict[str, Any]:
     try:
         # Of bytes it also takes UTF-16, and a byte order mark: Windows PowerShell writes both.
         values = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JobError(f"{VALUES} of item {context.item} is not JSON: {error}") from error
     if not isinstance(values, dict) or {"exit_code", "outputs"} & values.keys():
         raise JobError(

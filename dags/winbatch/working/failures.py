@@ -1,19 +1,24 @@
 """What is told of an item that failed, and whether it was for want of memory."""
 
+import collections
 import dataclasses
 import subprocess
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
+from winbatch.causes import like
+from winbatch.errors import WinbatchError
 from winbatch.working.programs import ProgramError
 from winbatch.working.trees import ending
 
 _ERROR_LENGTH = 1000
 _TRACEBACK_LINES = 20
 
-# A shard may hold thousands of items that fail alike. All lines are in the log, under the items' numbers.
+# A shard may hold thousands of items that fail alike, of which some say what there is to say. All lines are in the log,
+# under the items' numbers.
 _WITH_LOG = 20
+_OF_A_CAUSE = 5
 
 # The kernel's killer of what needs too much memory sends SIGKILL; a shell and a container say 128 + 9.
 _KILLED = frozenset({-9, 128 + 9})
@@ -47,11 +52,11 @@ class ItemError(Exception):
         """What an item's code raised."""
         code = exit_code(error)
         return cls(
-            error=" ".join(f"{type(error).__name__}: {_text(error)}".split())[:_ERROR_LENGTH],
+            error=" ".join(_clean(f"{type(error).__name__}: {_text(error)}").split())[:_ERROR_LENGTH],
             exit_code=code,
             memory=isinstance(error, MemoryError) or (code is not None and says_no_memory(code)),
-            # Where in our code a program was started says nothing about why it failed.
-            trace=() if isinstance(error, ProgramError) else _trace(error),
+            # Where in our code a program was started, or an object asked for, says nothing about why that failed.
+            trace=() if isinstance(error, ProgramError | WinbatchError) else _trace(error),
         )
 
     @classmethod
@@ -69,7 +74,7 @@ class Failed(NamedTuple):
     log: Sequence[str]
 
     def described(self, *, with_log: bool) -> Mapping[str, Any]:
-        log = [*self.log, *self.error.trace] if with_log else []
+        log = [_clean(line) for line in (*self.log, *self.error.trace)] if with_log else []
         return {"item": self.item, "error": self.error.error, "exit_code": self.error.exit_code, "log": log}
 
 
@@ -93,7 +98,14 @@ def says_no_memory(code: int) -> bool:
 def describe(failed: Sequence[Failed]) -> tuple[Literal["failed", "memory"], list[Mapping[str, Any]]]:
     """The kind of the mark that an attempt with these failures leaves, and what the mark holds of them."""
     kind: Literal["failed", "memory"] = "memory" if any(each.error.memory for each in failed) else "failed"
-    return kind, [each.described(with_log=number < _WITH_LOG) for number, each in enumerate(failed)]
+    described: list[Mapping[str, Any]] = []
+    kept: collections.Counter[str] = collections.Counter()
+    for each in failed:
+        cause = like(each.error.error)
+        with_log = kept[cause] < _OF_A_CAUSE and kept.total() < _WITH_LOG
+        kept[cause] += with_log
+        described.append(each.described(with_log=with_log))
+    return kind, described
 
 
 def _text(error: BaseException) -> str:
@@ -101,6 +113,11 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001 - it is the workload's class
         return "(it does not say what)"
+
+
+def _clean(text: str) -> str:
+    """The text as it can be written anywhere: a workload's may hold what is no Unicode."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _trace(error: BaseException) -> list[str]:

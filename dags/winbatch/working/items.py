@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from winbatch import results
-from winbatch.errors import StorageError, WorkerError
+from winbatch.errors import JobError, StorageError, WorkerError
 from winbatch.results import ItemFailure, ItemResult
 from winbatch.stage import Stage
 from winbatch.working.failures import ItemError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 type Run = Callable[[Mapping[str, Any], Context], Mapping[str, Any]]
 
 _SUMMARY_LENGTH = 200
+
+# Of values that are none, so many are named.
+_NAMED = 5
 
 
 def load_run(name: str) -> Run:
@@ -58,7 +61,7 @@ def execute(run: Run, stage: Stage, item: Item, folder: Path, connect: Callable[
 
     Raises:
         ItemError: its code raised, or returned what is no JSON.
-        StorageError: S3 refuses; that is the worker's affair, whoever asked it.
+        StorageError: S3 refuses; whose fault that is shows by whether the worker can go on.
         Stopped: the worker was told to stop.
     """
     earlier = _Earlier(stage, connect)
@@ -74,15 +77,41 @@ def execute(run: Run, stage: Stage, item: Item, folder: Path, connect: Callable[
     )
     try:
         # What it does to its params stays with it.
-        returned = dict(run(copy.deepcopy(item.params), context))
-        # As whoever reads them will see them, so that a retry that begins with them writes the same bytes.
-        values: dict[str, Any] = json.loads(json.dumps(returned, allow_nan=False))
+        values = _values(run(copy.deepcopy(item.params), context), item.item)
         encoded = results.encode_item(ItemResult(item.item, item.params, values))
     except (StorageError, Stopped):
         raise
     except BaseException as error:
         raise ItemError.of(error) from error
     return Done(encoded, _summary(values))
+
+
+def _values(returned: object, item: int) -> dict[str, Any]:
+    """Values as whoever reads them will see them, so that a retry that begins with them writes the same bytes.
+
+    Raises:
+        JobError: they are none.
+    """
+    if not isinstance(returned, Mapping):
+        raise JobError(f"item {item} came to {type(returned).__name__}; an object (a dict) of values is expected")
+    values: dict[str, Any] = {}
+    try:
+        values = json.loads(json.dumps(dict(returned), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        bad = [repr(name) for name, value in returned.items() if not _is_json(value)]
+        raise JobError(
+            f"the values of item {item} are no JSON: {', '.join(bad[:_NAMED])}: {error};"
+            " values are finite numbers, texts, true, false, null, and lists and objects of these"
+        ) from error
+    return values
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Earlier:

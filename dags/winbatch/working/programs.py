@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import contextvars
+import functools
 import os
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from winbatch import filenames
+from winbatch.working.limits import Watch, Watcher
 from winbatch.working.trees import GRACE, Tree, ending
 
 LINE_LENGTH = 8000
@@ -50,7 +52,8 @@ class Programs:
         *,
         folder: Path,
         environment: Mapping[str, str],
-        timeout: float | None,
+        watcher: Watcher,
+        watched: Path,
         say: Callable[[str], None],
     ) -> None:
         """Run a program to its end.
@@ -59,7 +62,8 @@ class Programs:
             words: the program, by its path or as PATH finds it, and its arguments.
             folder: where it runs.
             environment: all of it.
-            timeout: seconds that it may take; None for any time.
+            watcher: ends it when it goes over a limit.
+            watched: the folder that holds all that it may write to.
             say: called with each line that it writes to standard output or error, in a thread of its own.
 
         Raises:
@@ -77,26 +81,24 @@ class Programs:
             except OSError as error:
                 raise ProgramError(None, words[0], f"cannot be started: {error}") from error
             self._running.add(tree)
-        # With a copy of the context, so that the lines are the item's.
-        reader = threading.Thread(target=contextvars.copy_context().run, args=(_read, tree.output, say), daemon=True)
-        reader.start()
-        late = False
-        try:
-            tree.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            late = True
-            tree.ask()
-            _end(tree, GRACE)
-        finally:
-            tree.kill()  # what it has left behind, too: that may hold the pipe open
-            reader.join()
+        with watcher.watch(tree, watched) as watch:
+            # With a copy of the context, so that the lines are the item's.
+            reading = functools.partial(contextvars.copy_context().run, _read, tree.output, watch, say)
+            reader = threading.Thread(target=reading, daemon=True)
+            reader.start()
+            try:
+                tree.process.wait()
+            finally:
+                tree.kill()  # what it has left behind, too: that may hold the pipe open
+                reader.join(GRACE)
+        if not reader.is_alive():  # else something got away from the tree, and holds the pipe until the worker ends
             tree.close()
-            with self._lock:
-                self._running.discard(tree)
+        with self._lock:
+            self._running.discard(tree)
         if self._stopped:
             raise Stopped
-        if late:
-            raise ProgramError(None, words[0], f"did not end within {timeout:g} s and was ended")
+        if watch.problem:
+            raise ProgramError(None, words[0], watch.problem)
         if code := tree.process.returncode:
             raise ProgramError(code, words[0], ending(code))
 
@@ -120,14 +122,15 @@ def _end(tree: Tree, grace: float) -> None:
     tree.process.wait()
 
 
-def _read(output: IO[bytes], say: Callable[[str], None]) -> None:
+def _read(output: IO[bytes], watch: Watch, say: Callable[[str], None]) -> None:
     """Hand a program's output over line by line, without holding more of a line than `LINE_LENGTH`."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
     while chunk := os.read(output.fileno(), _CHUNK):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in lines:
-            say(line.rstrip("\r")[:LINE_LENGTH])
+            if watch.heard(line):
+                say(line.rstrip("\r")[:LINE_LENGTH])
         rest = rest[:LINE_LENGTH]
-    if rest:
+    if rest and watch.heard(rest):
         say(rest)

@@ -2,16 +2,15 @@
 
 import logging
 import mimetypes
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from winbatch import filenames, results, template
-from winbatch.errors import JobError, StorageError
+from winbatch import results, template
+from winbatch.errors import JobError, WorkerError
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working import failures, logs
+from winbatch.working import failures, folders, logs, outputs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
 from winbatch.working.manifest import Item, Manifest
@@ -20,6 +19,11 @@ from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 
 type RunItem = Callable[[Item, Path], Done]
+
+# What the disk must have room for, in bytes, if the next item is to be worked on. An item beside it that has filled the
+# disk is ended within a few seconds.
+_ROOM = 1 << 16
+_ROOM_PAUSES = (1.0, 3.0, 6.0)
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +76,7 @@ class ShardRunner:
             with logs.item(item=item.item, shard=mark.shard, attempt=mark.attempt) as log:
                 started = time.monotonic()
                 try:
-                    done = self._run_item(run, item, self._folder / f"{item.item}-{mark.attempt}")
+                    done = self._run_item(run, mark, item)
                 except Stopped:
                     return
                 except ItemError as error:
@@ -124,50 +128,71 @@ class ShardRunner:
                 logs.say(shard=shard, warning=f"{key} is there with other values: the workload is not deterministic")
             return
 
-    def _run_item(self, run: RunItem, item: Item, folder: Path) -> Done:
-        try:
-            self._fetch(item, folder / "inputs")
-            done = run(item, folder)
-            self._upload(folder / "outputs", self._stage.outputs_of(item.item))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)  # it may never have been made
-        return done
+    def _run_item(self, run: RunItem, mark: ClaimMark, item: Item) -> Done:
+        """Run an item, with its files.
 
-    def _fetch(self, item: Item, folder: Path) -> None:
-        """Fetch what the item needs into its inputs folder.
+        Whose fault it is when that fails shows by whether the worker can go on with the next item.
 
         Raises:
-            ItemError: an object is not there, or the item of the earlier stage has failed.
-            StorageError: S3 refuses.
+            ItemError: the item failed.
+            Stopped: the worker was told to stop.
+            WinbatchError: the worker's surroundings are at fault.
         """
+        folder = self._folder / f"{item.item}-{mark.attempt}"
         try:
-            if self._stage.source:
-                # Half of what the worker loads, for the few stages that need it.
-                from winbatch.working.inputs import fetch_outputs  # noqa: PLC0415
-
-                fetch_outputs(self._store, self._stage, item.item, folder)
-            for name, key in self._stage.fetch.items():
-                values = {**item.params, "item": item.item, "job": self._stage.job}
-                self._store.download(template.fill(key, values), folder / name)
-        except StorageError:
+            try:
+                self._fetch(item, folder / "inputs")
+                done = run(item, folder)
+                self._upload(folder / "outputs", self._stage.outputs_of(item.item))
+            finally:
+                folders.discard(folder)
+        except (Stopped, WorkerError):
+            raise
+        except ItemError:
+            self._check_disk()
             raise
         except Exception as error:
+            self._check_disk()
+            self._store.find(self._stage.claim_key(mark))
             raise ItemError.of(error) from error
+        return done
 
-    def _upload(self, folder: Path, prefix: str) -> None:
-        """Upload what the item has left.
+    def _check_disk(self) -> None:
+        """See that the next item's files can be written.
 
         Raises:
-            ItemError: a file has a name that Windows cannot have, so that it could not be fetched there.
-            StorageError: S3 refuses.
+            WorkerError: they cannot.
         """
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        for name, said in filenames.problems(path.relative_to(folder).as_posix() for path in paths).items():
-            raise ItemError(f"its file {name!r} cannot be kept: {said}; let the program call it otherwise")
-        for path in paths:
-            content_type = self._content_types.guess_type(path.name)[0] or "application/octet-stream"
-            key = prefix + path.relative_to(folder).as_posix()
-            self._store.upload(path, key, content_type=content_type)
+        probe = self._folder / f"probe-{threading.get_ident()}"
+        for pause in (*_ROOM_PAUSES, None):
+            try:
+                self._folder.mkdir(exist_ok=True)
+                probe.write_bytes(bytes(_ROOM))
+                probe.unlink()
+            except OSError as error:
+                if pause is None:
+                    raise WorkerError(
+                        f"{self._folder}: {error}; the disk of the worker's instance is full or broken"
+                    ) from error
+                time.sleep(pause)
+            else:
+                return
+
+    def _fetch(self, item: Item, folder: Path) -> None:
+        """Fetch what the item needs into its inputs folder."""
+        if self._stage.source:
+            # Half of what the worker loads, for the few stages that need it.
+            from winbatch.working.inputs import fetch_outputs  # noqa: PLC0415
+
+            fetch_outputs(self._store, self._stage, item.item, folder)
+        for name, key in self._stage.fetch.items():
+            values = {**item.params, "item": item.item, "job": self._stage.job}
+            self._store.download(template.fill(key, values), folder / name)
+
+    def _upload(self, folder: Path, prefix: str) -> None:
+        for output in outputs.find(folder):
+            content_type = self._content_types.guess_type(output.name)[0] or "application/octet-stream"
+            outputs.upload(self._store, output, prefix + output.name, content_type)
 
 
 def _since(started: float) -> float:

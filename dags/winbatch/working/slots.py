@@ -22,6 +22,7 @@ from winbatch.errors import StorageError, WorkerError
 from winbatch.stage import Stage
 from winbatch.working import logs
 from winbatch.working.failures import ItemError
+from winbatch.working.limits import Limits, Watch, Watcher
 from winbatch.working.manifest import Item
 from winbatch.working.partials import Done
 from winbatch.working.programs import Stopped
@@ -79,6 +80,7 @@ class Slots:
         """Begin to start the first at once: what is to be run is told later, as S3 takes a while to say it."""
         self._starter: _Starter = _starter(method)
         self._order = b""
+        self._watcher = Watcher(Limits())
         self._lock = threading.Lock()
         self._running: set[_Process] = set()
         self._ready: list[_Process] = []
@@ -88,6 +90,7 @@ class Slots:
         """Say what is to be run; its code is imported from now on."""
         order = {"stage": stage.to_json(), "bucket": bucket, "region": region}
         self._order = json.dumps(order).encode() + b"\n"
+        self._watcher = Watcher(Limits.of(stage))
         self._starter.tell(self._order, stage.run)
 
     def check(self) -> None:
@@ -140,6 +143,10 @@ class Slots:
             raise WorkerError(message["fault"])
         return process
 
+    def watch(self, process: _Process, folder: Path) -> contextlib.AbstractContextManager[Watch]:
+        """Watch a process while it runs an item, and end it when that goes over a limit."""
+        return self._watcher.watch(process, folder)
+
     def end(self, process: _Process) -> int | None:
         """End a process, by force if it does not by itself. Returns its exit code, as far as it is known."""
         with contextlib.suppress(OSError):
@@ -187,7 +194,7 @@ class Slot:
         """Run an item. What it says meanwhile is logged in this thread.
 
         Raises:
-            ItemError: it failed, or its process has ended.
+            ItemError: it failed, or its process has ended or was ended for going over a limit.
             StorageError: S3 refused what it asked for.
             Stopped: the worker was told to stop.
             WorkerError: no process can be started.
@@ -195,13 +202,20 @@ class Slot:
         request = json.dumps({"item": item.item, "params": item.params, "folder": str(folder)}).encode() + b"\n"
         process = self._request(request)
         try:
-            return _answer(process)
+            with self._slots.watch(process, folder) as watch:
+                done = _answer(process, watch)
+            if not watch.problem:
+                return done
         except _Gone:
-            self._process = None
-            code = self._slots.end(process)
-            if self._slots.stopped:
-                raise Stopped from None
-            raise ItemError.of_process(code) from None
+            pass
+        except (ItemError, StorageError):
+            if not watch.problem:
+                raise
+        self._process = None
+        code = self._slots.end(process)
+        if self._slots.stopped:
+            raise Stopped
+        raise ItemError(f"the item's process {watch.problem}") if watch.problem else ItemError.of_process(code)
 
     def _request(self, request: bytes) -> _Process:
         """Hand the request to the process, or to a new one when it has died since the last item: that one's doing."""
@@ -225,11 +239,12 @@ class Slot:
             self._process = None
 
 
-def _answer(process: _Process) -> Done:
+def _answer(process: _Process, watch: Watch) -> Done:
     while True:
         match receive(process.answers):
             case {"said": said}:
-                logs.hear(said)
+                if watch.heard(said["message"] + (said["traceback"] or "")):
+                    logs.hear(said)
             case {"done": summary}:
                 return Done(_line(process.answers), summary)
             case {"failed": data}:
@@ -240,7 +255,10 @@ def _answer(process: _Process) -> Done:
 
 def receive(answers: IO[bytes]) -> dict[str, Any]:
     """A message of a slot's process."""
-    message: dict[str, Any] = json.loads(_line(answers))
+    try:
+        message: dict[str, Any] = json.loads(_line(answers))
+    except ValueError as error:
+        raise _Gone from error  # an item's code has written into the pipe: what comes next is anybody's guess
     return message
 
 

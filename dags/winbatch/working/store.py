@@ -1,6 +1,7 @@
 """S3 as a worker needs it: one bucket, one client for all threads, retries, and errors in one line."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,18 @@ _BUSY = frozenset({"ConditionalRequestConflict", "409"})
 _BUSY_PAUSES = (0.05, 0.2, 1.0)
 
 _CHUNK = 1 << 20
+
+# What to do about some of S3's answers; about the others there is only where to look.
+_LOOK = "look at the task role and at the bucket's policy"
+_FORBIDDEN = f"{_LOOK}, and at the object's owner and its key in KMS"
+_REPLACED = "it was replaced while it was read: write a job's inputs before the job begins"
+_ADVICE = {
+    "InvalidObjectState": "it is archived: restore it or copy it to another storage class, and run the job again",
+    "AccessDenied": _FORBIDDEN,
+    "403": _FORBIDDEN,
+    "PreconditionFailed": _REPLACED,
+    "412": _REPLACED,
+}
 
 
 class Store:
@@ -160,36 +173,53 @@ class Store:
         """Upload a file, over what is there.
 
         Raises:
+            OSError: the file cannot be read.
             StorageError: S3 refuses.
         """
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - as above
-        from boto3.s3.transfer import S3Transfer  # noqa: PLC0415
+        from s3transfer.manager import TransferManager  # noqa: PLC0415 - as above
 
-        with _told(self.where(key)):
-            try:
-                S3Transfer(self._client).upload_file(
-                    str(path), self.bucket, key, extra_args={"ContentType": content_type}
-                )
-            except Boto3Error as error:
-                raise StorageError(f"{self.where(key)}: {error}; look at the task role and at the network") from error
+        with _told(self.where(key)), TransferManager(self._client) as manager:
+            manager.upload(str(path), self.bucket, key, {"ContentType": content_type}).result()
 
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file, and make the folders above it.
 
         Raises:
-            JobError: there is none.
+            JobError: there is none, or the disk has no room for it.
+            OSError: the file cannot be written.
             StorageError: S3 refuses.
         """
-        from boto3.s3.transfer import S3Transfer  # noqa: PLC0415 - as above
+        from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError  # noqa: PLC0415 - as above
+        from s3transfer.manager import TransferManager  # noqa: PLC0415
+        from s3transfer.subscribers import BaseSubscriber  # noqa: PLC0415
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _told(self.where(key)):
+        with _told(self.where(key)), TransferManager(self._client) as manager:
             try:
-                S3Transfer(self._client).download_file(self.bucket, key, str(path))
+                found = self._client.head_object(Bucket=self.bucket, Key=key)
+                size, free = int(found["ContentLength"]), shutil.disk_usage(path.parent).free
+                if size > free:
+                    raise JobError(
+                        f"{self.where(key)} has {size:,} bytes, and the disk has room for {free:,};"
+                        " split it, or take instances with more disk"
+                    )
+
+                class Known(BaseSubscriber):
+                    """Saves a second request for the same, and has S3 refuse parts of another object."""
+
+                    def on_queued(self, future: Any, **_: Any) -> None:
+                        future.meta.provide_transfer_size(size)
+                        future.meta.provide_object_etag(found["ETag"])
+
+                manager.download(self.bucket, key, str(path), subscribers=[Known()]).result()
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _NO_OBJECT:
                     raise JobError(f"{self.where(key)} does not exist") from error
                 raise
+            except S3DownloadFailedError as error:  # what S3 says with 412, in its words
+                raise StorageError(f"{self.where(key)}: {error} {_REPLACED}") from error
+            except RetriesExceededError as error:
+                raise _unreachable(self.where(key), error.last_exception) from error
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Key and size in bytes of each object below a prefix, in order.
@@ -254,10 +284,14 @@ def _told(where: str) -> Iterator[None]:
         details = error.response.get("Error", {})
         raise StorageError(
             f"{where}: S3 answers {error.operation_name} with {details.get('Code')}: {details.get('Message')};"
-            " look at the task role and at the bucket's policy"
+            f" {_ADVICE.get(_code(error), _LOOK)}"
         ) from error
     except BotoCoreError as error:
-        raise StorageError(f"{where}: {error}; look at network, region and credentials") from error
+        raise _unreachable(where, error) from error
+
+
+def _unreachable(where: str, error: BaseException) -> StorageError:
+    return StorageError(f"{where}: {error}; look at network, region and credentials")
 
 
 def _code(error: Any) -> str:

@@ -12,6 +12,7 @@ from ber import importance, plot, report, theory
 from ber.interval import SPAN, clustered_interval, proportion_interval
 from ber.modulation import MODULATIONS
 from ber.sums import Counts, Key, Sums, add_up
+from winbatch.causes import causes
 from winbatch.results import ItemFailure
 from winbatch.workload import Context
 
@@ -19,6 +20,9 @@ SCHEMA = 1
 FILES = ("results.json", "results.csv", "results.parquet", "results.png", "report.html")
 
 _INPUT = "simulate"
+
+# Of the causes of failures, the most frequent.
+_CAUSES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +132,7 @@ def write_json(curve: Curve, path: Path, *, job: str, seed: int | None) -> None:
         "seed": seed,
         "items": curve.items,
         "failed_items": [{"item": failure.item, "reason": failure.reason} for failure in curve.failed],
+        "failed_causes": [dataclasses.asdict(cause) for cause in causes(curve.failed)[:_CAUSES]],
         "bits": curve.bits,
         "bit_errors": curve.bit_errors,
         "kernels": curve.kernels,

@@ -32,6 +32,12 @@ from ber.streams import LANES
 
 NAME = "numba"
 
+# What a person names by NUMBA_CACHE_DIR or NUMBA_CACHE_LOCATOR_CLASSES comes first.
+_config: Any = numba.config  # whose attributes come from the environment
+_config.CACHE_LOCATOR_CLASSES = _config.CACHE_LOCATOR_CLASSES or (
+    "UserProvidedCacheLocator,ber.caching.ByContent,InTreeCacheLocator,UserWideCacheLocator"
+)
+
 _log = logging.getLogger(__name__)
 
 _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = LOG

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from ber import plot
 from winbatch.account import Account
+from winbatch.causes import causes
 
 if TYPE_CHECKING:
     from ber.aggregate import Curve
 
 _PACKAGES = ("numpy", "numba", "matplotlib", "boto3", "arro3-io")
 _SHOWN = 200
-"""Failed items that are listed; results.json has all."""
+"""Failed items, and causes, that are listed; results.json has all items."""
 
 _HOUR = 3600.0
 
@@ -33,7 +34,8 @@ p.lead { color: var(--soft); margin-top: .25rem; }
 img { display: block; max-width: 100%; width: 44rem; height: auto; }
 div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
+  white-space: pre-line; }
 th { color: var(--soft); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 @media print { body { margin: 0; max-width: none; } }
@@ -64,6 +66,11 @@ def page(curve: "Curve", figure: Figure, account: Account | None, *, job: str) -
         _section("Items", _pairs({"done": curve.items, "failed for good": len(curve.failed), "missing": 0})),
     ]
     if curve.failed:
+        found = causes(curve.failed)
+        why = [(cause.named, cause.kind, cause.reason, "\n".join(cause.lines)) for cause in found[:_SHOWN]]
+        parts.append(_section("Why items failed", _table(("items", "kind", "reason", "log of one"), why)))
+        if len(found) > _SHOWN:
+            parts.append(f"<p>and {len(found) - _SHOWN:,} more causes</p>")
         rows = [(str(failure.item), failure.kind, failure.reason) for failure in curve.failed[:_SHOWN]]
         parts.append(_section("Failed items", _table(("item", "kind", "reason"), rows)))
         if len(curve.failed) > _SHOWN:

@@ -1,14 +1,19 @@
 """An aggregate for any job: all items of a stage as a table, and what failed."""
 
 import csv
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from winbatch.causes import causes
 from winbatch.workload import Context
 
 SCHEMA = 1
 FILES = ("results.json", "results.csv")
+
+# Of the causes of failures, the most frequent.
+_CAUSES = 100
 
 
 def run(_params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -38,8 +43,16 @@ def run(_params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         for result in context.results(stage):
             row = {**result.params, **result.values, "item": result.item}
             table.writerow({name: _cell(value) for name, value in row.items()})
-    failures = [{"item": failure.item, "reason": failure.reason} for failure in context.failures(stage)]
-    summary = {"schema": SCHEMA, "job": context.job, "stage": stage, "items": items, "failed_items": failures}
+    failed = context.failures(stage)
+    failures = [{"item": failure.item, "reason": failure.reason} for failure in failed]
+    summary = {
+        "schema": SCHEMA,
+        "job": context.job,
+        "stage": stage,
+        "items": items,
+        "failed_items": failures,
+        "failed_causes": [dataclasses.asdict(cause) for cause in causes(failed)[:_CAUSES]],
+    }
     (context.outputs / FILES[0]).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return {"items": items, "failed_items": len(failures), "files": list(FILES)}
 

@@ -79,6 +79,7 @@ def test_the_files(tmp_path):
         "seed": 1234,
         "items": 5,
         "failed_items": [],
+        "failed_causes": [],
         "bits": 7 * 10**9,
         "bit_errors": 157_299_643,
         "kernels": {"waveform/numba/1": 4, "waveform/numpy/1": 1},
@@ -113,6 +114,12 @@ def test_items_that_failed_are_named_and_the_points_rest_on_the_others(tmp_path)
     assert (values["items"], values["failed_items"], values["points"]) == (3, 2, 2)
     data = json.loads((tmp_path / "out/outputs/results.json").read_text())
     assert data["failed_items"] == [{"item": 1, "reason": "MemoryError"}, {"item": 3, "reason": "gone"}]
+    assert [(cause["reason"], cause["items"], cause["lines"]) for cause in data["failed_causes"]] == [
+        ("MemoryError", [1], ["line"]),
+        ("gone", [3], []),
+    ]
+    page = (tmp_path / "out/outputs/report.html").read_text(encoding="utf-8")
+    assert "<td>item 1<td>memory<td>MemoryError<td>line" in page
     assert [(point["ebn0_db"], point["bits"]) for point in data["points"]] == [(0.0, 2 * 10**9), (12.0, 3 * 10**9)]
 
 

@@ -6,12 +6,15 @@ probability below 6e-7; each gate is narrow enough that the faults named beside 
 
 import dataclasses
 import math
+import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,6 +246,34 @@ def test_without_a_place_for_a_cache_the_kernel_compiles_all_the_same():
     names = {}
     exec(compile("def twice(n):\n    return n + n", "<nowhere>", "exec"), names)
     assert kernel_numba._compile(names["twice"], "int64(int64)")(21) == 42
+
+
+COMPILE = """
+import sys
+from pathlib import Path
+sys.prefix = sys.argv[1]
+from ber import kernel_numba
+print(*sorted(kernel_numba.waveform.stats.cache_hits.values()))
+"""
+
+
+def test_what_numba_compiled_outlives_the_folder_of_its_code_and_no_change_of_it(tmp_path):
+    """A container's code lies in a folder of its own; constants of other modules are compiled in."""
+    prefix = tmp_path / "prefix"
+
+    def hits(name, extra=""):
+        code = tmp_path / name / "ber"
+        shutil.copytree(Path(kernel_numba.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
+        constants = code / "gaussian.py"
+        constants.write_text(constants.read_text() + extra)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+        command = [sys.executable, "-B", "-c", COMPILE, str(prefix)]
+        done = subprocess.run(command, cwd=tmp_path / name, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert [hits("first"), hits("second"), hits("third", "# other\n")] == [[], ["1"], []]
+    assert not list((tmp_path / "first").rglob("*.nbi"))
 
 
 def test_without_numba_the_numpy_kernel_runs_and_says_so():

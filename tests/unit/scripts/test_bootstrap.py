@@ -123,3 +123,67 @@ def test_without_uv_pip_or_python_one_line_says_what_to_install(tmp_path):
     assert "Traceback" not in done.stderr
     assert "install uv" in done.stderr.splitlines()[-1]
     assert not (checkout / ".venv").exists()
+
+
+def test_a_moved_or_renamed_checkout_gets_commands_that_run_there(tmp_path):
+    """The real script and Makefile; uv's stand-in leaves what is in `.venv`, as uv does with what is installed."""
+    script(
+        tmp_path / "bin" / "uv",
+        f"""case "$1" in
+--version) echo 'uv 0.13.9' ;;
+python) echo '{sys.executable}' ;;
+sync)
+    mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
+    cd "$UV_PROJECT_ENVIRONMENT/bin"
+    ln -sf '{sys.executable}' python
+    [ -e invoke ] || printf '#!/bin/sh\\nexec "%s/.venv/bin/python" -c "print(1)"\\n' "$(cd ../.. && pwd)" > invoke
+    chmod +x invoke ;;
+esac""",
+    )
+    first = tmp_path / "checkout"
+    (first / "scripts").mkdir(parents=True)
+    for name in ("scripts/bootstrap.py", "uv.lock", "pyproject.toml", "Makefile"):
+        (first / name).write_bytes((ROOT / name).read_bytes())
+    # Neither a home nor another's Python is in its way.
+    environ = {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "PYTHONHOME": "/nonexistent",
+        "PYTHONPATH": "/nonexistent",
+    }
+
+    def status(checkout):
+        command = ["make", "status", f"PYTHON={sys.executable}"]
+        done = subprocess.run(command, cwd=checkout, env=environ, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr.count("packages of uv.lock")
+
+    assert status(first) == (0, "1\n", 1)
+    assert status(first) == (0, "1\n", 0)
+    second = first.rename(tmp_path / "50% \u00fc ' # &")
+    assert status(second) == (0, "1\n", 1)
+    assert status(second) == (0, "1\n", 0)
+    # A copy beside it is one more checkout.
+    copied = tmp_path / "copy"
+    subprocess.run(["cp", "-a", second, copied], check=True)
+    assert status(copied) == (0, "1\n", 1)
+    subprocess.run(["rm", "-r", second], check=True)
+    assert status(copied) == (0, "1\n", 0)
+
+
+def test_a_user_without_an_account_has_pythons_all_the_same(tmp_path, monkeypatch):
+    on_path = python(tmp_path / "bin" / "python3.12")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getuid", lambda: 2**31 - 7)
+        found = bootstrap.python_candidates({"PATH": str(tmp_path / "bin")})
+    assert found[0] == on_path
+
+
+@pytest.mark.parametrize("word", ["a b", "it's", "$HOME `id` # & ; %", "ü", '"'])
+def test_makes_words_reach_invoke_as_they_are(tmp_path, word):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    script(tmp_path / ".venv" / "bin" / "invoke", """printf '%s\\n' "$@" """)
+    for verb, name, option in (("plan", "OUT", "--out"), ("cancel", "RUN", "cancel"), ("comment", "ABOUT", "--about")):
+        given = f"{name}={word.replace('$', '$$')}"
+        command = ["make", verb, "PYTHON=true", given]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+        assert lines[lines.index(option) + 1] == word

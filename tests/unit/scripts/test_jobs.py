@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scripts import render
+from scripts import render, status
 from scripts.errors import SettingsError
 from scripts.jobs import Snapshot, new_run_id, parse_params, refreshed
+from winbatch.causes import causes
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.results import ItemFailure
 from winbatch.stage import Group, Stage
@@ -69,17 +70,63 @@ def test_a_failed_job_says_why_with_its_log():
     at = ledger(first, state="failed", reason="bad", failures=failures(6), items_failed=1)
     lost = Snapshot("r", {"state": "failed"}, [(first, at)])
     assert lost.problems[0] == "stage simulate failed: bad"
-    assert lost.problems[1] == "  simulate item 6, shard 3, program: exit code 1"
-    assert lost.problems[-1] == "    boom"
-    assert len(lost.problems) == 2 + 5
+    assert lost.problems[1] == "  simulate, item 6, program: exit code 1"
+    assert lost.problems[2:] == [f"    {word}" for word in ("a", "b", "c", "d", "e", "boom")]
 
 
-def test_of_many_failed_items_the_first_are_shown():
-    first = stage("simulate", items=20)
-    at = ledger(first, state="failed", reason="bad", failures=failures(*range(7)))
+def test_items_that_failed_alike_are_told_once():
+    first = stage("simulate", items=9000)
+    alike = [ItemFailure(n, n, "program", f"JobError: s3://b/in/{n}.dat does not exist", ("x",)) for n in range(5000)]
+    codes = [ItemFailure(5000 + n, 5000 + n, "program", f"exit code {n % 8}") for n in range(40)]
+    odd = ItemFailure(8000, 8000, "memory", "exit code 137", ("\x1b[31mred\udcff",))
+    at = ledger(first, state="failed", reason="bad", failures=(*codes, *alike, odd))
     lost = Snapshot("r", {"state": "failed"}, [(first, at)])
-    assert lost.problems[-1] == "  and 2 more items: invoke status --run-id r"
-    assert sum("boom" in line for line in lost.problems) == 5
+    assert lost.problems[1] == (
+        "  simulate, 5,000 items (0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 4,990 more), program:"
+        " JobError: s3://b/in/0.dat does not exist"
+    )
+    assert lost.problems[2:4] == [
+        "    x",
+        "  simulate, 5 items (5000, 5008, 5016, 5024, 5032), program: exit code 0",
+    ]
+    assert lost.problems[-1] == "  and 5 more causes: invoke status --run-id r"
+    text = shown(lost)
+    assert "item 8000, memory: exit code 137" in text
+    assert "\\x1b[31mred\\udcff" in text
+    assert len(text.splitlines()) < 120
+    listed = status.job("d", lost)["stages"]["simulate"]["causes"]
+    assert [cause["count"] for cause in listed] == [5000, *[5] * 8, 1]
+    assert listed[-1] == {
+        "kind": "memory",
+        "reason": "exit code 137",
+        "count": 1,
+        "items": (8000,),
+        "lines": ("\x1b[31mred\udcff",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ProgramError: x ended with exit code 3", "ProgramError: x ended with exit code 33", False),
+        ("OSError: [Errno 13] Permission denied: '/a/1'", "OSError: [Errno 28] No space: '/a/1'", False),
+        ("KeyError: 'price'", "KeyError: 'strike'", False),
+        ("FileNotFoundError: 'C:\\in\\a.dat'", "FileNotFoundError: 'C:\\in\\deep\\b.dat'", True),
+        ("JobError: output 'x-1.csv' cannot be read", "JobError: output 'x-22.csv' cannot be read", True),
+        ("did not end within 5 s", "did not end within 5 s", True),
+        ("ValueError: 0.25 of item 3", "ValueError: 1.5 of item 4", True),
+    ],
+)
+def test_what_failures_have_in_common(one, other, same):
+    found = causes([ItemFailure(0, 0, "program", one), ItemFailure(1, 1, "program", other)])
+    assert len(found) == (1 if same else 2)
+
+
+def test_a_long_log_is_told_by_its_ends():
+    lines = tuple(f"{number} {'y' * 1000}" for number in range(40))
+    (cause,) = causes([ItemFailure(0, 0, "program", "bad"), ItemFailure(1, 0, "program", "bad", lines)])
+    assert [line[:4] for line in cause.lines] == ["0 yy", "1 yy", "2 yy", "…", "37 y", "38 y", "39 y"]
+    assert max(map(len, cause.lines)) == 300
 
 
 def test_a_line_of_progress_names_items_shards_tasks_instances_rate_and_time_left():

@@ -14,6 +14,7 @@ from scripts import local
 from scripts.errors import EmulatorError, PreflightError
 from scripts.local import Session
 from scripts.locking import Busy, only_one
+from tests.processes import unprivileged
 
 
 @pytest.fixture
@@ -92,6 +93,38 @@ def test_what_an_emulator_started_is_known_and_killed_when_its_watchdog_did_not(
         orphan.wait()
 
 
+REMOVE = """
+import sys
+from pathlib import Path
+from scripts import local
+from scripts.errors import EmulatorError
+from scripts.settings import Settings
+
+settings = Settings.load("local", environ={"WINBATCH_STATE": sys.argv[1], "WINBATCH_CACHE": sys.argv[1]})
+task = settings.state / "emulator" / "tasks" / "1" / "ro"
+task.mkdir(parents=True)
+(task / "x").touch()
+task.chmod(0o555)
+settings.state_root.chmod(int(sys.argv[2], 8))
+try:
+    local.remove_state(settings)
+except EmulatorError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("mode", "words"), [("755", ""), ("555", "cannot be removed")])
+def test_what_a_task_left_read_only_is_taken_away(tmp_path, mode, words):
+    state = tmp_path / "state"
+    command = [*unprivileged(), sys.executable, "-c", REMOVE, str(state), mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    state.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+    assert bool(done.stdout) == (state / "local").exists() == bool(words)
+    assert not (state / "local" / "emulator").exists()
+
+
 def test_only_one_command_changes_an_environment(settings):
     busy = rf"invoke up \(process {os.getpid()}\) is at work"
     with only_one(settings, "up"), pytest.raises(Busy, match=busy), only_one(settings, "down"):
@@ -121,3 +154,11 @@ def test_who_inherits_the_lock_keeps_it(settings):
         except Busy:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["state_root", "cache"])
+def test_a_folder_that_airflow_does_not_take_is_refused(settings, tmp_path, name):
+    local.check_folders(settings)
+    local.check_folders(replace(settings, **{name: tmp_path / "ü ' # &"}))
+    with pytest.raises(PreflightError, match=r"50% done: Airflow does not start.*WINBATCH_STATE and WINBATCH_CACHE"):
+        local.check_folders(replace(settings, **{name: tmp_path / "50% done"}))

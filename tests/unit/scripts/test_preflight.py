@@ -1,6 +1,10 @@
+import io
+import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from scripts import preflight
 from scripts.errors import PreflightError
@@ -100,3 +104,20 @@ def test_an_airflow_that_mwaa_does_not_run_is_refused():
     odd = Odd(**{name: getattr(settings, name) for name in Settings.__dataclass_fields__})
     with pytest.raises(PreflightError, match=r"Airflow 3\.9\.9 is none that MWAA runs .* there are 3\.0\.6"):
         check(odd)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "typed", "refusal"),
+    [
+        (True, "", "nobody to ask"),
+        (False, "yes\n", "nobody to ask"),
+        (True, "no\n", "nothing was changed"),
+        (True, "Y\n", ""),
+    ],
+)
+def test_a_question_that_nobody_answers_is_a_no(monkeypatch, terminal, typed, refusal):
+    monkeypatch.setattr(Console, "is_terminal", terminal)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    settings = Settings.load("dev", environ={})
+    with pytest.raises(PreflightError, match=refusal) if refusal else nullcontext():
+        preflight.ask("Apply this?", settings)

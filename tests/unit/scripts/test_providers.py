@@ -72,6 +72,13 @@ def test_the_configuration_names_the_mirror_and_keeps_the_registry_for_the_rest(
     assert "filesystem_mirror" not in providers.cli_config(None, tmp_path)
 
 
+def test_a_path_of_any_characters_is_quoted_as_terraform_reads_it(tmp_path):
+    odd = tmp_path / """5% ü ' # & \\ "x\""""
+    quoted = rf"""{tmp_path}/5% ü ' # & \\ \"x\""""
+    assert f'    path    = "{quoted}"\n' in providers.cli_config(odd, tmp_path)
+    assert f'plugin_cache_dir = "{quoted}"\n' in providers.cli_config(None, odd)
+
+
 def test_before_the_set_up_a_line_says_so(settings):
     with pytest.raises(ToolError, match=r"the set-up has not run yet: make setup"):
         providers.config_file(settings)

@@ -59,7 +59,7 @@ def test_every_version_and_every_image_goes(aws):
 
 def test_data_is_deleted_only_when_that_was_said(aws):
     bucket(aws)
-    workspace = SimpleNamespace(aws=aws, settings=SimpleNamespace(environment="dev"))
+    workspace = SimpleNamespace(aws=aws, settings=SimpleNamespace(environment="dev"), values=dict)
     with pytest.raises(PreflightError, match=r"dags \(3\) still hold something: call with --delete-data"):
         lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=False, delete_data=False)
     with pytest.raises(PreflightError, match="There is nobody to ask"):
@@ -67,6 +67,16 @@ def test_data_is_deleted_only_when_that_was_said(aws):
     assert takedown.held(aws, ["dags"], []) == {"dags": 3}
     lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=False, delete_data=True)
     assert takedown.held(aws, ["dags"], []) == {}
+
+
+def test_other_peoples_dags_are_named_before_all_is_deleted(aws):
+    s3 = bucket(aws)
+    for key in ("dags/team.py", "dags/deployment.json"):
+        s3.put_object(Bucket="dags", Key=key, Body=b"")
+    values = {"dags_bucket": "dags", "deployment": {"dags_prefix": "dags"}}
+    workspace = SimpleNamespace(aws=aws, settings=SimpleNamespace(environment="dev"), values=lambda: values)
+    with pytest.raises(PreflightError, match=r"dags \(5\), of no release dags/team.py, still hold something"):
+        lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=False, delete_data=False)
 
 
 def test_protected_instances_and_the_warm_pool_go(aws):

@@ -114,3 +114,25 @@ def test_what_does_not_run_is_no_terraform(settings, tmp_path):
     assert toolchain.terraform_version(command) is None
     with pytest.raises(ToolError, match=r"1\.11 or newer is missing: call make setup"):
         toolchain.find_terraform(settings, search_path=str(tmp_path / "bin"))
+
+
+def test_options_of_the_users_break_no_terraform(tmp_path, monkeypatch):
+    command = tmp_path / "terraform"
+    command.write_text(f'#!/bin/sh\n[ -z "$TF_CLI_ARGS$TF_LOG" ] && echo \'{{"terraform_version": "{VERSION}"}}\'\n')
+    command.chmod(0o755)
+    for name in ("TF_CLI_ARGS", "TF_LOG"):
+        monkeypatch.setenv(name, "-bogus")
+    assert toolchain.terraform_version(command) == VERSION
+
+
+def test_the_terraform_that_the_set_up_found_is_there_for_cron_too(settings, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        command = terraform(tmp_path / name, VERSION)
+        monkeypatch.setenv("PATH", str(tmp_path / name))
+        assert toolchain.install_terraform(settings, lambda _: None) == command
+        monkeypatch.setenv("PATH", "/nonexistent")
+        kept = toolchain.install_terraform(settings, lambda _: None)
+        assert kept.resolve() == command
+    command.unlink()
+    with pytest.raises(ToolError, match=r"is missing"):
+        toolchain.find_terraform(settings)

@@ -15,6 +15,10 @@ HOME = {
     "TF_CLI_ARGS_apply": "-refresh=false",
     "TF_WORKSPACE": "other",
     "TF_VAR_environment": "prod",
+    "TF_PLUGIN_CACHE_DIR": "/nonexistent",
+    "TF_LOG": "trace",
+    "TF_REATTACH_PROVIDERS": "{}",
+    "TF_INPUT": "1",
 }
 
 
@@ -40,20 +44,28 @@ def test_nothing_of_a_real_account_reaches_the_local_terraform(tmp_path):
     assert {name for name in result if name.upper().endswith("_PROXY")} == {"HTTP_PROXY"}
     assert result["HTTP_PROXY"] == result["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5566"
     assert result["AWS_CONFIG_FILE"] == os.devnull
-    assert "TF_VAR_environment" not in result
+    assert {name for name in result if name.startswith("TF_")} == {
+        "TF_CLI_CONFIG_FILE",
+        "TF_DATA_DIR",
+        "TF_IN_AUTOMATION",
+        "TF_REATTACH_PROVIDERS",
+    }
 
 
 def test_a_real_environment_keeps_the_callers_credentials_and_proxies(tmp_path):
     result = environ(tmp_path, None)
     assert result["AWS_PROFILE"] == "production"
     assert result["https_proxy"] == "http://proxy"
+    assert result["AWS_ENDPOINT_URL_S3"] == "https://elsewhere"
+    assert result["NO_PROXY"] == "*"
+    assert result["TF_VAR_environment"] == "prod"
     assert "AWS_ENDPOINT_URL" not in result
 
 
 @pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:5566"])
 def test_terraforms_own_variables_are_always_ours(tmp_path, endpoint_url):
     result = environ(tmp_path, endpoint_url)
-    assert not {name for name in result if name.startswith(("TF_CLI_ARGS", "TF_WORKSPACE"))}
+    assert not {"TF_CLI_ARGS_apply", "TF_WORKSPACE", "TF_INPUT", "TF_PLUGIN_CACHE_DIR"} & set(result)
     assert result["TF_CLI_CONFIG_FILE"] == str(tmp_path / "rc")
     assert result["TF_DATA_DIR"] == str(tmp_path / "data")
 

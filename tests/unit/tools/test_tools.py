@@ -99,6 +99,9 @@ def test_a_table_has_all_items_and_says_what_failed(tmp_path):
     ]
     summary = json.loads((tmp_path / "outputs/results.json").read_text())
     assert (summary["items"], summary["failed_items"]) == (2, [{"item": 1, "reason": "gone"}])
+    assert [(cause["reason"], cause["count"], cause["items"]) for cause in summary["failed_causes"]] == [
+        ("gone", 1, [1])
+    ]
 
 
 @pytest.mark.parametrize("earlier", [(), ("first", "second")])

@@ -44,12 +44,18 @@ GOOD = [
     "- {name: a, command: [x], grid: [points]}\n- {name: b, from: a, params: [count], command: ['{points}{count}']}",
     "- {name: a, run: 'm:f'}\n- {name: b, from: a, run: 'm:g', inputs: [a]}\n- {name: c, from: b, run: 'm:g'}",
     "- {name: a, run: 'm:f', params: [where, count], prefix: where}",
+    "- {name: a, run: 'm:f', timeout: 7200, limits: {log_lines: 1000, log_mib: 0.5, disk_mib: 100000}}",
 ]
 
 
 @pytest.mark.parametrize("stages", GOOD)
 def test_what_may_be_said(stages):
     assert parse(stages).stages
+
+
+def test_an_item_may_take_a_day_unless_its_stage_says_otherwise():
+    said = parse("- {name: a, run: 'm:f'}\n- {name: b, command: [x], timeout: 5}").stages
+    assert [stage.timeout for stage in said] == [86_400, 5]
 
 
 BAD = [
@@ -62,8 +68,10 @@ BAD = [
     ("- name: a\n  command: [tool.BAT, x]", 1, "a batch file is run by a shell"),
     ("- name: a\n  command: [tool.cmd]", 1, "a batch file is run by a shell"),
     ("- name: a\n  run: m:f\n  workload: Nobody", 2, "does not match"),
-    ("- name: a\n  run: m:f\n  timeout: 4", 2, "only a `command` has a timeout"),
     ("- name: a\n  command: [x]\n  timeout: 0", 2, "less than or equal to the minimum of 0"),
+    ("- name: a\n  command: [x]\n  timeout: .inf", 2, "greater than the maximum of"),
+    ("- name: a\n  run: m:f\n  limits: {log_mib: 0}", 2, "less than or equal to the minimum of 0"),
+    ("- name: a\n  run: m:f\n  limits: {seconds: 4}", 2, "'seconds' was unexpected"),
     # Placeholders.
     (
         "- name: a\n  command: [x,\n    '{strike}']",

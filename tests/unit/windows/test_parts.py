@@ -184,8 +184,7 @@ def test_a_mistake_in_a_workloads_description(tmp_path, text, words):
         staging.read(tmp_path, "mine")
 
 
-def test_sources_without_git_have_a_key_and_no_revision(checkout, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
+def test_sources_without_git_have_a_key_and_no_revision(checkout):
     before = sources.look(checkout, "mine")
     assert (before.revision, before.url, before.labels) == ("", "", {})
     (checkout / "images" / "mine" / "mine" / "__init__.py").write_text("X = 2\n")

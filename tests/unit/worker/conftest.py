@@ -103,11 +103,14 @@ class Job:
             if (shard := self.stage.parse_result_key(key)) is not None
         }
 
-    def start(self, slots=2, app=None, session=False, **environment):
-        """Start a worker process, in the folder that is the image's `app`, in a session of its own or not."""
+    def start(self, slots=2, app=None, session=False, under=(), **environment):
+        """Start a worker process, in the folder that is the image's `app`, in a session of its own or not.
+
+        `under` are words before its command.
+        """
         (self.folder / "temporary").mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-m", "winbatch.worker"],
+            [*under, sys.executable, "-m", "winbatch.worker"],
             cwd=app,
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ECS_"))},

@@ -9,10 +9,12 @@ import sys
 import psutil
 import pytest
 
+from tests.processes import unprivileged
 from tests.waiting import PATIENCE, wait_for
 from winbatch.results import ItemFailure
 from winbatch.stage import ClaimMark
 from winbatch.working import guard, trees
+from winbatch.working.limits import Limits, Watcher
 from winbatch.working.programs import ProgramError, Programs, Stopped
 
 PYTHON = [sys.executable, "-c"]
@@ -72,7 +74,7 @@ def test_a_program_finds_the_files_of_its_image(job, tmp_path):
 
 def test_a_programs_lines_are_the_items_log(job):
     code = (
-        "import sys; print('out', sys.argv[1]); print('err', sys.argv[1], file=sys.stderr, flush=True);"
+        "import sys; print('out', sys.argv[1], flush=True); print('err', sys.argv[1], file=sys.stderr, flush=True);"
         "sys.stdout.buffer.write(b'\\xff\\r\\n' + b'y' * 20000 + b'\\nlast'); sys.exit(int(sys.argv[2]))"
     )
     job.plan(
@@ -115,6 +117,28 @@ def test_how_a_program_fails(job, code, kind, exit_code, words):
     assert failure["exit_code"] == exit_code
 
 
+def test_what_a_program_leaves_read_only_does_not_stay_on_the_disk(job):
+    """Go's module cache has folders without a write bit."""
+    code = "import os; os.mkdir('ro'); open('ro/x', 'w').close(); os.chmod('ro', 0o555)"
+    job.plan([{}, {}], run="", command=[*PYTHON, code], shard_items=2)
+    (ended,) = job.work(under=unprivileged())  # which looks for what is left
+    assert (ended.code, len(values(job))) == (0, 2), ended.err
+    assert "stays" not in ended.err
+
+
+def test_a_folder_that_cannot_be_removed_is_told_and_fails_nothing(job):
+    code = "import pathlib; pathlib.Path.cwd().parents[2].chmod(0o555)"
+    job.plan([{}], run="", command=[*PYTHON, code])
+    process = job.start(under=unprivileged())
+    _, error = process.communicate(timeout=PATIENCE)
+    temporary = job.folder / "temporary"
+    temporary.chmod(0o755)
+    (left,) = temporary.iterdir()
+    assert process.returncode == 0, error
+    assert len(values(job)) == 1
+    assert f"the worker's folder stays, and takes room on the disk: [Errno 13] Permission denied: '{left}'" in error
+
+
 def test_a_program_that_is_not_there(job):
     job.plan([{}], run="", command=["no-such-program", "x"])
     job.work()
@@ -149,11 +173,11 @@ def test_a_batch_file_is_not_started_whatever_it_is_called(job, tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["ok.txt", "con.txt"], "its file 'con.txt' cannot be kept: 'con.txt' is a device of Windows; let the program"),
-        (["12:30.csv"], "its file '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
+        (["ok.txt", "con.txt"], "output 'con.txt' cannot be kept: 'con.txt' is a device of Windows; have the item"),
+        (["12:30.csv"], "output '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
         ([r"a\b"], "which Windows does not take in a name"),
         (["end."], "ends with '.', which Windows drops"),
-        (["deep/end /x"], "its file 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
+        (["deep/end /x"], "output 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
         (["Data.csv", "data.csv"], "'data.csv' differs from 'Data.csv' in case only"),
     ],
 )
@@ -334,10 +358,16 @@ def test_a_program_that_does_not_end_in_time_takes_its_children_with_it(job, tre
     assert tree() == []
 
 
-def run(programs, code, tmp_path, **kwargs):
+def run(programs, code, tmp_path, **limits):
     lines = []
-    options = {"folder": tmp_path, "environment": dict(os.environ), "timeout": 30, "say": lines.append, **kwargs}
-    programs.run([*PYTHON, code], **options)
+    programs.run(
+        [*PYTHON, code],
+        folder=tmp_path,
+        environment=dict(os.environ),
+        watcher=Watcher(Limits(**limits)),
+        watched=tmp_path,
+        say=lines.append,
+    )
     return lines
 
 
@@ -352,7 +382,7 @@ def test_a_program_that_ignores_being_asked_is_forced(tmp_path):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(3600)"
     )
     with pytest.raises(ProgramError, match=r"did not end within 1 s"):
-        run(Programs(), code, tmp_path, timeout=1)
+        run(Programs(), code, tmp_path, seconds=1)
 
 
 def test_after_a_stop_nothing_is_started(tmp_path):
