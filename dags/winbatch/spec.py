@@ -121,7 +121,7 @@ _SPEC_SCHEMA: dict[str, Any] = {
         },
         "parameters": {
             "type": "object",
-            "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,63}$"},
+            "propertyNames": {"pattern": stage_spec.PARAMETER},
             "additionalProperties": _PARAMETER,
         },
         "stages": {

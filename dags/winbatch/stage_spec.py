@@ -8,7 +8,8 @@ from typing import Any, Self
 from winbatch import filenames, template
 from winbatch.stage import DAY
 
-NAME = "^[a-z][a-z0-9_-]{0,31}$"
+# \Z and not $, before which a newline may stand.
+NAME = r"^[a-z][a-z0-9_-]{0,31}\Z"
 
 # What a command's words may hold beside the item's own parameters.
 _OF_THE_ITEM = ("item", "job")
@@ -16,7 +17,7 @@ _OF_THE_WORKER = ("app", "inputs", "outputs")
 _OF_OBJECTS = ("key", "name", "size")
 _SOURCES = ("items", "grid", "csv", "objects", "from")
 
-_PARAMETER = "^[a-z][a-z0-9_]{0,63}$"
+PARAMETER = r"^[a-z][a-z0-9_]{0,63}\Z"
 _NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 # What a stage may say, as JSON Schema; what depends on the rest of the specification is checked by `problems`.
@@ -27,7 +28,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "name": {"type": "string", "pattern": NAME},
         "workload": {"type": "string", "pattern": NAME},
-        "run": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"},
+        "run": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*\Z"},
         "command": {"type": "array", "minItems": 1, "items": {"type": "string"}},
         "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * DAY},
         "limits": {
@@ -46,7 +47,7 @@ SCHEMA: dict[str, Any] = {
         "columns": {
             "type": "object",
             "minProperties": 1,
-            "propertyNames": {"pattern": _PARAMETER},
+            "propertyNames": {"pattern": PARAMETER},
             "additionalProperties": {"enum": ["string", "integer", "number", "boolean"]},
         },
         "objects": {"type": "string"},
@@ -55,7 +56,7 @@ SCHEMA: dict[str, Any] = {
         "inputs": _NAMES,
         "fetch": {
             "type": "object",
-            "propertyNames": {"pattern": r"^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"},
+            "propertyNames": {"pattern": r"^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\Z"},
             "additionalProperties": {"type": "string", "minLength": 1},
         },
         "groups": {"type": "boolean"},

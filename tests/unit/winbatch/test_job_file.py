@@ -206,6 +206,9 @@ def test_a_parameter_that_cannot_be_meant(kind, written, words):
         (GOOD + "    fetch:\n      data.: x\n", 10, "'data.' ends with '.', which Windows drops"),
         (GOOD + "    fetch:\n      data: x\n      Data: y\n", 11, "'Data' differs from 'data' in case only"),
         (GOOD + "    fetch:\n      data: x\n      data/more: y\n", 11, "'data' is a file and a folder"),
+        (changed("dag: demo", 'dag: "demo\\n"'), 1, "'demo\\n' does not match"),
+        (changed("name: work", "name: |\n      work"), 7, "'work\\n' does not match"),
+        (changed("  p:", '  "p\\n":'), 5, "the name 'p\\n' does not match"),
         # Numbers of a stage.
         (GOOD + "    timeout: 1e999\n", 9, "'1e999' is beyond what a double can hold"),
         (GOOD + "    timeout: 12:30\n", 9, "'12:30' is not of type 'number'"),

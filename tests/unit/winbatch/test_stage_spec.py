@@ -69,7 +69,7 @@ BAD = [
     ("- name: a\n  command: [tool.cmd]", 1, "a batch file is run by a shell"),
     ("- name: a\n  run: m:f\n  workload: Nobody", 2, "does not match"),
     ("- name: a\n  command: [x]\n  timeout: 0", 2, "less than or equal to the minimum of 0"),
-    ("- name: a\n  command: [x]\n  timeout: .inf", 2, "is not of type 'number'"),
+    ("- name: a\n  command: [x]\n  timeout: .inf", 2, "'.inf' is not of type 'number'"),
     ("- name: a\n  run: m:f\n  limits: {log_mib: 0}", 2, "less than or equal to the minimum of 0"),
     ("- name: a\n  run: m:f\n  limits: {seconds: 4}", 2, "'seconds' was unexpected"),
     # Placeholders.
