@@ -96,10 +96,16 @@ cat data.txt
 
 def test_two_containers_of_one_task_have_each_their_own(cluster, tmp_path):
     cluster.scale(1)
+    # An essential container's end is the other one's: both say their word first.
     script = f"""
-echo mine >> data.txt; cat data.txt
-mktemp {tmp_path}/XXXXXX
-while [ $(ls {tmp_path} | wc -l) -lt 2 ]; do sleep 0.02; done
+wait_for_both() {{
+  mktemp {tmp_path}/XXXXXX > "$TMPDIR/name"
+  while [ $(ls {tmp_path} | wc -l) -lt $1 ]; do sleep 0.02; done
+}}
+echo mine >> data.txt
+wait_for_both 2
+cat data.txt
+wait_for_both 4
 """
     image = pushed(cluster, archive(program(script), entry("app/data.txt")))
     log = {"awslogs-group": cluster.name, "awslogs-region": world.REGION, "awslogs-stream-prefix": "p"}
@@ -116,7 +122,7 @@ while [ $(ls {tmp_path} | wc -l) -lt 2 ]; do sleep 0.02; done
     definition = cluster.ecs.register_task_definition(family=cluster.name, containerDefinitions=containers)
     arn = cluster.start(definition["taskDefinition"]["taskDefinitionArn"])
     cluster.reach(arn, "STOPPED")
-    assert [cluster.lines(arn, name)[0] for name in ("one", "two")] == ["mine", "mine"]
+    assert [cluster.lines(arn, name) for name in ("one", "two")] == [["mine"], ["mine"]]
 
 
 def test_an_image_with_read_only_folders_and_files_runs_and_is_laid_over(cluster):
