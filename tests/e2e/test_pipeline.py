@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -62,17 +63,17 @@ class Pipeline:
         ).stdout
         (line,) = [line for line in recipe.splitlines() if line.startswith(".venv/bin/invoke ")]
         # What the set-up fetches is there.
-        words = line.removeprefix(".venv/bin/invoke ").removeprefix("setup ")
-        shown = re.search(r" >> (\S+)$", words)
-        done = self.operator.call(*words.split(" >> ")[0].split())
+        words = shlex.split(line.removeprefix(".venv/bin/invoke ").removeprefix("setup "))
+        shown = words.pop() if ">>" in words else ""
+        done = self.operator.call(*[word for word in words if word != ">>"])
         assert (done.returncode == 0) == succeeds, done.stderr
         assert "Traceback" not in done.stderr
         # Drift is an answer and no error, with an exit code of its own.
         if done.returncode == 1:
             assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [last(done)]
         if shown:
-            (self.root / shown[1]).parent.mkdir(exist_ok=True)
-            (self.root / shown[1]).write_text(done.stdout)
+            (self.root / shown).parent.mkdir(exist_ok=True)
+            (self.root / shown).write_text(done.stdout)
         return done
 
 
