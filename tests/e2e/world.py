@@ -25,7 +25,11 @@ ENDED = {"success", "failed"}
 # Of a small job, and the files that are its outcome.
 ITEMS, FILES = 8, 5
 # Below which the results of a job's first stage lie.
-_RESULTS = {"ber": "sim/task_results/ber/{}/simulate/", "naps": "sim/naps/naps/{}/nap/"}
+_RESULTS = {
+    "ber": "sim/task_results/ber/{}/simulate/",
+    "ill": "sim/ill/ill/{}/work/",
+    "naps": "sim/naps/naps/{}/nap/",
+}
 
 
 def dag_of(run_id: str) -> str:

@@ -3,7 +3,6 @@
 Processes are killed by their ids with SIGKILL. What counts is what is there afterwards.
 """
 
-import json
 import os
 import signal
 import time
@@ -63,35 +62,28 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment,
 
 
 @pytest.fixture(scope="module")
-def poisoned(world):
-    """A job whose item 5 cannot be run, for its line in the manifest lacks a parameter; run until it fails."""
-    # The containers start late, so that the manifest is spoilt before they read it.
-    for _ in range(4):
-        world.fault({"kind": "delay-start", "seconds": 8, "times": 1})
-    run_id = world.start(num_items=8, num_frames=50, shard_items=1, max_attempts=1, max_instances=2)
-    key = f"jobs/ber/{run_id}/simulate/manifest.jsonl"
-    good = wait_for(lambda: world.get(key))
-    lines = [json.loads(line) for line in good.decode().splitlines()]
-    del lines[5]["params"]["ebn0_db"]
-    spoilt = "".join(json.dumps(line) + "\n" for line in lines)
-    world.client("s3").put_object(Bucket=world.bucket, Key=key, Body=spoilt.encode())
-    return {"run_id": run_id, "state": world.ended(run_id), "key": key, "good": good, "results": world.results(run_id)}
+def poisoned(world, tmp_path_factory):
+    """A job whose item 5 fails until a file is there; run until it fails."""
+    cure = tmp_path_factory.mktemp("ill") / "cure"
+    run_id = world.start("ill", num_items=8, shard_items=1, max_attempts=1, max_instances=2, cure=cure)
+    return {"run_id": run_id, "state": world.ended(run_id), "cure": cure, "results": world.results(run_id)}
 
 
 def test_a_poisoned_item_fails_the_run_and_is_named(world, poisoned):
     assert poisoned["state"] == "failed"
-    ledger = world.get(f"jobs/ber/{poisoned['run_id']}/simulate/ledger.json").decode()
-    assert "parameter ebn0_db is missing" in ledger
     status = world.operator.json("status", "--run-id", poisoned["run_id"])
-    assert (status["state"], status["stages"]["simulate"]["items"]["failed"]) == ("failed", 1)
+    assert (status["state"], status["stages"]["work"]["items"]["failed"]) == ("failed", 1)
+    (failure,) = status["stages"]["work"]["failures"]
+    assert failure["item"] == 5
+    assert any("item 5 is ill" in line for line in failure["log"])
     assert 5 not in world.items(poisoned["run_id"])
     wait_until_empty(world.left)
 
 
 @pytest.fixture(scope="module")
 def cleared(world, poisoned):
-    """That job once the manifest is mended and what failed is cleared, as on Airflow's page."""
-    world.client("s3").put_object(Bucket=world.bucket, Key=poisoned["key"], Body=poisoned["good"])
+    """That job once its item is cured and what failed is cleared, as on Airflow's page."""
+    poisoned["cure"].touch()
     run_id = poisoned["run_id"]
     world.airflow("POST", f"{run_path(run_id)}/clear", {"dry_run": False, "only_failed": True})
     return {"state": world.ended(run_id), "results": world.results(run_id)}
@@ -109,17 +101,17 @@ def test_clearing_one_map_index_runs_nothing_again(world, poisoned, cleared):
     run_id = poisoned["run_id"]
 
     def last():
-        """The last map index of the simulation, or the simulation itself, and the number of its try."""
+        """The last map index of the stage, or the stage itself, and the number of its try."""
         return max(
             (instance["map_index"], instance["try_number"])
             for instance in world.airflow_tasks(run_id)
-            if instance["task_id"] == "simulate"
+            if instance["task_id"] == "work"
         )
 
     index, tries = last()
-    one = ["simulate", index] if index >= 0 else "simulate"
+    one = ["work", index] if index >= 0 else "work"
     body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True, "task_ids": [one]}
-    assert world.airflow("POST", "/dags/ber/clearTaskInstances", body)["task_instances"]
+    assert world.airflow("POST", "/dags/ill/clearTaskInstances", body)["task_instances"]
     assert world.ended(run_id) == "success"
     assert last() > (index, tries)
     assert world.results(run_id) == cleared["results"]
