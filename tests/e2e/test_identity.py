@@ -6,6 +6,7 @@ import io
 import pytest
 
 from tests.waiting import PATIENCE, wait_for
+from winbatch import keys
 
 from .world import ENDED
 
@@ -78,7 +79,8 @@ def test_a_run_that_is_deleted_and_made_anew_with_other_parameters_does_not_get_
 def test_a_run_that_no_path_can_name_is_operated_like_any_other(operator, world, tmp_path):
     alarm = tmp_path / "alarm"
     trigger(world, "naps", LONG, num_items=12, shard_items=1, alarm=str(alarm))
-    wait_for(lambda: operator.json("status", "--dag", "naps", "--run-id", LONG)["items_done"])
+    results = f"sim/naps/naps/{keys.job_id(LONG)}/nap/"
+    wait_for(lambda: world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=results).get("Contents"))
     said = operator.json("cancel", LONG)
     assert (said["dag"], said["state"], said["cancelled_now"], said["instances"]) == ("naps", "cancelled", True, 0)
     assert (world.desired(), world.tasks()) == (0, [])
