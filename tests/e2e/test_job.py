@@ -162,10 +162,10 @@ def test_a_run_that_is_marked_failed_stops_its_tasks_and_scales_in(operator, wor
     assert world.desired() == 6
     world.airflow("PATCH", run_path(run_id), {"state": "failed"})
     wait_until_empty(world.left)
-    wait_for(lambda: operator.json("status", "--run-id", run_id)["state"] == "cancelled")
     followed = operator.call("run", "--follow", run_id)
     assert followed.returncode == 1
     assert "cancelled" in followed.stderr
+    assert operator.json("status", "--run-id", run_id)["state"] == "cancelled"
 
 
 def test_whatever_a_killed_tick_does_to_the_run_the_job_goes_on(world, tmp_path):
