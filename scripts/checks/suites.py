@@ -16,7 +16,6 @@ NOTHING = 5
 # Groups of slow tests: each runs in one process, one test after another, and shares what it sets up. The longest come
 # first, so that none is left alone at the end. The matrix of the pull requests' workflow names each.
 SLOW: dict[str, tuple[str, ...]] = {
-    "pipeline": ("tests/e2e/test_pipeline.py",),
     "jobs": (
         "tests/e2e/test_platform.py",
         "tests/e2e/test_environment.py",
@@ -24,11 +23,12 @@ SLOW: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_programs.py",
         "tests/e2e/test_identity.py",
     ),
+    "pipeline": ("tests/e2e/test_pipeline.py",),
     "faults": ("tests/e2e/faults",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
+    "stage": ("tests/unit/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "interrupts": ("tests/e2e/test_interrupts.py",),
-    "stage": ("tests/unit/windows",),
     "bootstrap": ("tests/terraform/test_bootstrap.py", "tests/terraform/test_existing_network.py"),
 }
 

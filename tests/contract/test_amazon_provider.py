@@ -45,6 +45,8 @@ def start(airflow_python, endpoint, tmp_path):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "HOME": str(tmp_path),
+        # Airflow does not start for a user without a name.
+        "LOGNAME": "airflow",
         "PATH": os.environ["PATH"],
         "TMPDIR": str(tmp_path),
     }

@@ -90,7 +90,7 @@ def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_
     assert reasons.keys() == {(7,), (21,), (30,)}
     assert "output '\\udcff' has a name that is no UTF-8" in reasons[7,][0]
     assert "sim/bad-items-inputs/21: S3 answers GetObject with InvalidObjectState" in reasons[21,][0]
-    assert "did not end within 15 s and was ended" in reasons[30,][0]
+    assert "did not end within 40 s and was ended" in reasons[30,][0]
     assert reasons[30,][1][-1].endswith("this hangs")
 
 
