@@ -1,7 +1,6 @@
 """`invoke check`: all that must hold, or what a change touches of it, in the order in which it is cheap to find out."""
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from scripts.checks.rooms import Selection
 from scripts.console import Steps, console, done
 from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
+from winbatch.working import folders
 
 # Slow tests wait for clocks and processes for half of their time, on two cores. A group of them takes up to 3 GB.
 SLOW_LANES = 4
@@ -152,7 +152,7 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         sweep(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        folders.discard(folder)
 
 
 def _cores() -> int:
