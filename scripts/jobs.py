@@ -338,7 +338,7 @@ def snapshot_of(workspace: Workspace, outputs: Outputs, dag: str, run: Mapping[s
     start = start_of(run)
     mark = data.find(keys.cancel_key(dag, keys.job_id(run_id)))
     marked = mark is not None and cancelling.applies(mark, start)
-    if found is not None and found.begun not in {"", start.begun}:
+    if found is not None and not found.is_of(start.begun):
         other = (
             f"what lies in s3://{outputs.data_bucket}/{keys.job_prefix(dag, found.job)} is of run {found.run_id!r} of"
             f" {found.begun}, which was another one"

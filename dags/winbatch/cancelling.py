@@ -15,7 +15,7 @@ WORDS = "cancelled by invoke cancel"
 
 
 class Ports(Protocol):
-    """What a mark needs of the data bucket; `winbatch.driver.Ports` has it."""
+    """Reads and writes objects of the data bucket; `winbatch.driver.Ports` does."""
 
     def get(self, key: str) -> Any: ...
 

@@ -47,7 +47,7 @@ class Cause:
 
 
 def like(reason: str) -> str:
-    """What the reasons of items that failed alike have in common."""
+    """Reduce a reason to what items that failed alike have in common."""
     return _OWN.sub("…", reason)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 BATCH = "a batch file is run by a shell, which would read parameters as commands; name a program"
-"""What to say of a program for which `is_batch` holds."""
+"""Says of a program for which `is_batch` holds what to do."""
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -19,7 +19,7 @@ _LONGEST = 255
 
 
 def problem(name: str) -> str | None:
-    """Why a file or folder cannot be called so on Windows; None where it can.
+    """Say why a file or folder cannot be called so on Windows; None where it can.
 
     Args:
         name: one component of a path.
@@ -39,12 +39,12 @@ def problem(name: str) -> str | None:
 
 
 def path_problem(path: str) -> str | None:
-    """Why a relative path, with slashes, cannot be on Windows; None where it can."""
+    """Say why a relative path, with slashes, cannot be on Windows; None where it can."""
     return next(filter(None, map(problem, path.split("/"))), None)
 
 
 def problems(paths: Iterable[str]) -> dict[str, str]:
-    """Which relative paths, with slashes, cannot lie in one folder on Windows, and why.
+    """Name the relative paths, with slashes, that cannot lie in one folder on Windows, and why.
 
     Beside names that cannot be, these are files of which another differs in case only, or is a folder that they need.
     """
@@ -62,7 +62,7 @@ def problems(paths: Iterable[str]) -> dict[str, str]:
 
 
 def is_batch(program: str) -> bool:
-    """Whether Windows would start a shell for a program of this name: for a batch file, however its name is dressed up.
+    """Say whether Windows would start a shell for a program of this name: for a batch file, however it is dressed up.
 
     CreateProcess does so for .bat and .cmd alone. It drops spaces and full stops at the end of a name, and takes what
     follows a colon for a stream of the file. It does not ask PATHEXT: without an extension it tries .exe and no other.

@@ -47,6 +47,10 @@ class Job:
     def key(self) -> str:
         return keys.job_key(self.dag, self.job)
 
+    def is_of(self, begun: str) -> bool:
+        """Say whether it is the job of the DAG run that was made then; release 0.1 did not note it."""
+        return self.begun in {"", begun}
+
     @property
     def prefixes(self) -> list[str]:
         """Say below which prefixes all of its objects lie."""

@@ -68,7 +68,7 @@ class Node:
         return self.value[key][0]
 
     def typed(self, schema: "Mapping[str, Any] | Callable[[Node], Mapping[str, Any]]") -> Any:
-        """What it stands for.
+        """Give what it stands for.
 
         Args:
             schema: JSON Schema of which `type`, `properties`, `additionalProperties` and `items` are looked at; or what

@@ -44,7 +44,7 @@ def scale_out(spec: Spec) -> None:
     """Ask for the instances that the job needs; nobody waits for them."""
     planned, target, _ = _planned(spec)
     ports = _ports(target)
-    _refuse_cancelled(ports, planned)
+    _refuse_cancelled(ports, spec.dag)
     # A job that cannot be planned needs no instances.
     _taken_up(ports, planned)
     _ask(ports, planned, target)
@@ -54,7 +54,7 @@ def plan(spec: Spec) -> list[str]:
     """Write the job to S3. Returns the names of the groups of items: what the grouped stage is mapped over."""
     planned, target, reader = _planned(spec)
     ports = _ports(target)
-    _refuse_cancelled(ports, planned)
+    _refuse_cancelled(ports, spec.dag)
     _write(spec, ports, planned, reader)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
@@ -66,8 +66,8 @@ def scale_in(spec: Spec) -> None:
     target = deployment.load()
     ports = _ports(target)
     with driver.teardown(ports, spec.dag, keys.job_id(run_id)):
-        found = _find(ports, spec.dag, run_id, params)
-        planned = found if found and found.begun in {"", begun} else None
+        found, _ = _find(ports, spec.dag, run_id, params)
+        planned = found if found and found.is_of(begun) else None
         if planned:
             _stop(ports, planned, target)
         _scale_in(ports, planned, int(params["idle_instances"]))
@@ -153,36 +153,40 @@ def _write(spec: Spec, ports: "AwsPorts", planned: job.Job, reader: Store | None
         log.info("%s: %d items in %d shards of %d", stage.stage, stage.items, stage.shards, stage.shard_items)
 
 
-def _find(ports: "AwsPorts", dag: str, run_id: str, params: Mapping[str, Any]) -> job.Job | None:
+def _find(ports: "AwsPorts", dag: str, run_id: str, params: Mapping[str, Any]) -> tuple[job.Job | None, str]:
+    """The job that lies where the DAG run's belongs, and the ETag of what says so."""
+    etag = ""
+
     def read(key: str) -> bytes | None:
+        nonlocal etag
         found = ports.get(key)
+        etag = found.etag if found else ""
         return found.body if found else None
 
-    return stored.find(read, dag, run_id, params)
+    # What was read last is what was found.
+    return stored.find(read, dag, run_id, params), etag
 
 
 def _taken_up(ports: "AwsPorts", planned: job.Job) -> tuple[job.Job, str] | None:
     """The job that is there already, to go on with, and the ETag of what says so; None where there is none.
 
     Raises:
-        AirflowFailException: it is another run's.
+        AirflowFailException: it is another run's, or does not parse.
     """
-    found = _find(ports, planned.dag, planned.run_id, planned.params)
-    if found is None:
-        return None
-    there = ports.get(found.key)
-    (entry, *_) = ports.listing(found.key)
-    assert there is not None
     try:
-        return stored.take_up(planned, found, since=format_time(entry.modified)), there.etag
+        found, etag = _find(ports, planned.dag, planned.run_id, planned.params)
+        if found is None:
+            return None
+        (entry, *_) = ports.listing(found.key)
+        return stored.take_up(planned, found, since=format_time(entry.modified)), etag
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
 
 
 def _stored(ports: "AwsPorts", dag: str) -> job.Job:
     params, run_id, begun = _context()
-    found = _find(ports, dag, run_id, params)
-    if found is None or found.begun not in {"", begun}:
+    found, _ = _find(ports, dag, run_id, params)
+    if found is None or not found.is_of(begun):
         raise AirflowFailException(
             f"{keys.job_key(dag, keys.job_id(run_id))} is not in the data bucket, or of another run: clear the Airflow"
             " task `plan`"
@@ -190,12 +194,14 @@ def _stored(ports: "AwsPorts", dag: str) -> job.Job:
     return found
 
 
-def _cancelled(ports: "AwsPorts", planned: job.Job) -> bool:
-    return cancelling.cancelled(ports, planned.dag, planned.job, Start.of(get_current_context()["dag_run"]))
+def _cancelled(ports: "AwsPorts", dag: str) -> bool:
+    # By the run's id, as `invoke cancel` does: a job of release 0.1 may lie elsewhere.
+    run = get_current_context()["dag_run"]
+    return cancelling.cancelled(ports, dag, keys.job_id(run.run_id), Start.of(run))
 
 
-def _refuse_cancelled(ports: "AwsPorts", planned: job.Job) -> None:
-    if _cancelled(ports, planned):
+def _refuse_cancelled(ports: "AwsPorts", dag: str) -> None:
+    if _cancelled(ports, dag):
         raise AirflowFailException(cancelling.WORDS)
 
 
@@ -238,7 +244,7 @@ def _drive(
             who=str(index),
             attempt=_attempt(context),
             leads=partial(_leads, index=index),
-            cancel=_cancelled(ports, planned),
+            cancel=_cancelled(ports, planned.dag),
         )
         log.info("%s", _words(ledger))
         instance.xcom_push(key="progress", value=_progress(ledger))
