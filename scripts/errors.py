@@ -172,13 +172,22 @@ def line(error: BaseException, *, environment: str) -> str | None:
     return None
 
 
+def printable(text: str) -> str:
+    """Write what would move a terminal's cursor, colour the rest or break the line as its code."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text.expandtabs())
+
+
+def one_line(text: str) -> str:
+    """Write a text of several lines in one, as a terminal can show it."""
+    return printable(" ".join(text.split()))
+
+
 def shown(text: str) -> str:
     """A message as a terminal shows it in a line, whatever words of a person it repeats.
 
-    What would move the cursor, colour the rest or break the line is written as its code; words without end are cut.
+    Words without end are cut.
     """
-    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: word[0][: _LONGEST_WORD // 2] + "…", text)
+    return re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: word[0][: _LONGEST_WORD // 2] + "…", printable(text))
 
 
 def _client_line(error: ClientError, again: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.airflow import PATH_LENGTH, SERVER_ERROR, Airflow
-from scripts.errors import AirflowError, JobFailed, SettingsError
+from scripts.errors import AirflowError, JobFailed, SettingsError, one_line, printable
 from scripts.workspace import Outputs, Workspace
 from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts
@@ -176,16 +176,6 @@ class Snapshot:
         if len(self.causes) > SHOWN:
             lines.append(f"  and {len(self.causes) - SHOWN} more causes: invoke status --run-id {self.run_id}")
         return lines
-
-
-def printable(text: str) -> str:
-    """A workload's text for a terminal: what would move its cursor, or cannot be written, is shown as an escape."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text.expandtabs())
-
-
-def one_line(text: str) -> str:
-    """The same without ends of lines."""
-    return printable(" ".join(text.split()))
 
 
 def parse_params(pairs: Sequence[str]) -> dict[str, str]:

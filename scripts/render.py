@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts.console import QUIET, console, say
+from scripts.errors import one_line, printable
 from scripts.item_log import Attempt, ItemLog, Line
-from scripts.jobs import Snapshot, one_line, printable
+from scripts.jobs import Snapshot
 from scripts.operating import Cancelled
 from scripts.plan_summary import ACTIONS, Change, PlanSummary
 from scripts.releasing import Listed
