@@ -10,12 +10,13 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invoke.program import Program
 
 from scripts.bench import main as bench
 from scripts.commands import collection
 from scripts.errors import BenchError
 from scripts.settings import ROOT, Settings
+
+from .test_command_line import called
 
 VERBS = collection().tasks
 # Without an option and without a word there is nothing to say to them.
@@ -151,13 +152,8 @@ def call(checkout, tmp_path, monkeypatch, capsys):
     (tmp_path / "there.plan").write_bytes(b"PK\x05\x06 and no more")
 
     def run(words):
-        capsys.readouterr()
-        code = 0
-        try:
-            Program(namespace=collection(), version="0").run(["invoke", *words])
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, capsys.readouterr().err
+        code, _, said = called(capsys, words)
+        return code, said
 
     return run
 

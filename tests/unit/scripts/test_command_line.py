@@ -14,6 +14,18 @@ from scripts.commands import collection
 from scripts.settings import Settings
 
 
+def called(capsys, words):
+    """Call a verb; exit code, standard output and standard error."""
+    capsys.readouterr()
+    code = 0
+    try:
+        Program(namespace=collection(), version="0").run(["invoke", *words])
+    except SystemExit as ended:
+        code = ended.code or 0
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
 @pytest.fixture
 def invoke(tmp_path, monkeypatch, capsys):
     """Calls a verb with a state folder of the test's own; exit code, standard output and standard error."""
@@ -25,17 +37,7 @@ def invoke(tmp_path, monkeypatch, capsys):
     settings = Settings.load("local")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
-    def call(*words):
-        capsys.readouterr()
-        code = 0
-        try:
-            Program(namespace=collection(), version="0").run(["invoke", *words])
-        except SystemExit as ended:
-            code = ended.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    yield call
+    yield lambda *words: called(capsys, words)
     # A defect may have started what these tests are there to see refused.
     local.stop(settings)
     for number, handler in handlers.items():
