@@ -41,6 +41,16 @@ def text(option: str, word: str) -> str:
         return file.read(_MOST_CHARACTERS)
 
 
+def folder(variable: str, place: Path) -> None:
+    """Make a folder of ours whose place a variable of the process environment may name.
+
+    Raises:
+        SettingsError: it cannot be made there.
+    """
+    with path(variable, place):
+        place.mkdir(parents=True, exist_ok=True)
+
+
 def new_file(option: str, word: str) -> Path:
     """A file to write later, after work that would else be for nothing; its folder is made.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from scripts import uv
+from scripts import given, uv
 from scripts.console import Step
 from scripts.errors import EmulatorError, PreflightError
 from scripts.settings import Settings
@@ -143,7 +143,7 @@ def start(settings: Settings, step: Step) -> Session:
 
 def _spawn(settings: Settings) -> Session:
     check_port(settings.port)
-    settings.state.mkdir(parents=True, exist_ok=True)
+    given.folder("WINBATCH_STATE", settings.state)
     _ready(settings).unlink(missing_ok=True)
     command = [sys.executable, "-m", "emulator", "serve", "--port", str(settings.port)]
     command += ["--state", str(folder(settings)), "--cache", str(settings.cache), "--region", settings.region]
@@ -268,8 +268,8 @@ def check_disk(settings: Settings) -> None:
     Raises:
         PreflightError: it is.
     """
-    for place in (settings.state_root, settings.cache):
-        place.mkdir(parents=True, exist_ok=True)
+    for variable, place in (("WINBATCH_STATE", settings.state_root), ("WINBATCH_CACHE", settings.cache)):
+        given.folder(variable, place)
         free = shutil.disk_usage(place).free >> 20
         if free < settings.min_free_mib:
             raise PreflightError(

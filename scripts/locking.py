@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from scripts import given
 from scripts.errors import PreflightError
 from scripts.settings import Settings
 
@@ -35,7 +36,7 @@ def only_one(settings: Settings, verb: str) -> Iterator[int]:
     """
     name = hashlib.sha256(str(settings.state).encode()).hexdigest()[:16]
     path = settings.cache / "locks" / f"{settings.environment}-{name}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    given.folder("WINBATCH_CACHE", path.parent)
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

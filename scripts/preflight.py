@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import checkout, local, providers, requirements, toolchain
+from scripts import checkout, given, local, providers, requirements, toolchain
 from scripts.aws import Aws
 from scripts.console import Steps, console
 from scripts.errors import PreflightError
@@ -29,7 +29,7 @@ def check(settings: Settings, steps: Steps) -> list[str]:
         if local.recorded(settings) is None:
             local.check_port(settings.port)
         return []
-    settings.state.mkdir(parents=True, exist_ok=True)
+    given.folder("WINBATCH_STATE", settings.state)
     with steps.step("Preflight") as step:
         account = identify(settings, Aws(settings.region).client("sts"))
         step.detail = f"account {account}"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import actionlint, browser, debian, local, providers, toolchain, uv, workloads
+from scripts import actionlint, browser, debian, given, local, providers, toolchain, uv, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -30,7 +30,7 @@ def run(settings: Settings, *, tests: bool = False) -> None:
     """
     if settings.local:
         local.check_folders(settings)
-    settings.cache.mkdir(parents=True, exist_ok=True)
+    given.folder("WINBATCH_CACHE", settings.cache)
     steps = Steps()
     with steps.step("Terraform") as step:
         command = toolchain.install_terraform(settings, step.update)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import local, providers, state, toolchain
+from scripts import given, local, providers, state, toolchain
 from scripts.airflow import Airflow
 from scripts.aws import LOCAL_CREDENTIALS, Aws
 from scripts.errors import EmulatorError
@@ -131,7 +131,7 @@ class Workspace:
     def name_images(self, digests: Mapping[str, str]) -> None:
         """Name the images of all workloads to Terraform."""
         text = json.dumps({"image_digests": digests}, indent=2, sort_keys=True) + "\n"
-        self.settings.state.mkdir(parents=True, exist_ok=True)
+        given.folder("WINBATCH_STATE", self.settings.state)
         self.digests_file.write_text(text, encoding="utf-8")
 
     def values(self) -> dict[str, Any]:

@@ -10,9 +10,12 @@ import pytest
 # Each of hundreds of sessions would read the services' descriptions anew, a fifth of a second each time.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
-# No test judges a duration: an example may take long on a machine that does much else.
-hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("busy")
+# No test judges a duration: an example may take long on a machine that does much else. The examples are the same ones
+# each time, so that a red build is about the change; `pytest --hypothesis-profile=explore` looks for new ones.
+_BUSY = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("same", _BUSY, derandomize=True)
+hypothesis.settings.register_profile("explore", _BUSY)
+hypothesis.settings.load_profile("same")
 
 # A slow test may wait for whole jobs, on a machine that does much else.
 SLOW_SECONDS = 3600

@@ -182,6 +182,17 @@ def test_whatever_the_process_environment_says_ends_in_a_line(call, monkeypatch)
     judge()
 
 
+@pytest.mark.parametrize("environment", ["local", "dev"])
+@pytest.mark.parametrize("place", ["/proc/x", "/proc/x/y", "/sys/x", "/dev/null/x", "/dev/null", "/dev/full"])
+@pytest.mark.parametrize("name", ["CACHE", "STATE"])
+def test_a_folder_that_nobody_can_make_is_named_in_a_line(call, monkeypatch, name, place, environment):
+    monkeypatch.setenv(f"WINBATCH_{name}", place)
+    for verb in ("setup", "up", "plan", "down", "status", "run"):
+        code, err = call([verb, f"--env={environment}"])
+        in_a_line(code, err)
+        assert code == 0 or verb != "setup" or name != "CACHE" or place in err
+
+
 def in_a_line(code, err):
     assert "Traceback" not in err
     assert "a defect" not in err
