@@ -16,6 +16,21 @@ def desire(cluster, count):
     cluster.asg.set_desired_capacity(AutoScalingGroupName=cluster.name, DesiredCapacity=count)
 
 
+@pytest.mark.aws(
+    does=(
+        "An instance is Pending before it is InService, and registers with its cluster after that; the group "
+        "has none when 0 are desired."
+    ),
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does=(
+        "A container instance that was terminated is INACTIVE, its agent disconnected, and still described by its ARN."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerInstance.html",
+    sure="assumed",
+)
 def test_instances_come_with_time_and_go(cluster):
     desire(cluster, 2)
     assert states(cluster) == ["Pending", "Pending"]
@@ -34,6 +49,11 @@ def test_instances_come_with_time_and_go(cluster):
     assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
 
 
+@pytest.mark.aws(
+    does="SetDesiredCapacity outside the group's bounds is a ValidationError.",
+    source="https://github.com/kubernetes/autoscaler/issues/943",
+    sure="reported",
+)
 @pytest.mark.parametrize(("count", "text"), [(5, "above max value 4"), (-1, "below min value 0")])
 def test_the_desired_capacity_keeps_to_the_bounds(cluster, count, text):
     with pytest.raises(ClientError, match=text) as raised:
@@ -41,6 +61,11 @@ def test_the_desired_capacity_keeps_to_the_bounds(cluster, count, text):
     assert raised.value.response["Error"]["Code"] == "ValidationError"
 
 
+@pytest.mark.aws(
+    does="UpdateAutoScalingGroup does not change what the request does not name.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html",
+    sure="documented",
+)
 def test_an_update_leaves_what_it_does_not_name(cluster):
     template = cluster.ec2.describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
     policy = {
@@ -58,12 +83,30 @@ def test_an_update_leaves_what_it_does_not_name(cluster):
     assert len(before["LaunchTemplate"]["Overrides"]) == 2
 
 
+@pytest.mark.aws(
+    does="A group that does not exist is a ValidationError.",
+    source="https://github.com/aws/aws-sdk-go/issues/1151",
+    sure="reported",
+)
 def test_an_unknown_group_is_a_validation_error(cluster):
     with pytest.raises(ClientError) as raised:
         cluster.asg.set_desired_capacity(AutoScalingGroupName="no-such-group", DesiredCapacity=1)
     assert raised.value.response["Error"]["Code"] == "ValidationError"
 
 
+@pytest.mark.aws(
+    does=(
+        "ECS tasks of an instance that is terminated end with `Host EC2 (instance …) terminated.` and without "
+        "an exit code."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="A group replaces an instance that was terminated past it.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-checks.html",
+    sure="documented",
+)
 def test_a_terminated_host_takes_its_tasks_along_and_is_replaced(cluster):
     host = cluster.scale(1)[0]
     arn = cluster.start(cluster.define("sleep 600"))
@@ -77,6 +120,13 @@ def test_a_terminated_host_takes_its_tasks_along_and_is_replaced(cluster):
     wait_for(lambda: [item["ec2InstanceId"] for item in cluster.instances()] not in ([], [host["ec2InstanceId"]]))
 
 
+@pytest.mark.aws(
+    does=(
+        "TerminateInstanceInAutoScalingGroup with decrement lowers the desired capacity by one and ends that instance."
+    ),
+    source="https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html",
+    sure="documented",
+)
 def test_one_named_instance_goes_and_the_group_shrinks(cluster):
     first, second = (item["ec2InstanceId"] for item in cluster.scale(2))
     answer = cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
@@ -88,6 +138,11 @@ def test_one_named_instance_goes_and_the_group_shrinks(cluster):
         cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
 
 
+@pytest.mark.aws(
+    does="An instance that is protected from scale-in stays when the group scales in.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
+    sure="documented",
+)
 def test_a_protected_instance_survives_scale_in(cluster):
     ids = [item["ec2InstanceId"] for item in cluster.scale(2)]
     cluster.asg.set_instance_protection(
@@ -112,6 +167,16 @@ def drain(cluster, *instances):
     )
 
 
+@pytest.mark.aws(
+    does="A draining container instance gets no new ECS task.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="Protection is from scale-in, not from TerminateInstanceInAutoScalingGroup.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
+    sure="documented",
+)
 @pytest.mark.parametrize("protected", [False, True])
 def test_an_idle_instance_is_drained_and_then_goes_for_good(cluster, protected):
     """How work ends one by one: drained, no ECS task can slip in; protection is from scale-in, not from being named."""
@@ -142,6 +207,14 @@ def test_an_idle_instance_is_drained_and_then_goes_for_good(cluster, protected):
     assert sorted(live) == sorted(task["taskArn"] for task in started["tasks"])
 
 
+@pytest.mark.aws(
+    does=(
+        "TerminateInstanceInAutoScalingGroup with decrement at the minimum size is a ValidationError, `… will "
+        "violate group's min size constraint`."
+    ),
+    source="https://github.com/buildkite/elastic-ci-stack-for-aws/issues/1261",
+    sure="reported",
+)
 def test_a_named_instance_does_not_take_the_group_below_its_least_size(cluster):
     (host,) = cluster.scale(1)
     cluster.asg.update_auto_scaling_group(AutoScalingGroupName=cluster.name, MinSize=1)
@@ -152,6 +225,11 @@ def test_a_named_instance_does_not_take_the_group_below_its_least_size(cluster):
     assert [item["ec2InstanceId"] for item in cluster.instances()] == [host["ec2InstanceId"]]
 
 
+@pytest.mark.aws(
+    does="UpdateContainerInstancesState takes ten container instances at most.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerInstancesState.html",
+    sure="documented",
+)
 def test_ten_instances_are_drained_at_once_at_most(cluster):
     (host,) = cluster.scale(1)
     with pytest.raises(ClientError) as raised:
@@ -159,6 +237,11 @@ def test_ten_instances_are_drained_at_once_at_most(cluster):
     assert raised.value.response["Error"]["Code"] == "InvalidParameterException"
 
 
+@pytest.mark.aws(
+    does="With managed draining an instance waits in Terminating:Wait, DRAINING, until its ECS tasks have ended.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instance-draining.html",
+    sure="documented",
+)
 def test_managed_draining_waits_for_the_tasks(cluster, tmp_path):
     cluster.capacity_provider(managed_draining=True, suffix="-draining")
     cluster.scale(1)
@@ -176,6 +259,11 @@ def test_managed_draining_waits_for_the_tasks(cluster, tmp_path):
     wait_for(lambda: not cluster.group()["Instances"] and not cluster.instances())
 
 
+@pytest.mark.aws(
+    does="DeleteAutoScalingGroup of a group with instances is ResourceInUse without ForceDelete.",
+    source="https://github.com/ansible/ansible/pull/8503",
+    sure="reported",
+)
 def test_a_group_with_instances_is_deleted_by_force_only(cluster):
     cluster.scale(1)
     with pytest.raises(ClientError) as raised:
@@ -186,6 +274,16 @@ def test_a_group_with_instances_is_deleted_by_force_only(cluster):
     cluster.create_group()
 
 
+@pytest.mark.aws(
+    does="DeleteCluster with registered container instances is a ClusterContainsContainerInstancesException.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="A deleted cluster is INACTIVE when described, and in no list.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html",
+    sure="documented",
+)
 def test_a_cluster_that_holds_something_is_not_deleted(cluster):
     cluster.scale(1)
     with pytest.raises(ClientError) as raised:
@@ -229,6 +327,11 @@ def ec2_states(cluster, ids):
     return {item["State"]["Name"] for reservation in reservations for item in reservation["Instances"]}
 
 
+@pytest.mark.aws(
+    does="A launch hook holds an instance in Pending:Wait until CompleteLifecycleAction.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html",
+    sure="documented",
+)
 def test_a_launch_hook_holds_an_instance_until_it_is_completed(cluster):
     hook(cluster)
     desire(cluster, 1)
@@ -239,6 +342,16 @@ def test_a_launch_hook_holds_an_instance_until_it_is_completed(cluster):
     wait_for(cluster.instances)
 
 
+@pytest.mark.aws(
+    does="ABANDON ends an instance in its launch, and the group launches another one.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="A lifecycle action that is over cannot be completed: `No active Lifecycle Action found`.",
+    source="https://github.com/convox/rack/issues/2432",
+    sure="reported",
+)
 def test_an_abandoned_launch_is_replaced_and_completed_only_once(cluster):
     hook(cluster)
     desire(cluster, 1)
@@ -251,6 +364,11 @@ def test_an_abandoned_launch_is_replaced_and_completed_only_once(cluster):
         complete(cluster, first)
 
 
+@pytest.mark.aws(
+    does="When a hook's heartbeat times out, its default result is what happens.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutLifecycleHook.html",
+    sure="documented",
+)
 def test_a_launch_that_says_nothing_gets_the_default_result(cluster):
     hook(cluster, HeartbeatTimeout=1, DefaultResult="CONTINUE")
     desire(cluster, 1)
@@ -258,6 +376,16 @@ def test_a_launch_that_says_nothing_gets_the_default_result(cluster):
     wait_for(lambda: states(cluster) == ["InService"])
 
 
+@pytest.mark.aws(
+    does="A warm pool keeps stopped instances up to MaxGroupPreparedCapacity, and scaling out takes them first.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="Warmed instances go through the launch hook once more when they enter the group.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/warm-pool-instance-lifecycle.html",
+    sure="documented",
+)
 def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     hook(cluster)
     cluster.asg.put_warm_pool(
@@ -294,6 +422,11 @@ def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     assert "WarmPoolConfiguration" not in cluster.group()
 
 
+@pytest.mark.aws(
+    does="A group with `$Latest` launches from the launch template's newest version.",
+    source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplateVersion.html",
+    sure="documented",
+)
 def test_instances_start_from_a_later_version_of_their_template(cluster):
     first = cluster.ec2.describe_launch_template_versions(LaunchTemplateName=cluster.name)["LaunchTemplateVersions"][0]
     cluster.ec2.create_launch_template_version(

@@ -122,6 +122,11 @@ def test_a_cluster_is_made_and_deleted(aws, unique):
     assert [found["status"] for found in shown["clusters"]] == ["INACTIVE"]
 
 
+@pytest.mark.aws(
+    does="An authorization token for the registry is valid for twelve hours.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html",
+    sure="documented",
+)
 def test_images_and_the_registry_s_password(aws, cluster):
     digest = cluster.image("exit 0").rpartition("@")[2]
     shown = aws("ecr", "describe-images", "--repository-name", cluster.repository)["imageDetails"]
@@ -138,6 +143,11 @@ def test_who_calls_and_which_windows(aws, client):
     assert client("ec2").describe_images(ImageIds=[image])["Images"][0]["Platform"] == "windows"
 
 
+@pytest.mark.aws(
+    does="MWAA's calls go to a host with `api.` before it.",
+    source="botocore, mwaa-2020-07-01, endpoint.hostPrefix",
+    sure="documented",
+)
 def test_airflow_s_environments_need_the_emulator_as_a_proxy(aws):
     # MWAA's calls put `api.` before the endpoint's host, and no name stands before an IP address.
     assert "http://api.127.0.0.1" in aws("mwaa", "list-environments", failing=255)

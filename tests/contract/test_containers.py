@@ -59,6 +59,11 @@ def ended(cluster, definition):
     return cluster.lines(arn)
 
 
+@pytest.mark.aws(
+    does="A container begins with its image's files, whatever another container of the image has written.",
+    source="https://github.com/opencontainers/image-spec/blob/main/layer.md",
+    sure="documented",
+)
 def test_a_container_sees_its_image_whatever_ran_before(cluster):
     cluster.scale(1)
     files = {
@@ -94,6 +99,11 @@ cat data.txt
         assert cluster.lines(arn) == [name]
 
 
+@pytest.mark.aws(
+    does="Containers of one ECS task have a file system each.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_data_volumes.html",
+    sure="documented",
+)
 def test_two_containers_of_one_task_have_each_their_own(cluster, tmp_path):
     cluster.scale(1)
     # An essential container's end is the other one's: both say their word first.
@@ -193,6 +203,11 @@ def test_compiled_code_of_an_image_is_used(cluster, tmp_path):
     assert ended(cluster, cluster.define("", image=image)) == ["cached"]
 
 
+@pytest.mark.aws(
+    does="What a container wrote is removed with it.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/automated_image_cleanup.html",
+    sure="documented",
+)
 def test_what_a_container_wrote_is_gone_when_it_is_stopped_and_when_its_emulator_was_killed(
     own_emulator, unique, tmp_path
 ):

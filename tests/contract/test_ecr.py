@@ -27,6 +27,11 @@ def refused(code):
     return pytest.raises(ClientError, match=code)
 
 
+@pytest.mark.aws(
+    does="An image is found by tag and by the SHA-256 digest of its manifest, and its layers by presigned URLs.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html",
+    sure="documented",
+)
 def test_an_image_is_what_was_pushed(ecr, repository):
     data = layer({"app/main.sh": "#!/bin/sh"})
     reference = push(ecr, repository, {"Entrypoint": ["./main.sh"]}, data, tag="v1")
@@ -42,6 +47,11 @@ def test_an_image_is_what_was_pushed(ecr, repository):
         assert answer.read() == data
 
 
+@pytest.mark.aws(
+    does="CompleteLayerUpload with a digest that is not the layer's is an InvalidLayerException.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html",
+    sure="documented",
+)
 def test_a_layer_is_checked_against_its_digest(ecr, repository):
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
     ecr.upload_layer_part(
@@ -53,6 +63,13 @@ def test_a_layer_is_checked_against_its_digest(ecr, repository):
     assert missing["failures"][0]["failureCode"] == "MissingLayerDigest"
 
 
+@pytest.mark.aws(
+    does=(
+        "A layer part that does not follow the one before, or has not its own length, is an InvalidLayerPartException."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_UploadLayerPart.html",
+    sure="documented",
+)
 def test_parts_come_in_order(ecr, repository):
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
     with refused("InvalidLayerPartException"):
@@ -65,6 +82,14 @@ def test_parts_come_in_order(ecr, repository):
         )
 
 
+@pytest.mark.aws(
+    does=(
+        "CompleteLayerUpload without a part is an EmptyUploadException, of a layer that is there a "
+        "LayerAlreadyExistsException."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html",
+    sure="documented",
+)
 def test_an_empty_upload_and_a_layer_that_is_there_are_refused(ecr, repository):
     upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
     with refused("EmptyUploadException"):
@@ -79,6 +104,11 @@ def test_an_empty_upload_and_a_layer_that_is_there_are_refused(ecr, repository):
         ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest_of(b"once")])
 
 
+@pytest.mark.aws(
+    does="PutImage with a layer that was not uploaded is a LayersNotFoundException.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
+    sure="documented",
+)
 def test_an_image_needs_its_layers(ecr, repository):
     blob = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(b"x"), "size": 1}
     manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": blob, "layers": []})
@@ -86,17 +116,32 @@ def test_an_image_needs_its_layers(ecr, repository):
         ecr.put_image(repositoryName=repository, imageManifest=manifest)
 
 
+@pytest.mark.aws(
+    does="A repository that does not exist is a RepositoryNotFoundException.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
+    sure="documented",
+)
 def test_a_repository_that_does_not_exist_is_not_found(ecr, unique):
     with refused("RepositoryNotFoundException"):
         ecr.put_image(repositoryName=unique, imageManifest="{}", imageTag="x")
 
 
+@pytest.mark.aws(
+    does="PutImage of what is there, tag and all, is an ImageAlreadyExistsException.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
+    sure="documented",
+)
 def test_the_same_image_twice_is_refused(ecr, repository):
     push(ecr, repository, {}, layer({"a": "1"}))
     with refused("ImageAlreadyExistsException"):
         push(ecr, repository, {}, layer({"a": "1"}))
 
 
+@pytest.mark.aws(
+    does="A tag of a repository with immutable tags cannot be given to another image.",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
+    sure="documented",
+)
 def test_an_immutable_tag_stays(ecr, unique):
     ecr.create_repository(repositoryName=unique, imageTagMutability="IMMUTABLE")
     push(ecr, unique, {"Cmd": ["1"]}, tag="v1")
@@ -104,6 +149,11 @@ def test_an_immutable_tag_stays(ecr, unique):
         push(ecr, unique, {"Cmd": ["2"]}, tag="v1")
 
 
+@pytest.mark.aws(
+    does="A layer's files hide those below, and a `.wh.` file removes one.",
+    source="https://github.com/opencontainers/image-spec/blob/main/layer.md",
+    sure="documented",
+)
 def test_a_layer_above_hides_and_removes_files_of_those_below(cluster):
     cluster.scale(1)
     script = "#!/bin/sh\nls /"

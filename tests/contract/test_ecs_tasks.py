@@ -17,6 +17,24 @@ from tests.waiting import wait_for
 from .world import ACCOUNT, REGION
 
 
+@pytest.mark.aws(
+    does="An override's environment wins over the task definition's, that one over the image's.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerOverride.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does=(
+        "An ECS task whose essential container has ended has the stop code EssentialContainerExited and "
+        "`Essential container in task exited`."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="The log stream is `<prefix>/<container>/<task id>`.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html",
+    sure="documented",
+)
 def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
     cluster.scale(1)
     definition = cluster.define(
@@ -53,6 +71,16 @@ def test_a_program_runs_with_its_environment_and_its_output_is_logged(cluster):
     assert clean == "clean"
 
 
+@pytest.mark.aws(
+    does="A container finds its task role's credentials by AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="`${ECS_CONTAINER_METADATA_URI_V4}/task` tells the ECS task's ARN.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html",
+    sure="documented",
+)
 def test_the_task_role_s_credentials_are_given_and_the_metadata_tells_the_arn(cluster, unique):
     cluster.scale(1)
     trust = {
@@ -82,6 +110,11 @@ def test_the_task_role_s_credentials_are_given_and_the_metadata_tells_the_arn(cl
     assert name == "main"
 
 
+@pytest.mark.aws(
+    does="RunTask with a task role that ECS cannot assume is a ClientException, `ECS was unable to assume the role …`.",
+    source="https://github.com/aws-samples/aws-modern-application-workshop/issues/149",
+    sure="reported",
+)
 def test_a_role_that_does_not_exist_cannot_be_passed(cluster):
     cluster.scale(1)
     definition = cluster.define("true", taskRoleArn=f"arn:aws:iam::{ACCOUNT}:role/nobody")
@@ -90,6 +123,11 @@ def test_a_role_that_does_not_exist_cannot_be_passed(cluster):
     assert raised.value.response["Error"]["Code"] == "ClientException"
 
 
+@pytest.mark.aws(
+    does="StopTask sends SIGTERM, and its reason and UserInitiated are what the ECS task ends with.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html",
+    sure="documented",
+)
 def test_stop_task_terminates_and_the_program_may_clean_up(cluster):
     cluster.scale(1)
     arn = cluster.start(cluster.define("trap 'echo bye; exit 143' TERM; echo up; while :; do sleep 0.1; done"))
@@ -105,6 +143,11 @@ def test_stop_task_terminates_and_the_program_may_clean_up(cluster):
     assert cluster.lines(arn) == ["up", "bye"]
 
 
+@pytest.mark.aws(
+    does="A container that ignores SIGTERM is killed after its stopTimeout (Linux).",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html",
+    sure="documented",
+)
 def test_a_program_that_ignores_sigterm_is_killed_after_its_stop_timeout(cluster):
     cluster.scale(1)
     arn = cluster.start(cluster.define("trap '' TERM; echo deaf; while :; do sleep 0.1; done", stopTimeout=2))
@@ -127,6 +170,11 @@ def test_what_a_program_leaves_behind_ends_with_it(cluster, tmp_path):
     wait_for(lambda: not runs(child))
 
 
+@pytest.mark.aws(
+    does="An ECS task is RUNNING as long as its program runs.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html",
+    sure="documented",
+)
 def test_a_status_is_driven_by_the_program_not_by_looking(cluster, tmp_path):
     cluster.scale(1)
     go = tmp_path / "go"
@@ -138,6 +186,14 @@ def test_a_status_is_driven_by_the_program_not_by_looking(cluster, tmp_path):
     assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
 
 
+@pytest.mark.aws(
+    does=(
+        "An image that cannot be pulled ends the ECS task with TaskFailedToStart and "
+        "CannotPullContainerError, without an exit code."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     "image",
     [
@@ -158,6 +214,11 @@ def test_an_image_that_cannot_be_pulled_fails_the_task(cluster, image):
     assert "startedAt" not in task
 
 
+@pytest.mark.aws(
+    does="An entry point that is not there ends the ECS task with CannotStartContainerError.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cannot-start-container.html",
+    sure="documented",
+)
 def test_an_entry_point_that_is_not_there_fails_the_task(cluster):
     cluster.scale(1)
     image = cluster.image("true", Entrypoint=["/no/such/program"])
@@ -166,6 +227,11 @@ def test_an_entry_point_that_is_not_there_fails_the_task(cluster):
     assert task["containers"][0]["reason"].startswith("CannotStartContainerError")
 
 
+@pytest.mark.aws(
+    does="A log group that does not exist ends the ECS task before it starts.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html",
+    sure="documented",
+)
 def test_a_missing_log_group_fails_the_task(cluster):
     cluster.scale(1)
     log = {"logDriver": "awslogs", "options": {"awslogs-group": "no-such-group", "awslogs-stream-prefix": "p"}}
@@ -174,6 +240,14 @@ def test_a_missing_log_group_fails_the_task(cluster):
     assert "no-such-group" in task["containers"][0]["reason"]
 
 
+@pytest.mark.aws(
+    does=(
+        "Equal RunTask requests with one client token start one ECS task; with it and other parameters it is "
+        "a ConflictException."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
+    sure="documented",
+)
 def test_equal_requests_with_one_client_token_start_one_task(cluster):
     cluster.scale(1)
     definition = cluster.define("sleep 600")
@@ -187,6 +261,14 @@ def test_equal_requests_with_one_client_token_start_one_task(cluster):
     assert raised.value.response["Error"]["Code"] == "ConflictException"
 
 
+@pytest.mark.aws(
+    does=(
+        "RunTask takes at most ten tasks, 8,192 characters of overrides, capacity providers or a launch type, "
+        "and letters, digits, `-`, `/`, `_` as startedBy."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
@@ -212,6 +294,13 @@ def test_a_bad_request_is_refused(cluster, settings, code):
     assert raised.value.response["Error"]["Code"] == code
 
 
+@pytest.mark.aws(
+    does=(
+        "ListTasks shows those with the desired status RUNNING unless another one is asked for, in pages of maxResults."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html",
+    sure="documented",
+)
 def test_tasks_are_listed_by_what_they_have_in_common_and_in_pages(cluster):
     cluster.scale(1)
     definition = cluster.define("sleep 600", cpu=64, memory=64)
@@ -236,6 +325,11 @@ def test_tasks_are_listed_by_what_they_have_in_common_and_in_pages(cluster):
     assert listed(desiredStatus="STOPPED") == [one]
 
 
+@pytest.mark.aws(
+    does="DescribeTasks names what it does not know as a failure, MISSING, and takes a hundred at most.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html",
+    sure="documented",
+)
 def test_unknown_tasks_are_missing(cluster):
     cluster.scale(1)
     arn = cluster.start(cluster.define("sleep 600"))
@@ -248,6 +342,14 @@ def test_unknown_tasks_are_missing(cluster):
         cluster.ecs.describe_tasks(cluster=cluster.name, tasks=[arn] * 101)
 
 
+@pytest.mark.aws(
+    does=(
+        "Tags of an ECS task come from the request, from the task definition by propagateTags, and from ECS "
+        "by enableECSManagedTags; they are shown with `include` TAGS only."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
+    sure="documented",
+)
 def test_tags_come_from_the_definition_the_request_and_ecs_and_are_shown_on_request(cluster):
     cluster.scale(1)
     definition = cluster.define("sleep 600")
@@ -264,6 +366,11 @@ def test_tags_come_from_the_definition_the_request_and_ecs_and_are_shown_on_requ
     assert not cluster.task(arn).get("tags")
 
 
+@pytest.mark.aws(
+    does="When an essential container ends, all others of the ECS task are stopped.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html",
+    sure="documented",
+)
 def test_a_second_container_ends_with_the_essential_one(cluster):
     cluster.scale(1)
     container = {"image": cluster.image(""), "memory": 64, "cpu": 64}
@@ -284,6 +391,11 @@ def test_a_second_container_ends_with_the_essential_one(cluster):
     assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"main": 5, "side": 143}
 
 
+@pytest.mark.aws(
+    does="DescribeTasks takes a hundred ECS tasks, and shows stopped ones for an hour at least.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html",
+    sure="documented",
+)
 def test_a_hundred_tasks_are_described_at_once(cluster):
     cluster.scale(1)
     definition = cluster.define("true", cpu=16, memory=16)

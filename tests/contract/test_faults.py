@@ -44,6 +44,11 @@ def own_cluster(alone, unique):
     made.remove()
 
 
+@pytest.mark.aws(
+    does="Too many calls are ThrottlingException in JSON protocols, Throttling in the query protocol, SlowDown in S3.",
+    source="botocore, retryhandler and _retry.json: throttling error codes",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("service", "action", "call", "code"),
     [
@@ -68,6 +73,11 @@ def test_so_many_calls_are_throttled(alone, service, action, call, code):
     assert ask(alone)["faults"] == []
 
 
+@pytest.mark.aws(
+    does="Expired credentials are ExpiredTokenException (JSON), ExpiredToken (query, S3), RequestExpired (EC2).",
+    source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("service", "call", "code"),
     [
@@ -142,6 +152,11 @@ def test_a_task_starts_late_is_killed_and_is_hidden(alone, own_cluster):
     assert own_cluster.task(arn)["lastStatus"] == "STOPPED"
 
 
+@pytest.mark.aws(
+    does="ECS tasks of a lost instance end with a reason that names it, and the group replaces the instance.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
+    sure="documented",
+)
 def test_an_instance_is_lost_and_replaced(alone, own_cluster):
     host = own_cluster.scale(1)[0]["ec2InstanceId"]
     arn = own_cluster.start(own_cluster.define("sleep 600"))

@@ -66,6 +66,11 @@ def sample(at=None, **values):
     return metrics.Sample(at or dt.datetime.now(dt.UTC), "ber", "ber-1", values, {"stage": "simulate"})
 
 
+@pytest.mark.aws(
+    does="A log event in the embedded metric format becomes metrics of its dimension sets.",
+    source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html",
+    sure="documented",
+)
 def test_what_the_engine_reports_becomes_metrics(client, ports, unique):
     client("logs").create_log_group(logGroupName=unique)
     for items in (3, 4):
@@ -94,6 +99,11 @@ def test_an_environment_without_a_log_group_tells_nothing(ports, caplog):
     assert not caplog.records
 
 
+@pytest.mark.aws(
+    does="Only a log event that is one JSON object, nothing before or after it, is read for metrics.",
+    source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html",
+    sure="documented",
+)
 def test_a_line_with_something_before_the_object_is_no_metric(client, unique):
     logs = client("logs")
     logs.create_log_group(logGroupName=unique)
@@ -110,6 +120,19 @@ def set_state(cloudwatch, name, state):
     cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test says so")
 
 
+@pytest.mark.aws(
+    does=(
+        "An alarm that changes to ALARM executes its scaling policy and publishes to its topic; one that "
+        "stays so does not."
+    ),
+    source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_SetAlarmState.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="A simple scaling policy with ExactCapacity sets the group's size to that number.",
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-scaling-simple-step.html",
+    sure="documented",
+)
 def test_an_alarm_scales_to_zero_and_tells(client, cluster):
     cloudwatch, sns, sqs = client("cloudwatch"), client("sns"), client("sqs")
     topic = sns.create_topic(Name=cluster.name)["TopicArn"]
@@ -157,6 +180,11 @@ def test_an_alarm_scales_to_zero_and_tells(client, cluster):
     ]
 
 
+@pytest.mark.aws(
+    does="A budget's notification has the subscribers that it was made with, and another one is not found.",
+    source="https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_CreateNotification.html",
+    sure="documented",
+)
 def test_a_budget_keeps_whom_it_tells(client, unique):
     budgets = client("budgets")
     notification = {

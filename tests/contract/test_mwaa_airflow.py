@@ -159,6 +159,31 @@ def family(platform):
     return found
 
 
+@pytest.mark.aws(
+    does="MWAA looks into the bucket for changed and deleted DAGs about every thirty seconds.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-dag-folder.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="Airflow's code runs with the environment's execution role.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-create-role.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="The triggerer does not find code of the DAG folder.",
+    source="https://github.com/apache/airflow/issues/65455",
+    sure="reported",
+)
+@pytest.mark.aws(
+    does="An environment is UPDATING until its update has ended, and takes no other meanwhile.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_UpdateEnvironment.html",
+    sure="documented",
+)
+@pytest.mark.aws(
+    does="Requirements that contradict what MWAA fixes do not become part of an environment.",
+    source="https://github.com/aws/aws-mwaa-local-runner/issues/278",
+    sure="assumed",
+)
 def test_an_environment_from_creation_to_deletion(platform):
     platform.put("dags/beside.py", BESIDE)
     platform.put("dags/paths.py", DAG)

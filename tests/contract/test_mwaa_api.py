@@ -60,12 +60,22 @@ def request_of(client, unique):
     }
 
 
+@pytest.mark.aws(
+    does="An environment that does not exist is a ResourceNotFoundException.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_GetEnvironment.html",
+    sure="documented",
+)
 @pytest.mark.parametrize("operation", ["get_environment", "delete_environment", "create_web_login_token"])
 def test_an_environment_that_is_not_there(mwaa, unique, operation):
     with pytest.raises(mwaa.exceptions.ResourceNotFoundException):
         getattr(mwaa, operation)(Name=unique)
 
 
+@pytest.mark.aws(
+    does="Tags of an environment that does not exist are a ResourceNotFoundException.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_TagResource.html",
+    sure="documented",
+)
 def test_tags_of_an_environment_that_is_not_there(mwaa, unique):
     arn = f"arn:aws:airflow:{world.REGION}:{world.ACCOUNT}:environment/{unique}"
     with pytest.raises(mwaa.exceptions.ResourceNotFoundException):
@@ -74,6 +84,11 @@ def test_tags_of_an_environment_that_is_not_there(mwaa, unique):
         mwaa.tag_resource(ResourceArn=arn, Tags={"a": "b"})
 
 
+@pytest.mark.aws(
+    does="CreateEnvironment checks version, class, role, bucket and files, and answers ValidationException.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="assumed",
+)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -90,12 +105,22 @@ def test_what_create_environment_refuses(mwaa, request_of, given, message):
     assert request_of["Name"] not in mwaa.list_environments()["Environments"]
 
 
+@pytest.mark.aws(
+    does="CreateEnvironment checks that its subnets exist.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="assumed",
+)
 def test_subnets_must_exist(mwaa, request_of):
     network = {**request_of["NetworkConfiguration"], "SubnetIds": ["subnet-1", "subnet-2"]}
     with pytest.raises(mwaa.exceptions.ValidationException, match="subnet-1, subnet-2"):
         mwaa.create_environment(**{**request_of, "NetworkConfiguration": network})
 
 
+@pytest.mark.aws(
+    does="An environment's bucket must have versioning on.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-s3-bucket.html",
+    sure="documented",
+)
 def test_the_bucket_must_keep_versions(mwaa, client, request_of):
     bucket = request_of["Name"]
     client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
@@ -103,16 +128,31 @@ def test_the_bucket_must_keep_versions(mwaa, client, request_of):
         mwaa.create_environment(**request_of)
 
 
+@pytest.mark.aws(
+    does="InvokeRestApi takes a path of 64 characters at most.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_InvokeRestApi.html",
+    sure="documented",
+)
 def test_a_path_of_65_characters_is_too_long(mwaa, unique):
     with pytest.raises(mwaa.exceptions.ValidationException, match="length less than or equal to 64"):
         mwaa.invoke_rest_api(Name=unique, Method="GET", Path="/" + "d" * 64)
 
 
+@pytest.mark.aws(
+    does="A page token that ListEnvironments did not give is a ValidationException.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_ListEnvironments.html",
+    sure="assumed",
+)
 def test_a_page_token_must_be_one_of_ours(mwaa):
     with pytest.raises(mwaa.exceptions.ValidationException, match="Invalid NextToken"):
         mwaa.list_environments(NextToken="%%%")
 
 
+@pytest.mark.aws(
+    does="MWAA's calls go to a host with `api.` before it.",
+    source="botocore, mwaa-2020-07-01, endpoint.hostPrefix",
+    sure="documented",
+)
 def test_a_prefixed_host_comes_through_the_proxy_setting(endpoint, unique):
     """As Terraform's provider does it: the API prefixes its host, and a proxy needs no name server."""
     prefixed = mwaa_client(endpoint, proxies={"http": endpoint})

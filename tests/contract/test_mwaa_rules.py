@@ -20,6 +20,11 @@ def settings(**given):
     return rules.defaults({**REQUIRED, **given})
 
 
+@pytest.mark.aws(
+    does="A parameter that breaks its pattern, length, range or enumeration is a ValidationException that names it.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -50,10 +55,20 @@ def test_a_secret_value_is_not_repeated():
     assert "geheim" not in caught.value.message
 
 
+@pytest.mark.aws(
+    does="Tags may have letters of any script.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_TagResource.html",
+    sure="documented",
+)
 def test_tags_may_be_of_any_script():
     validation.check("CreateEnvironment", {**REQUIRED, "Tags": {"Größe": "大 1.0_x:/=+-@"}})
 
 
+@pytest.mark.aws(
+    does="An environment has two schedulers, two web servers and one to ten workers unless it says otherwise.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="documented",
+)
 def test_defaults_are_mwaas():
     made = settings()
     assert made["AirflowVersion"] == "3.0.6"
@@ -63,6 +78,11 @@ def test_defaults_are_mwaas():
     rules.check(made)
 
 
+@pytest.mark.aws(
+    does="mw1.micro has one scheduler, one web server and one worker.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="documented",
+)
 def test_a_micro_environment_has_one_of_each():
     made = settings(EnvironmentClass="mw1.micro")
     rules.check(made)
@@ -70,6 +90,14 @@ def test_a_micro_environment_has_one_of_each():
         rules.check({**made, "MaxWebservers": 2})
 
 
+@pytest.mark.aws(
+    does=(
+        "MWAA refuses versions and classes that it does not have, and numbers of schedulers and workers out "
+        "of their ranges."
+    ),
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -93,6 +121,11 @@ def test_airflow_is_never_downgraded():
     rules.check(settings(AirflowVersion="3.3.1"), before=settings(AirflowVersion="3.2.1"))
 
 
+@pytest.mark.aws(
+    does="UpdateEnvironment changes what it names, and takes a file's newest version unless one is named.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_UpdateEnvironment.html",
+    sure="assumed",
+)
 def test_an_update_changes_what_it_names_only():
     before = settings(
         AirflowConfigurationOptions={"core.parallelism": "4"},
@@ -122,6 +155,14 @@ def test_an_empty_path_takes_the_object_away():
     assert not {"PluginsS3Path", "PluginsS3ObjectVersion"} & set(after)
 
 
+@pytest.mark.aws(
+    does=(
+        "A worker of micro, small, medium, large runs 3, 5, 10, 20 Airflow tasks at once, unless "
+        "celery.worker_autoscale says otherwise."
+    ),
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/environment-class.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("name", "workers", "options", "slots"),
     [
@@ -136,11 +177,21 @@ def test_task_slots(name, workers, options, slots):
     assert classes.task_slots(name, workers, options) == slots
 
 
+@pytest.mark.aws(
+    does="A configuration option `section.name` is Airflow's variable AIRFLOW__SECTION__NAME.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-env-variables.html",
+    sure="documented",
+)
 def test_options_are_airflows_variables():
     assert configuration.option_variable("core.parallelism") == "AIRFLOW__CORE__PARALLELISM"
     assert configuration.option_variable("secrets.backend_kwargs") == "AIRFLOW__SECRETS__BACKEND_KWARGS"
 
 
+@pytest.mark.aws(
+    does="A startup script cannot set the variables that MWAA reserves, and configuration options win over it.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/using-startup-script.html",
+    sure="documented",
+)
 def test_options_win_over_the_startup_script_and_essentials_over_both():
     combined = configuration.combine(
         base={"PATH": "/bin"},
@@ -171,6 +222,11 @@ def test_the_lock_keeps_what_mwaa_fixes(version):
     assert not contradictions
 
 
+@pytest.mark.aws(
+    does="The DAG path is a prefix in the bucket, with or without slashes around it.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="assumed",
+)
 @pytest.mark.parametrize(
     ("path", "prefix"), [("dags", "dags/"), ("/dags/", "dags/"), ("a/b", "a/b/"), ("", ""), ("/", "")]
 )
@@ -217,6 +273,11 @@ keys = st.lists(segments, min_size=1, max_size=3).map("/".join)
 contents = st.dictionaries(keys.map("dags/{}".format), st.binary(max_size=4), max_size=6)
 
 
+@pytest.mark.aws(
+    does="The DAG folder holds what lies below the bucket's prefix; what was deleted there goes.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-dag-folder.html",
+    sure="documented",
+)
 @given(st.lists(contents, min_size=1, max_size=4))
 def test_after_each_sync_the_folder_holds_what_the_bucket_holds(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("dags") / "dags"

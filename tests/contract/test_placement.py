@@ -12,6 +12,11 @@ def free(instance, name):
     return next(item["integerValue"] for item in instance["remainingResources"] if item["name"] == name)
 
 
+@pytest.mark.aws(
+    does="A container instance offers its instance type's CPU and memory without ECS_RESERVED_MEMORY.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html",
+    sure="documented",
+)
 def test_a_host_registers_what_its_instance_type_has_less_what_is_reserved(cluster):
     instance = cluster.scale(1)[0]
     assert (free(instance, "CPU"), free(instance, "MEMORY")) == (4096, 8192 - 1024)
@@ -23,6 +28,11 @@ def test_a_host_registers_what_its_instance_type_has_less_what_is_reserved(clust
     assert attributes["ecs.os-type"] == "windows"
 
 
+@pytest.mark.aws(
+    does="An ECS task takes its CPU and memory from its container instance until it has stopped.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerInstance.html",
+    sure="documented",
+)
 def test_room_is_taken_and_given_back(cluster):
     cluster.scale(1)
     definition = cluster.define("sleep 600", cpu=1024, memory=1000)
@@ -37,6 +47,11 @@ def test_room_is_taken_and_given_back(cluster):
     assert free(cluster.instances()[0], "CPU") == 4096
 
 
+@pytest.mark.aws(
+    does="RunTask starts what there is room for; the rest are failures, RESOURCE:CPU or RESOURCE:MEMORY.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html",
+    sure="documented",
+)
 @pytest.mark.parametrize(
     ("container", "fit", "reason"),
     [({"cpu": 2048}, 2, "RESOURCE:CPU"), ({"cpu": 1, "memory": 3000}, 2, "RESOURCE:MEMORY")],
@@ -48,6 +63,14 @@ def test_without_room_the_rest_fails_with_the_resource_that_lacks(cluster, conta
     assert answer["failures"] == [{"arn": instance["containerInstanceArn"], "reason": reason}]
 
 
+@pytest.mark.aws(
+    does=(
+        "An awsvpc ECS task takes a network interface, the host has one itself, and Windows has no trunking: "
+        "RESOURCE:ENI."
+    ),
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-networking-awsvpc.html",
+    sure="documented",
+)
 def test_awsvpc_takes_one_network_interface_a_task(cluster):
     cluster.scale(1)
     definition = cluster.define("sleep 600", network="awsvpc", cpu=64, memory=64)
@@ -69,6 +92,11 @@ def test_awsvpc_takes_one_network_interface_a_task(cluster):
     assert not [item for item in left["NetworkInterfaces"] if ":task/" in item["Description"]]
 
 
+@pytest.mark.aws(
+    does="RunTask of an awsvpc task definition needs a networkConfiguration.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
+    sure="documented",
+)
 def test_awsvpc_needs_a_network_that_exists(cluster):
     cluster.scale(1)
     definition = cluster.define("true", network="awsvpc")
@@ -79,6 +107,14 @@ def test_awsvpc_needs_a_network_that_exists(cluster):
     assert raised.value.response["Error"]["Code"] == "InvalidParameterException"
 
 
+@pytest.mark.aws(
+    does=(
+        "RunTask without container instances is an InvalidParameterException, `No Container Instances were "
+        "found in your cluster.` or `… capacity provider.`."
+    ),
+    source="https://github.com/aws/aws-cdk/issues/30171",
+    sure="reported",
+)
 def test_an_empty_cluster_refuses(cluster):
     definition = cluster.define("true")
     with pytest.raises(ClientError, match=r"No Container Instances were found in your cluster\.") as raised:
@@ -88,12 +124,22 @@ def test_an_empty_cluster_refuses(cluster):
         cluster.run(definition)
 
 
+@pytest.mark.aws(
+    does="ECS tasks of RunTask without a placement strategy spread over the container instances.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html",
+    sure="assumed",
+)
 def test_tasks_spread_over_the_hosts(cluster):
     cluster.scale(2)
     cluster.run(cluster.define("sleep 600", cpu=64, memory=64), 6)
     wait_for(lambda: [item["runningTasksCount"] for item in cluster.instances()] == [3, 3])
 
 
+@pytest.mark.aws(
+    does="With managed scaling an ECS task waits in PROVISIONING for a container instance.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html",
+    sure="documented",
+)
 def test_with_managed_scaling_a_task_waits_for_a_host(cluster):
     cluster.capacity_provider(managed_draining=False, managed_scaling=True, suffix="-managed")
     definition = cluster.define("exit 0")
@@ -108,6 +154,11 @@ def test_with_managed_scaling_a_task_waits_for_a_host(cluster):
     assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
 
 
+@pytest.mark.aws(
+    does="A draining container instance keeps its standalone ECS tasks and gets no new one.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html",
+    sure="documented",
+)
 def test_a_draining_host_gets_nothing_and_keeps_what_it_has(cluster):
     instance = cluster.scale(1)[0]["containerInstanceArn"]
     definition = cluster.define("sleep 600")
@@ -125,6 +176,11 @@ def test_a_draining_host_gets_nothing_and_keeps_what_it_has(cluster):
     cluster.start(definition)
 
 
+@pytest.mark.aws(
+    does="DeregisterContainerInstance with running ECS tasks needs `force`.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterContainerInstance.html",
+    sure="documented",
+)
 def test_a_busy_host_is_deregistered_by_force_only(cluster):
     instance = cluster.scale(1)[0]["containerInstanceArn"]
     cluster.reach(cluster.start(cluster.define("sleep 600")), "RUNNING")

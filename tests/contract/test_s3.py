@@ -30,6 +30,11 @@ def code_of(call, **arguments):
     return None
 
 
+@pytest.mark.aws(
+    does="Of concurrent PutObject requests with If-None-Match `*` one is accepted.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
+    sure="documented",
+)
 def test_of_many_that_claim_a_key_one_wins(s3, bucket, client):
     keys = [f"claim-{number}" for number in range(20)]
     clients = [client("s3") for _ in range(8)]
@@ -50,6 +55,11 @@ def test_of_many_that_claim_a_key_one_wins(s3, bucket, client):
             assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == str(number).encode()
 
 
+@pytest.mark.aws(
+    does="ListObjectsV2 lists keys in UTF-8 order, in pages, with common prefixes by a delimiter.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html",
+    sure="documented",
+)
 def test_a_listing_tells_keys_and_pages_as_s3_does(s3, bucket):
     """Names with what XML and URLs give a meaning to, folders, pages, and an empty listing."""
     names = ["a b/ü&<x>+%", "p/1", "p/2", "p/3", "q"]
@@ -84,6 +94,11 @@ def test_a_listing_tells_keys_and_pages_as_s3_does(s3, bucket):
     assert raised.value.response["Error"]["Code"] == "NoSuchBucket"
 
 
+@pytest.mark.aws(
+    does="PutObject with If-Match replaces only the object with that ETag.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
+    sure="documented",
+)
 def test_a_counter_under_if_match_loses_no_update(s3, bucket, client):
     s3.put_object(Bucket=bucket, Key="counter", Body=b"0")
 
@@ -101,6 +116,11 @@ def test_a_counter_under_if_match_loses_no_update(s3, bucket, client):
     assert s3.get_object(Bucket=bucket, Key="counter")["Body"].read() == b"40"
 
 
+@pytest.mark.aws(
+    does="A condition that fails is PreconditionFailed, If-Match on a key that is not there NoSuchKey.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html",
+    sure="documented",
+)
 def test_conditions_that_fail_are_named(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
     wrong = '"00000000000000000000000000000000"'
@@ -121,6 +141,11 @@ def policy(bucket, *statements):
     return json.dumps({"Version": "2012-10-17", "Statement": [{**everything, **statement} for statement in statements]})
 
 
+@pytest.mark.aws(
+    does="A Deny with aws:SecureTransport false does not deny a request over TLS.",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
+    sure="documented",
+)
 def test_a_bucket_for_tls_only_is_open_over_tls(s3, bucket):
     tls_only = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, tls_only))
@@ -128,6 +153,11 @@ def test_a_bucket_for_tls_only_is_open_over_tls(s3, bucket):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
 
 
+@pytest.mark.aws(
+    does="A Deny counts when all its conditions are met, and only then.",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html",
+    sure="documented",
+)
 def test_a_deny_whose_condition_is_met_denies(s3, bucket):
     wrong_key = {
         "Effect": "Deny",
@@ -143,6 +173,14 @@ def test_a_deny_whose_condition_is_met_denies(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
 
 
+@pytest.mark.aws(
+    does=(
+        "DeleteObject without a version adds a delete marker; deleting a version is an action of its own, "
+        "s3:DeleteObjectVersion."
+    ),
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html",
+    sure="documented",
+)
 def test_versions_stay_where_the_policy_keeps_them(s3, bucket):
     """What `storage` says where nothing may be lost: an object may be deleted, what it was comes back."""
     keep = {"Effect": "Deny", "Action": "s3:DeleteObjectVersion", "Resource": f"arn:aws:s3:::{bucket}/*"}
@@ -161,6 +199,11 @@ def test_versions_stay_where_the_policy_keeps_them(s3, bucket):
     assert code_of(s3.delete_bucket, Bucket=bucket) == "AccessDenied"
 
 
+@pytest.mark.aws(
+    does="aws:PrincipalAccount is the caller's account; BoolIfExists is met where the key is missing.",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
+    sure="documented",
+)
 def test_a_bucket_for_its_own_account_is_open_to_it_and_closed_to_others(s3, bucket):
     def only(account):
         return {
@@ -177,6 +220,14 @@ def test_a_bucket_for_its_own_account_is_open_to_it_and_closed_to_others(s3, buc
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == "AccessDenied"
 
 
+@pytest.mark.aws(
+    does=(
+        "Server access logs are delivered by logging.s3.amazonaws.com, which the target bucket's policy must "
+        "let in, best effort and hours later."
+    ),
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html",
+    sure="documented",
+)
 def test_logging_wants_a_policy_that_lets_it_and_comes_later_than_anybody_waits(s3, bucket, unique):
     target = f"{unique}-logs"
     s3.create_bucket(Bucket=target, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -7,6 +7,11 @@ import json
 import pytest
 
 
+@pytest.mark.aws(
+    does="The ECS-optimized Windows AMIs are public parameters, `…/image_id` and the whole as JSON.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/retrieve-ecs-optimized_windows_AMI.html",
+    sure="documented",
+)
 @pytest.mark.parametrize("version", ["2019", "2022", "2025"])
 @pytest.mark.parametrize("edition", ["Core", "Full"])
 def test_the_ecs_optimized_windows_ami_is_a_public_parameter(client, version, edition):
@@ -19,6 +24,11 @@ def test_the_ecs_optimized_windows_ami_is_a_public_parameter(client, version, ed
     assert image["State"] == "available"
 
 
+@pytest.mark.aws(
+    does="GetParametersByPath finds the public parameters below a path.",
+    source="https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html",
+    sure="documented",
+)
 def test_the_parameters_are_found_by_their_path(client):
     pages = (
         client("ssm")
@@ -29,6 +39,11 @@ def test_the_parameters_are_found_by_their_path(client):
     assert sum(name.endswith("/image_id") for name in names) == 6
 
 
+@pytest.mark.aws(
+    does="A c5.xlarge has four vCPUs, 8 GiB and four network interfaces.",
+    source="https://docs.aws.amazon.com/ec2/latest/instancetypes/co.html",
+    sure="documented",
+)
 def test_instance_types_have_their_sizes(client):
     answer = client("ec2").describe_instance_types(InstanceTypes=["c5.xlarge"])["InstanceTypes"][0]
     assert answer["VCpuInfo"]["DefaultVCpus"] == 4
@@ -36,6 +51,11 @@ def test_instance_types_have_their_sizes(client):
     assert answer["NetworkInfo"]["MaximumNetworkInterfaces"] == 4
 
 
+@pytest.mark.aws(
+    does="Tags of a launch template are no part of its data.",
+    source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html",
+    sure="documented",
+)
 def test_a_template_s_own_tags_are_not_its_instances_tags(client, unique):
     ec2 = client("ec2")
     ec2.create_launch_template(
@@ -49,6 +69,11 @@ def test_a_template_s_own_tags_are_not_its_instances_tags(client, unique):
     assert template["Tags"] == [{"Key": "a", "Value": "b"}]
 
 
+@pytest.mark.aws(
+    does="A security group rule has the description that it was made with.",
+    source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html",
+    sure="documented",
+)
 def test_a_rule_keeps_its_description(cluster):
     cluster.ec2.authorize_security_group_egress(
         GroupId=cluster.security_group,
@@ -67,11 +92,21 @@ def test_a_rule_keeps_its_description(cluster):
     assert "to itself" in [rule.get("Description") for rule in rules]
 
 
+@pytest.mark.aws(
+    does="AWS's managed policies are there by their ARNs.",
+    source="https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSSMManagedInstanceCore.html",
+    sure="documented",
+)
 def test_aws_managed_policies_exist(client):
     arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
     assert client("iam").get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AmazonSSMManagedInstanceCore"
 
 
+@pytest.mark.aws(
+    does="An interface endpoint's network interfaces are the service's own (RequesterManaged) and go with it.",
+    source="https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html",
+    sure="documented",
+)
 def test_an_endpoints_interfaces_are_in_use_until_it_goes(client):
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.99.0.0/24")["Vpc"]["VpcId"]
