@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -13,15 +12,13 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from emulator import locks
+from emulator import answers, calls, locks
+from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
 from emulator.routes import PREFIX, Routes, json_response
 
 log = logging.getLogger(__name__)
-
-_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
-_QUERY = frozenset({"autoscaling", "ec2", "iam", "monitoring", "sns", "sts"})
 
 
 class Dispatcher(DomainDispatcherApplication):
@@ -49,27 +46,33 @@ class Application:
         self._moto = Dispatcher()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return self._page(environ)(environ, start_response)
         try:
-            if environ["PATH_INFO"].startswith(PREFIX):
-                return self._routes.respond(Request(environ))(environ, start_response)
-            return self._aws(environ, start_response)
+            call = calls.read(environ)
+        except UnreadableRequestError as error:
+            return answers.unreadable(error)(environ, start_response)
+        try:
+            return self._aws(call, environ, start_response)
         except NotImplementedError as error:
-            # 501: the SDKs do not retry it, so a call that moto does not know fails at once.
-            message = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} is not emulated: {error}"
-            status = 501
+            return answers.not_implemented(call, f"{call.service}:{call.operation}: {error}")(environ, start_response)
         except Exception as error:
             log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            message = f"the emulator failed: {error!r}; its log has the traceback"
-            status = 500
-        body = {"__type": "InternalFailure", "message": message}
-        return json_response(body, status)(environ, start_response)
+            return answers.refusal(call, "InternalFailure", _failed(error), 500)(environ, start_response)
 
-    def _aws(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        service, action = signing_name(environ), action_name(environ)
+    def _page(self, environ: Environ) -> Response:
+        try:
+            return self._routes.respond(Request(environ))
+        except Exception as error:
+            log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return json_response({"__type": "InternalFailure", "message": _failed(error)}, 500)
+
+    def _aws(self, call: Call, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        service, action = call.signing_name, call.operation
         with self._counting:
             self._counts[f"{service}.{action}"] += 1
         if kind := self._faults.refusal(service, action):
-            return refused(kind, service)(environ, start_response)
+            return refused(kind, call)(environ, start_response)
         late = self._faults.lateness(service, action)
         with locks.of(service):
             answer = list(self._moto(environ, start_response))
@@ -86,44 +89,17 @@ class Application:
         return json_response({"requests": counts})
 
 
-def signing_name(environ: Environ) -> str:
-    """The service that a request's SigV4 scope names, also in a presigned address; S3 when it is not signed."""
-    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",", 1)[0].split("/")
-    return scope[3].lower() if len(scope) > 3 else "s3"  # noqa: PLR2004 - key/date/region/service/aws4_request
+def _failed(error: Exception) -> str:
+    return f"the emulator failed: {error!r}; its log has the traceback"
 
 
-def action_name(environ: Environ) -> str:
-    """The action that a request asks for; `<method> <kind of path>` for services that have none in the request."""
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return str(target).rpartition(".")[2]
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        body = environ["wsgi.input"].getvalue()
-        if match := _ACTION.search(body):
-            return match[1].decode()
-    if match := _ACTION.search(environ.get("QUERY_STRING", "").encode()):
-        return match[1].decode()
-    method = environ["REQUEST_METHOD"]
-    parts = environ["PATH_INFO"].strip("/").split("/", 1)
-    kind = "Object" if len(parts) == 2 else "Bucket" if parts[0] else ""  # noqa: PLR2004
-    return f"{method.title()}{kind}"
-
-
-def refused(kind: str, service: str) -> Response:
-    """The answer to a call above its rate, or with credentials that have expired, in the service's own protocol."""
+def refused(kind: str, call: Call) -> Response:
+    """The answer to a call above its rate, or with credentials that have expired, in the service's own words."""
     words = {"throttle": "Rate exceeded", "expire": "The security token included in the request is expired"}[kind]
-    if service == "s3":
+    if call.service == "s3":
         code, status = {"throttle": ("SlowDown", 503), "expire": ("ExpiredToken", 400)}[kind]
-        body = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>"
-        return Response(body, status, content_type="application/xml")
-    if service in _QUERY:
-        code = {"throttle": "Throttling", "expire": "RequestExpired" if service == "ec2" else "ExpiredToken"}[kind]
-        inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>"
-        if service == "ec2":
-            body = f"<Response><Errors>{inner}</Errors><RequestID>emulator</RequestID></Response>"
-        else:
-            body = f"<ErrorResponse>{inner}<RequestId>emulator</RequestId></ErrorResponse>"
-        return Response(body, 400, content_type="text/xml")
-    code = {"throttle": "ThrottlingException", "expire": "ExpiredTokenException"}[kind]
-    answer = json_response({"__type": code, "message": words}, 400)
-    answer.headers["x-amzn-ErrorType"] = code
-    return answer
+        return answers.refusal(call, code, words, status)
+    if call.protocol in {"query", "ec2"}:
+        expired = "RequestExpired" if call.protocol == "ec2" else "ExpiredToken"
+        return answers.refusal(call, {"throttle": "Throttling", "expire": expired}[kind], words)
+    return answers.refusal(call, {"throttle": "ThrottlingException", "expire": "ExpiredTokenException"}[kind], words)

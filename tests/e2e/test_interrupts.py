@@ -38,7 +38,7 @@ STAGES = {
     "Check the DAGs": ("dags-release", None, 1.5, [("s3", "GetObject", 0.2)]),
     "Release the DAGs": ("dags-release", "✓ Check the DAGs", 0.5, [("s3", "PutObject", 0.3)]),
     "Airflow serves the DAGs": ("dags-release", "✓ Release the DAGs", 0.5, ()),
-    "Smoke check": ("smoke", None, 2, [("airflow", "PostObject", 0.2)]),
+    "Smoke check": ("smoke", None, 2, [("airflow", "InvokeRestApi", 0.2)]),
 }
 
 # Where Terraform is interrupted, it has started the provider itself, as it does for people. Elsewhere it is kept.
