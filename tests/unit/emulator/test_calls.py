@@ -7,8 +7,9 @@ import io
 from urllib.parse import urlencode
 
 import botocore.serialize
-import botocore.session
 import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from emulator import calls, operations
 
@@ -62,7 +63,8 @@ def sample(shape, depth=0):
 
 @functools.cache
 def model_of(service):
-    return botocore.session.get_session().get_service_model(service)
+    # A loader of its own: clients of S3 take the bucket out of the paths of the loader that they share.
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 
 def environ_of(service, operation, parameters, protocol=None):
