@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, tests, worker
+from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, rules, tests, worker
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.options import Options
@@ -194,6 +194,10 @@ def _tests(bench: Bench) -> Measured:
     return tests.measure(bench.settings.root / "build" / test_report.FILE)
 
 
+def _rules(bench: Bench) -> Measured:
+    return rules.measure(bench.settings.root), {}
+
+
 def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -211,4 +215,5 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "deploy": _deploy,
     "terraform": _terraform,
     "tests": _tests,
+    "aws.rules": _rules,
 }

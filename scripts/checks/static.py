@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts import actionlint, costs, module_docs, policy_skips, toolchain
+from scripts import actionlint, costs, module_docs, parity, policy_skips, toolchain
 from scripts.checks import provider
 from scripts.checks.context import Context
 from scripts.errors import CheckFailed
@@ -97,7 +97,7 @@ def terraform(context: Context) -> list[Check]:
         ),
         run("Terraform: validate", [binary, "validate", "-no-color"]),
         run("Terraform: format", [binary, "fmt", "-check", "-recursive", "-no-color"]),
-        Check("Terraform: generated tables", partial(_check_generated, settings)),
+        Check("Generated tables", partial(_check_generated, settings)),
     ]
 
 
@@ -166,7 +166,11 @@ def _runs(file: Path) -> int:
 def _generated(settings: Settings) -> dict[Path, str]:
     """The pages with generated parts, as they should be."""
     cost = settings.root / "docs" / "cost.md"
-    return {**module_docs.pages(settings.terraform_root), cost: costs.page(cost.read_text(encoding="utf-8"))}
+    return {
+        **module_docs.pages(settings.terraform_root),
+        cost: costs.page(cost.read_text(encoding="utf-8")),
+        **dict([parity.page(settings.root)]),
+    }
 
 
 def _stale(pages: Mapping[Path, str]) -> list[Path]:
