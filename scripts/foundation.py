@@ -45,12 +45,14 @@ class Foundation:
         backend: `bucket`, `key`, `region` and `kms_key_arn` of the environment's state.
         github: `repository`, `roles` by purpose and `permissions_boundary`; None without a pipeline.
         changes: how much was changed.
+        pipeline: `roles` and `permissions_boundary`, be they GitHub's or an operator's; None without any.
     """
 
     account: str
     backend: Mapping[str, str]
     github: Mapping[str, Any] | None
     changes: int
+    pipeline: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -80,13 +82,16 @@ class Foundation:
         return said
 
 
-def lay(settings: Settings, *, repository: str = "", bucket: str = "", confirm: bool = True) -> Foundation:
+def lay(
+    settings: Settings, *, repository: str = "", bucket: str = "", operators: Sequence[str] = (), confirm: bool = True
+) -> Foundation:
     """Make or mend what the environment's Terraform stands on.
 
     Args:
         settings: which environment.
         repository: the GitHub repository whose workflows may plan and apply; empty: as before.
         bucket: the state bucket's name, written to the environment's backend file; empty: as that says.
+        operators: ARNs of roles and users of the account that may assume the pipeline's roles, too.
         confirm: ask before anything changes (never for the local one).
 
     Raises:
@@ -112,7 +117,7 @@ def lay(settings: Settings, *, repository: str = "", bucket: str = "", confirm: 
             moved = there and root.is_moved()
             root.initialise(moved=moved)
             known = root.terraform.addresses() if moved or root.state.is_file() else []
-            root.prepare(known, there=there, account=account, repository=repository)
+            root.prepare(known, there=there, account=account, repository=repository, operators=operators)
             step.detail = f"knows {len(known)} resources" if known else "begins"
         count = root.converge(steps, confirm=confirm and not settings.local)
         if not moved:
@@ -121,7 +126,7 @@ def lay(settings: Settings, *, repository: str = "", bucket: str = "", confirm: 
                 step.detail = f"s3://{settings.backend('bucket')}/{STATE_KEY}"
         outputs = root.terraform.outputs()
         root.tidy()
-    return Foundation(account, outputs["backend"], outputs.get("github"), count)
+    return Foundation(account, outputs["backend"], outputs.get("github"), count, outputs.get("pipeline"))
 
 
 def name_bucket(file: Path, bucket: str) -> None:
@@ -230,7 +235,9 @@ class _Root:
             self._override.write_text(f'terraform {{\n  backend "local" {{\n    path = {path}\n  }}\n}}\n')
             self.terraform.init([])
 
-    def prepare(self, known: Sequence[str], *, there: bool, account: str, repository: str) -> None:
+    def prepare(
+        self, known: Sequence[str], *, there: bool, account: str, repository: str, operators: Sequence[str]
+    ) -> None:
         """Write the values, and what is to be taken over."""
         before = json.loads(self._values.read_text(encoding="utf-8")) if self._values.is_file() else {}
         repository = repository or remembered(self.terraform.outputs() if known else {}, before)
@@ -241,8 +248,11 @@ class _Root:
             "state_bucket": self.settings.backend("bucket"),
             "state_key": self.settings.backend("key"),
         }
-        if repository:
+        if operators:
+            values["operators"] = list(operators)
+        if repository or operators:
             existing |= self._pipeline(account)
+        if repository:
             create = PROVIDER in known or not self._has_provider()
             values["github"] = {"create_provider": create, "repository": repository}
         self._values.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -252,7 +262,7 @@ class _Root:
         """Plan, show, ask, apply; how many changes there were."""
         file = self._folder / "plan"
         with steps.step("Plan") as step:
-            to_do = self.terraform.plan(file, var_files=[self.settings.var_file, self._values])
+            to_do = self.terraform.plan(file, var_files=[*self.settings.var_files, self._values])
             summary = plan_summary.summarize(self.terraform.show(file)) if to_do else PlanSummary()
             step.detail = summary.sentence
         if to_do:

@@ -9,6 +9,9 @@ locals {
     plan  = ["repo:${var.github.repository}:environment:${var.environment}-plan"]
   }
 
+  # Who is named in operators may be each role, too, by a session of an hour.
+  roles = var.github == null && length(var.operators) == 0 ? [] : ["apply", "plan"]
+
   # An apply waits for MWAA for most of an hour, and may be followed by images and a release.
   session_hours = { apply = 3, plan = 1 }
 
@@ -33,32 +36,56 @@ resource "aws_iam_openid_connect_provider" "github" {
 
 data "aws_iam_policy_document" "trust" {
   #checkov:skip=CKV_AWS_358: until 2027-05-31: checkov cannot read a subject behind for_each; terraform/tests/bootstrap.tftest.hcl does, to the letter
-  for_each = local.subjects
+  for_each = toset(local.roles)
 
-  statement {
-    actions = ["sts:AssumeRoleWithWebIdentity"]
+  dynamic "statement" {
+    for_each = var.github == null ? [] : [local.subjects[each.key]]
 
-    principals {
-      type        = "Federated"
-      identifiers = [local.provider_arn]
+    content {
+      actions = ["sts:AssumeRoleWithWebIdentity"]
+
+      principals {
+        type        = "Federated"
+        identifiers = [local.provider_arn]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "${local.issuer}:aud"
+        values   = ["sts.amazonaws.com"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "${local.issuer}:sub"
+        values   = statement.value
+      }
     }
+  }
 
-    condition {
-      test     = "StringEquals"
-      variable = "${local.issuer}:aud"
-      values   = ["sts.amazonaws.com"]
-    }
+  # The account, and of it those who are named: a role that is deleted and made anew is another principal, but has the same ARN.
+  dynamic "statement" {
+    for_each = length(var.operators) == 0 ? [] : [var.operators]
 
-    condition {
-      test     = "StringEquals"
-      variable = "${local.issuer}:sub"
-      values   = each.value
+    content {
+      actions = ["sts:AssumeRole"]
+
+      principals {
+        type        = "AWS"
+        identifiers = ["${local.iam}:root"]
+      }
+
+      condition {
+        test     = "ArnEquals"
+        variable = "aws:PrincipalArn"
+        values   = statement.value
+      }
     }
   }
 }
 
 resource "aws_iam_role" "deployment" {
-  for_each = local.subjects
+  for_each = toset(local.roles)
 
   name                 = "${local.name}-${each.key}"
   path                 = local.path
@@ -70,7 +97,7 @@ resource "aws_iam_role" "deployment" {
 }
 
 locals {
-  policies = var.github == null ? {} : {
+  policies = length(local.roles) == 0 ? {} : {
     boundary = { description = "What the roles of ${local.name} may do at most", json = data.aws_iam_policy_document.boundary.json }
     identity = { description = "Roles of ${local.name}, within their boundary", json = data.aws_iam_policy_document.identity.json }
     network  = { description = "The network of ${local.name}", json = data.aws_iam_policy_document.network.json }
@@ -80,7 +107,7 @@ locals {
     lock     = { description = "Reading the state of ${local.name} under its lock", json = data.aws_iam_policy_document.lock.json }
   }
 
-  attachments = var.github == null ? {} : merge([
+  attachments = length(local.roles) == 0 ? {} : merge([
     for role, policies in { apply = ["identity", "network", "platform", "read", "state"], plan = ["lock", "read"] } :
     { for policy in policies : "${role}-${policy}" => { policy = policy, role = role } }
   ]...)

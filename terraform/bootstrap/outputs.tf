@@ -16,3 +16,11 @@ output "github" {
     roles                = { for purpose, role in aws_iam_role.deployment : purpose => role.arn }
   }
 }
+
+output "pipeline" {
+  description = "What the pipeline works by: its `roles`, and the `permissions_boundary` for the environment's values; null without any."
+  value = length(local.roles) == 0 ? null : {
+    permissions_boundary = trimprefix("${local.path}${aws_iam_policy.deployment["boundary"].name}", "/")
+    roles                = { for purpose, role in aws_iam_role.deployment : purpose => role.arn }
+  }
+}

@@ -61,6 +61,18 @@ variable "old_version_days" {
   }
 }
 
+variable "operators" {
+  description = "ARNs of the roles and users of this account that may assume the plan and the apply role, too, such as a person's for `invoke verify-aws`. They get what the pipeline may, and no more."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.operators : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:((role|user)/[A-Za-z0-9+=,.@_/-]+|root)$", arn))])
+    error_message = "operators takes ARNs of IAM roles and users, to the letter, such as arn:aws:iam::123456789012:role/admin; of an assumed role, the role's own."
+  }
+}
+
 variable "region" {
   description = "The region of the state, which is that of the environment."
   type        = string

@@ -137,6 +137,51 @@ run "github" {
   }
 }
 
+run "operators" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    operators = ["arn:aws-cn:iam::123456789012:role/admin"]
+  }
+
+  assert {
+    condition = jsonencode({
+      for role, trust in data.aws_iam_policy_document.trust : role => [
+        one(trust.statement).actions, one(one(trust.statement).principals).identifiers,
+        one(one(trust.statement).condition).variable, one(one(trust.statement).condition).values,
+      ]
+      }) == jsonencode({
+      for role in ["apply", "plan"] : role => [
+        ["sts:AssumeRole"], ["arn:aws-cn:iam::123456789012:root"], "aws:PrincipalArn", ["arn:aws-cn:iam::123456789012:role/admin"],
+      ]
+    })
+    error_message = "Without GitHub each role is for the operators alone."
+  }
+
+  assert {
+    condition     = output.github == null && keys(output.pipeline.roles) == ["apply", "plan"] && length(aws_iam_openid_connect_provider.github) == 0
+    error_message = "The roles are there, and nothing of GitHub's."
+  }
+}
+
+run "operators_are_named" {
+  command = plan
+
+  module {
+    source = "./bootstrap"
+  }
+
+  variables {
+    operators = ["arn:aws-cn:iam::123456789012:role/*"]
+  }
+
+  expect_failures = [var.operators]
+}
+
 # An environment whose name begins with another's, such as test2, is somebody else.
 run "names_end" {
   command = plan
