@@ -68,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
         help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
     )
     serve.add_argument(
+        "--terminate-seconds",
+        type=_seconds,
+        default=0.5,
+        help="from the end of an EC2 instance on request to its being terminated (%(default)s s; on AWS minutes)",
+    )
+    serve.add_argument(
         "--no-airflow",
         dest="airflow",
         action="store_false",

@@ -29,6 +29,7 @@ class Context:
         faults: how it is to misbehave
         timers: lets something happen later
         instance_seconds: from the launch of an EC2 instance to its registration with ECS
+        terminate_seconds: from the end of an EC2 instance on request to its being terminated
         airflow: whether an MWAA environment runs Airflow
     """
 
@@ -44,4 +45,5 @@ class Context:
     faults: Faults
     timers: Timers
     instance_seconds: float
+    terminate_seconds: float
     airflow: bool

@@ -10,8 +10,13 @@ GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults
 {"kind": "hide-task", "task": "<ARN>"}                                         DescribeTasks says MISSING
 {"kind": "kill-task", "task": "<ARN>"}                                         SIGKILL to its containers, now
 {"kind": "lose-instance", "instance": "i-…"}                                   the EC2 instance dies, now
+{"kind": "spot-notice", "instance": "i-…", "seconds": 5}                       … in 5 s; without: in 120 s, as on AWS
+{"kind": "no-capacity", "code": "VcpuLimitExceeded", "times": 3}               EC2 refuses the next three instances
+{"kind": "no-capacity", "code": "InsufficientInstanceCapacity", "type": "c5.xlarge", "zone": "…", "market": "spot"}
 
-Without `times` a fault lasts until it is deleted; the last two act once and are not listed.
+Without `times` a fault lasts until it is deleted; `kill-task`, `lose-instance` and `spot-notice` act once and are not
+listed. `no-capacity` is for every type, zone and market (`spot`, `on-demand`) that it does not name; its codes are
+InsufficientInstanceCapacity, MaxSpotInstanceCountExceeded, VcpuLimitExceeded and UnfulfillableCapacity.
 """
 
 from __future__ import annotations
@@ -28,8 +33,8 @@ from werkzeug.wrappers import Request, Response
 
 from emulator.routes import Routes, json_response
 
-# Acts on what a fault's JSON names; raises LookupError when there is no such thing.
-Action = Callable[[str], None]
+# Acts on what a fault's JSON says; raises LookupError when there is no such thing.
+Action = Callable[[dict[str, Any]], None]
 
 _FIELDS: dict[str, dict[str, type]] = {
     "throttle": {"service": str, "action": str, "times": int, "rate": float, "seed": int},
@@ -39,6 +44,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "hide-task": {"task": str},
     "kill-task": {"task": str},
     "lose-instance": {"instance": str},
+    "spot-notice": {"instance": str, "seconds": float},
+    "no-capacity": {"code": str, "type": str, "zone": str, "market": str, "times": int},
 }
 _REQUIRED = {
     "throttle": {"service", "action"},
@@ -48,6 +55,8 @@ _REQUIRED = {
     "hide-task": {"task"},
     "kill-task": {"task"},
     "lose-instance": {"instance"},
+    "spot-notice": {"instance"},
+    "no-capacity": {"code"},
 }
 
 
@@ -91,6 +100,14 @@ class Faults:
         fault = self._take("delay-start", lambda _: True)
         return float(fault.spec["seconds"]) if fault else 0.0
 
+    def no_capacity(self, kind: str, zone: str, market: str) -> str | None:
+        """The code with which EC2 refuses an instance of this type in this zone on this market."""
+        asked = {"type": kind, "zone": zone, "market": market}
+        fault = self._take(
+            "no-capacity", lambda fault: all(fault.spec.get(name, asked[name]) == asked[name] for name in asked)
+        )
+        return str(fault.spec["code"]) if fault else None
+
     def hidden(self, task: str) -> bool:
         """Whether DescribeTasks does not know this ECS task."""
         return self._take("hide-task", lambda fault: fault.spec["task"] == task) is not None
@@ -123,7 +140,7 @@ class Faults:
             return json_response({"error": f"not a fault: {error}"}, 400)
         if action := self._actions.get(spec["kind"]):
             try:
-                action(next(value for name, value in spec.items() if name != "kind"))
+                action(spec)
             except LookupError as error:
                 return json_response({"error": str(error)}, 404)
             return json_response({"done": spec})

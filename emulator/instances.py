@@ -2,38 +2,80 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, InstanceState
 from moto.ecs.models import ecs_backends
 
 from emulator import locks, user_data
 from emulator.context import Context
 from emulator.ecs.backend import EcsBackend
-from emulator.ecs.model import Resources
+from emulator.ecs.model import Json, Resources
 from emulator.ecs.placement import TASK_ENI
 from emulator.patching import OwnUrls, keep_with
+from emulator.timers import Timers
 
 log = logging.getLogger(__name__)
 
+# From the notice of a Spot interruption to the end (EC2 guide, "Spot Instance interruption notices").
+SPOT_NOTICE_SECONDS = 120.0
+
+# ECS notices the end of an instance after EC2 has it: in so much more of the time that the end takes.
+_ECS_LATER = 0.5
+_ENDING = frozenset({"shutting-down", "terminated"})
 # Of an instance type's memory the agent sees and registers less: firmware and kernel keep this much.
 HIDDEN_MEMORY_MIB = 512
 
 
 class Ec2Backend(OwnUrls, EC2Backend):
-    """moto's EC2 where the end of an instance ends what ran on it."""
+    """moto's EC2 where the end of an instance takes time, and ends what ran on it."""
 
     moto_service = "ec2"
+    timers: Timers
+    terminate_seconds: float
+    # Told when an instance begins to end, and when it has ended: its Auto Scaling group wants to know.
+    on_ending: Callable[[Instance], None]
+    on_ended: Callable[[Instance], None]
 
     def terminate_instances(self, instance_ids: list[str]) -> Any:
-        ended = super().terminate_instances(instance_ids)
-        for instance, _ in ended:
+        known = {instance.id: instance for instance in self.get_multi_instances_by_id(instance_ids)}
+        answer = []
+        for instance_id in instance_ids:
+            instance = known[instance_id]
+            if instance.state in _ENDING:
+                # It may be asked for again and again.
+                answer.append((instance, copy.copy(instance.instance_state)))
+                continue
+            answer += super().terminate_instances([instance_id])
+            self._shut_down(instance)
+        return answer
+
+    def _shut_down(self, instance: Instance) -> None:
+        """Windows goes down: its agent falls silent first, EC2 has it terminated later, and ECS is told last."""
+        ecs_of(instance).silence_instance(instance.id)
+        self.on_ending(instance)
+        if not self.terminate_seconds:
+            self._ended(instance)
+            return
+        # moto has it terminated at once.
+        instance._state = InstanceState("shutting-down", 32)  # noqa: SLF001
+        self.timers.after(self.terminate_seconds, partial(self._ended, instance))
+
+    def _ended(self, instance: Instance) -> None:
+        instance._state = InstanceState("terminated", 48)  # noqa: SLF001
+        self.on_ended(instance)
+        if self.terminate_seconds:
+            told = partial(ecs_of(instance).lose_instance, instance.id)
+            self.timers.after(self.terminate_seconds * _ECS_LATER, told)
+        else:
             ecs_of(instance).lose_instance(instance.id)
-        return ended
 
 
 def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None:
@@ -95,21 +137,35 @@ def _capacity_provider(backend: EcsBackend, cluster: str, group_arn: str | None)
 
 def install(context: Context) -> None:
     """Serve EC2; let a fault take an instance away."""
+    Ec2Backend.timers = context.timers
+    Ec2Backend.terminate_seconds = context.terminate_seconds
     keep_with(ec2_backends, Ec2Backend)
 
-    def lose(instance_id: str) -> None:
-        # Imported here: Auto Scaling stands on this module.
-        from emulator.autoscaling import replace_lost  # noqa: PLC0415
+    def running(spec: Json) -> Instance:
+        backend = ec2_backends[context.account][context.region]
+        instance = backend.get_instance_by_id(spec["instance"])
+        if instance is None or instance.state != "running":
+            raise LookupError(f"no running instance {spec['instance']}")
+        return instance
 
+    def end(instance: Instance) -> None:
+        instance.ec2_backend.terminate_instances([instance.id])
+
+    def lose(spec: Json) -> None:
         with locks.CONTROL:
-            backend = ec2_backends[context.account][context.region]
-            instance = backend.get_instance_by_id(instance_id)
-            if instance is None or instance.state != "running":
-                raise LookupError(f"no running instance {instance_id}")
-            backend.terminate_instances([instance_id])
-            replace_lost(backend, instance_id)
+            end(running(spec))
+
+    def interrupt(spec: Json) -> None:
+        with locks.CONTROL:
+            instance = running(spec)
+            if instance.lifecycle != "spot":
+                raise LookupError(f"{instance.id} is no Spot Instance")
+            if user_data.parse(str(instance.user_data or "")).spot_draining:
+                ecs_of(instance).drain_instance(instance.id)
+            context.timers.after(spec.get("seconds", SPOT_NOTICE_SECONDS), partial(end, instance))
 
     context.faults.act_with("lose-instance", lose)
+    context.faults.act_with("spot-notice", interrupt)
 
 
 def shutdown() -> None:

@@ -36,7 +36,7 @@ SERVICES = (
     "emulator.ecs.service",
     "emulator.ec2",
     "emulator.instances",
-    "emulator.autoscaling",
+    "emulator.autoscaling.service",
     "emulator.mwaa",
 )
 
@@ -45,7 +45,16 @@ class Runtime:
     """Everything between start and stop, as a context manager."""
 
     def __init__(
-        self, *, port: int, state: Path, cache: Path, account: str, region: str, instance_seconds: float, airflow: bool
+        self,
+        *,
+        port: int,
+        state: Path,
+        cache: Path,
+        account: str,
+        region: str,
+        instance_seconds: float,
+        terminate_seconds: float,
+        airflow: bool,
     ) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._port = port
@@ -54,6 +63,7 @@ class Runtime:
         self._account = account
         self._region = region
         self._instance_seconds = instance_seconds
+        self._terminate_seconds = terminate_seconds
         self._airflow = airflow
         self._undo = ExitStack()
 
@@ -86,6 +96,7 @@ class Runtime:
                 faults=faults,
                 timers=timers,
                 instance_seconds=self._instance_seconds,
+                terminate_seconds=self._terminate_seconds,
                 airflow=self._airflow,
             )
             for name in SERVICES:

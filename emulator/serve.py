@@ -34,6 +34,7 @@ def main(options: argparse.Namespace) -> None:
         account=options.account,
         region=options.region,
         instance_seconds=options.instance_seconds,
+        terminate_seconds=options.terminate_seconds,
         airflow=options.airflow,
     ) as running:
         ready = options.state / "ready.json"

@@ -11,6 +11,7 @@ _CLUSTER = (
     re.compile(r"\bECS_CLUSTER=['\"]?([\w-]+)"),  # Linux, /etc/ecs/ecs.config
 )
 _TASK_ENI = re.compile(r"-EnableTaskENI\b|\bECS_ENABLE_TASK_ENI=['\"]?true")
+_SPOT_DRAINING = re.compile(r"ECS_ENABLE_SPOT_INSTANCE_DRAINING['\"]?\s*[,=]\s*['\"]?true")
 _RESERVED = re.compile(r"ECS_RESERVED_MEMORY['\"]?\s*[,=]\s*['\"]?(\d+)")
 _LAUNCH_HOOK = re.compile(r"Complete-ASLifecycleAction\b[^\n]*?-LifecycleHookName\s+['\"]?([\w-]+)")
 
@@ -24,12 +25,14 @@ class AgentSettings:
         task_eni: whether ECS tasks may have network interfaces of their own
         reserved_memory: MiB that no ECS task gets
         launch_hook: the lifecycle hook that the script completes, at each boot; None when it completes none
+        spot_draining: whether it drains when EC2 takes its Spot Instance back
     """
 
     cluster: str | None
     task_eni: bool
     reserved_memory: int
     launch_hook: str | None = None
+    spot_draining: bool = False
 
 
 def parse(user_data: str | None) -> AgentSettings:
@@ -39,5 +42,9 @@ def parse(user_data: str | None) -> AgentSettings:
     reserved = _RESERVED.search(script)
     hook = _LAUNCH_HOOK.search(script)
     return AgentSettings(
-        cluster, bool(_TASK_ENI.search(script)), int(reserved[1]) if reserved else 0, hook[1] if hook else None
+        cluster,
+        bool(_TASK_ENI.search(script)),
+        int(reserved[1]) if reserved else 0,
+        hook[1] if hook else None,
+        bool(_SPOT_DRAINING.search(script)),
     )

@@ -16,6 +16,8 @@ DRAIN_SECONDS = 900.0
 LOOK_SECONDS = 2.0
 NOTE = "the environment is taken down"
 _ROOT = "winbatch"
+# Lifecycle states in which SetInstanceProtection takes an instance (guardian/riff-raff#510).
+_PROTECTABLE = frozenset({"InService", "EnteringStandby", "Standby"})
 Progress = Callable[[str], None]
 
 
@@ -228,7 +230,9 @@ def _scale_in(scaling: Any, name: str) -> int:
     groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:
         return 0
-    ids: list[str] = [instance["InstanceId"] for instance in groups[0]["Instances"]]
+    there = groups[0]["Instances"]
+    # One that is coming or going cannot be protected or not, and would fail the whole call.
+    ids: list[str] = [instance["InstanceId"] for instance in there if instance["LifecycleState"] in _PROTECTABLE]
     for some in _chunks(ids, 50):
         scaling.set_instance_protection(AutoScalingGroupName=name, InstanceIds=some, ProtectedFromScaleIn=False)
     scaling.update_auto_scaling_group(
@@ -237,7 +241,7 @@ def _scale_in(scaling: Any, name: str) -> int:
     pool = groups[0].get("WarmPoolConfiguration")
     if pool and pool.get("Status") != "PendingDelete":
         scaling.delete_warm_pool(AutoScalingGroupName=name, ForceDelete=True)
-    return len(ids)
+    return len(there)
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:

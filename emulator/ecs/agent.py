@@ -64,6 +64,11 @@ class Agent:
         """Begin an ECS task that has an instance."""
         Thread(target=self._live, args=(task,), name=f"task-{task.id[:8]}", daemon=True).start()
 
+    def silence(self, task: EcsTask) -> None:
+        """End what an ECS task runs, as its host goes down; ECS hears of it when it is told that the host is lost."""
+        task.silent = True
+        self.kill(task)
+
     def kill(self, task: EcsTask) -> None:
         """SIGKILL to everything in an ECS task's containers, as the kernel does when memory runs out."""
         for process in list(self._live_tasks.get(task.id, {}).values()):
@@ -103,7 +108,7 @@ class Agent:
                 image = self.images.pull(container.definition["image"])
                 container.image_digest = image.digest
                 task.pull_stopped_at = time.time()
-                if task.stop is not None:
+                if task.stop is not None or self._lost(task):
                     return False
                 running[number] = self._run(task, container, image, folder / container.name, number)
             except (PullError, LogDriverError, StartError) as error:
@@ -116,6 +121,8 @@ class Agent:
                         ),
                     )
                 return False
+        if self._lost(task):
+            return False
         with locks.CONTROL:
             task.started_at = time.time()
             task.last_status = "RUNNING"
@@ -125,6 +132,13 @@ class Agent:
                 if container.last_status == "PENDING":
                     container.last_status = "RUNNING"
         return True
+
+    @staticmethod
+    def _lost(task: EcsTask) -> bool:
+        """Whether the host is down; if so, this waits until ECS knows."""
+        while task.silent and task.stop is None:
+            task.events.get()
+        return task.silent
 
     def _run(self, task: EcsTask, container: Container, image: Image, folder: Path, number: int) -> _Running:
         home, temporary = folder / "home", folder / "tmp"
@@ -180,7 +194,7 @@ class Agent:
         """Until an essential container has ended or a stop is asked for."""
         while task.stop is None:
             number = task.events.get()
-            if number is None:
+            if number is None or task.silent:
                 continue
             container = task.containers[number]
             self._close(container, running.pop(number), task)

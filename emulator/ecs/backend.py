@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ecs.exceptions import EcsClientException, ECSException, InvalidParameterException
 from moto.ecs.models import CapacityProvider, Cluster, EC2ContainerServiceBackend, TaskDefinition
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
 from emulator.ecs.agent import Agent, request_stop
+from emulator.ecs.interfaces import Interfaces
 from emulator.ecs.model import Container, ContainerInstance, EcsTask, Json, Resources, Stop
 from emulator.ecs.placement import Failure, needs, place
 from emulator.ecs.requests import ConflictException, RunRequest
@@ -54,7 +53,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         self.instances: dict[str, ContainerInstance] = {}  # by id
         self._sequence = itertools.count(1)
         self._answered: dict[tuple[str, str], _Answered] = {}
-        self._interfaces: dict[str, NetworkInterface] = {}
+        self._interfaces = Interfaces(ec2_backends[account_id][region_name])
 
     # --- clusters and task definitions
 
@@ -190,6 +189,20 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         instance.version += 1
         self.container_instances[instance.cluster].pop(instance.id, None)
 
+    def silence_instance(self, ec2_instance_id: str) -> None:
+        """The agent of an EC2 instance is not heard any more; what ran there has ended and nobody says so."""
+        for instance in self._registered():
+            if instance.ec2_instance_id == ec2_instance_id:
+                instance.agent_connected = False
+                instance.version += 1
+                for task in instance.tasks.values():
+                    self.agent.silence(task)
+
+    def drain_instance(self, ec2_instance_id: str) -> None:
+        """Let an EC2 instance take no ECS task any more, as its agent asks for when its Spot Instance is taken back."""
+        if instance := self.instance_of(ec2_instance_id):
+            self.set_instance_state(instance, "DRAINING")
+
     def lose_instance(self, ec2_instance_id: str) -> None:
         """The EC2 instance is gone, and with it the agent and all containers, deregistered before or not."""
         reason = f"Host EC2 (instance {ec2_instance_id}) terminated."
@@ -230,7 +243,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             task = self._new_task(cluster, definition, provider, request)
             reasons = self._place(task, request.constraints)
             if reasons and not waits:
-                self._delete_interface(task)
+                self._interfaces.delete(task)
                 failures = reasons
                 break
             if reasons and self._waiting_count(cluster.name) >= _PROVISIONING_QUOTA:
@@ -293,14 +306,14 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             # It waits for room, so no agent has it.
             for container in task.containers:
                 container.last_status = "STOPPED"
-            self._delete_interface(task)
+            self._interfaces.delete(task)
             task.execution_stopped_at = task.stopped_at = time.time()
             task.last_status = "STOPPED"
         return task
 
     def released(self, task: EcsTask) -> None:
         """An ECS task's room is free: whoever waits may have it."""
-        self._delete_interface(task)
+        self._interfaces.delete(task)
         instance = task.instance
         assert instance is not None, "only placed ECS tasks have an agent"
         instance.tasks.pop(task.id, None)
@@ -408,7 +421,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             subnets=request.subnets,
         )
         if definition.network_mode == "awsvpc":
-            self._create_interface(task, request)
+            self._interfaces.create(task, request)
         return task
 
     def _candidates(self, cluster: str, provider: CapacityProvider | None) -> list[ContainerInstance]:
@@ -452,48 +465,6 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         gone = [task.id for task in self.ecs_tasks.values() if task.stopped_at and task.stopped_at < oldest]
         for task_id in gone:
             del self.ecs_tasks[task_id]
-
-    def _create_interface(self, task: EcsTask, request: RunRequest) -> None:
-        ec2 = ec2_backends[self.account_id][self.region_name]
-        subnet_id = request.subnets[task.sequence % len(request.subnets)]
-        try:
-            interface = ec2.create_network_interface(
-                subnet_id,
-                private_ip_address="",
-                group_ids=list(request.security_groups),
-                description=task.arn,
-            )
-        except ServiceException as error:
-            raise InvalidParameterException(
-                f"Error retrieving subnet information for [{subnet_id}]: {error.message} (ErrorCode: {error.code})"
-            ) from error
-        interface.status = "in-use"
-        self._interfaces[task.id] = interface
-        # Only a VPC with DNS hostnames names its interfaces; moto leaves the attribute out in any other.
-        name = getattr(interface, "private_dns_name", None)
-        names = [{"name": "privateDnsName", "value": name}] if name else []
-        task.attachments.append(
-            {
-                "id": str(uuid.uuid4()),
-                "type": "ElasticNetworkInterface",
-                "status": "ATTACHED",
-                "details": [
-                    {"name": "subnetId", "value": subnet_id},
-                    {"name": "networkInterfaceId", "value": interface.id},
-                    {"name": "macAddress", "value": interface.mac_address},
-                    *names,
-                    {"name": "privateIPv4Address", "value": interface.private_ip_address},
-                ],
-            }
-        )
-
-    def _delete_interface(self, task: EcsTask) -> None:
-        interface = self._interfaces.pop(task.id, None)
-        if interface is not None:
-            interface.status = "available"
-            ec2_backends[self.account_id][self.region_name].delete_network_interface(interface.id)
-            for attachment in task.attachments:
-                attachment["status"] = "DELETED"
 
 
 def _tags(cluster: Cluster, definition: TaskDefinition, request: RunRequest) -> list[Json]:

@@ -222,6 +222,8 @@ class EcsTask:
     execution_stopped_at: float | None = None
     stopped_at: float | None = None
     version: int = 1
+    # Its host is down, and ECS does not know that yet.
+    silent: bool = False
     # What its agent thread has to react to: ("exit", container index) and ("stop",).
     events: queue.SimpleQueue[int | None] = field(default_factory=queue.SimpleQueue)
 

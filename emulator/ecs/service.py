@@ -34,7 +34,7 @@ def install(context: Context) -> None:
     )
     keep_with(ecs_backends, EcsBackend)
     serve_with("ecs", EcsResponse, EC2ContainerServiceResponse)
-    context.faults.act_with("kill-task", lambda arn: _kill(context, arn))
+    context.faults.act_with("kill-task", lambda spec: _kill(context, spec["task"]))
 
 
 def shutdown() -> None:

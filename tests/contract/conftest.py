@@ -18,8 +18,8 @@ from tests.emulated import Emulator, emulating
 
 from . import world
 
-# Instances come at once.
-QUICK = ("--instance-seconds", "0.2")
+# Instances come and go at once.
+QUICK = ("--instance-seconds", "0.2", "--terminate-seconds", "0.2")
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def test_instances_come_with_time_and_go(cluster):
     gone = cluster.instances()[0]["containerInstanceArn"]
     desire(cluster, 0)
     wait_for(lambda: not cluster.group()["Instances"])
-    assert cluster.instances() == []
+    wait_for(lambda: not cluster.instances())
     answer = cluster.ecs.describe_container_instances(cluster=cluster.name, containerInstances=[gone])
     assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
 
@@ -132,7 +132,8 @@ def test_one_named_instance_goes_and_the_group_shrinks(cluster):
     answer = cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
     assert first in answer["Activity"]["Description"]
     assert cluster.group()["DesiredCapacity"] == 1
-    assert [item["ec2InstanceId"] for item in cluster.instances()] == [second]
+    wait_for(lambda: [item["InstanceId"] for item in cluster.group()["Instances"]] == [second])
+    wait_for(lambda: [item["ec2InstanceId"] for item in cluster.instances()] == [second])
 
     with pytest.raises(ClientError, match="No managed instance found"):
         cluster.asg.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
@@ -388,6 +389,7 @@ def test_a_launch_that_says_nothing_gets_the_default_result(cluster):
 )
 def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     hook(cluster)
+    cluster.name_image()
     cluster.asg.put_warm_pool(
         AutoScalingGroupName=cluster.name, MaxGroupPreparedCapacity=2, MinSize=0, PoolState="Stopped"
     )
@@ -418,7 +420,7 @@ def test_a_warm_pool_keeps_stopped_instances_and_gives_them_first(cluster):
     assert raised.value.response["Error"]["Code"] == "ResourceInUse"
     left = pool(cluster)
     cluster.asg.delete_warm_pool(AutoScalingGroupName=cluster.name, ForceDelete=True)
-    assert ec2_states(cluster, left) == {"terminated"}
+    wait_for(lambda: ec2_states(cluster, left) == {"terminated"})
     assert "WarmPoolConfiguration" not in cluster.group()
 
 

@@ -22,6 +22,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 _USER_DATA = """<powershell>
 [Environment]::SetEnvironmentVariable('ECS_RESERVED_MEMORY', '1024', 'Machine')
+[Environment]::SetEnvironmentVariable('ECS_ENABLE_SPOT_INSTANCE_DRAINING', 'true', 'Machine')
 Initialize-ECSAgent -Cluster '{cluster}' -EnableTaskIAMRole -EnableTaskENI -AwsvpcBlockIMDS
 </powershell>"""
 AMI = "/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-ECS_Optimized/image_id"
@@ -129,6 +130,13 @@ class Cluster:
                 "UserData": base64.b64encode(user_data.encode()).decode(),
             },
         )
+
+    def name_image(self) -> None:
+        """Let the launch template name its AMI by its id, as a warm pool wants it."""
+        image = self.ssm.get_parameter(Name=AMI)["Parameter"]["Value"]
+        versions = self.ec2.describe_launch_template_versions(LaunchTemplateName=self.name, Versions=["$Latest"])
+        data = {**versions["LaunchTemplateVersions"][0]["LaunchTemplateData"], "ImageId": image}
+        self.ec2.create_launch_template_version(LaunchTemplateName=self.name, LaunchTemplateData=data)
 
     def create_group(self) -> None:
         self.asg.create_auto_scaling_group(

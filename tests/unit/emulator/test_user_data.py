@@ -25,6 +25,7 @@ from emulator.user_data import AgentSettings, parse
             "Complete-ASLifecycleAction -LifecycleHookName 'h-1' -AutoScalingGroupName 'g'",
             AgentSettings(None, False, 0, "h-1"),
         ),
+        ("ECS_ENABLE_SPOT_INSTANCE_DRAINING=true", AgentSettings(None, False, 0, spot_draining=True)),
         ("Write-Host hello", AgentSettings(None, False, 0)),
         ("", AgentSettings(None, False, 0)),
     ],
