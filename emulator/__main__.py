@@ -80,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         help="MWAA environments come and go without an Airflow behind them, where only their AWS side matters",
     )
 
+    serve.add_argument(
+        "--identity",
+        choices=("off", "observe", "enforce"),
+        default="observe",
+        help="whether IAM decides each call: not at all, to be looked at only, or for good (%(default)s)",
+    )
+
     airflow = commands.add_parser("install-airflow", help="make the Airflow environment of a version ahead of time")
     airflow.set_defaults(module="emulator.mwaa.environment_builder")
     airflow.add_argument("--version", help="Airflow version, such as 3.0.6; without it, every version that there is")

@@ -16,6 +16,7 @@ from emulator import answers, calls, locks
 from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
+from emulator.identity.gate import Identity
 from emulator.routes import PREFIX, Routes, json_response
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,9 @@ class Dispatcher(DomainDispatcherApplication):
 class Application:
     """Answers every request of every service."""
 
-    def __init__(self, routes: Routes, faults: Faults) -> None:
+    def __init__(self, routes: Routes, faults: Faults, identity: Identity) -> None:
         self._routes = routes
+        self._identity = identity
         self._faults = faults
         self._counts: Counter[str] = Counter()
         self._counting = Lock()
@@ -73,12 +75,14 @@ class Application:
             self._counts[f"{service}.{action}"] += 1
         if kind := self._faults.refusal(service, action):
             return refused(kind, call)(environ, start_response)
+        if (answer := self._identity.refusal(call, environ)) is not None:
+            return answer(environ, start_response)
         late = self._faults.lateness(service, action)
         with locks.of(service):
-            answer = list(self._moto(environ, start_response))
+            chunks = list(self._moto(environ, start_response))
         # Who does not wait for the answer has asked nevertheless.
         time.sleep(late)
-        return answer
+        return chunks
 
     def _respond_counts(self, request: Request, rest: str) -> Response:  # noqa: ARG002
         """GET counts calls by `<service>.<action>`; DELETE starts from zero."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from emulator.credentials import Credentials
 from emulator.faults import Faults
+from emulator.identity.gate import Identity
 from emulator.processes import Supervisor
 from emulator.routes import Routes
 from emulator.timers import Timers
@@ -27,6 +28,7 @@ class Context:
         credentials: gives a child the temporary credentials of an IAM role
         routes: adds pages of the emulator's own under `/_emulator/`
         faults: how it is to misbehave
+        identity: who may do what
         timers: lets something happen later
         instance_seconds: from the launch of an EC2 instance to its registration with ECS
         terminate_seconds: from the end of an EC2 instance on request to its being terminated
@@ -43,6 +45,7 @@ class Context:
     credentials: Credentials
     routes: Routes
     faults: Faults
+    identity: Identity
     timers: Timers
     instance_seconds: float
     terminate_seconds: float

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moto.iam.exceptions import NotFoundException
-from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 from werkzeug.wrappers import Request, Response
 
 from emulator import locks
+from emulator.identity.gate import Identity, Refused
 from emulator.routes import Routes, json_response
 
 URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
@@ -37,29 +36,44 @@ class _Grant:
 class Credentials:
     """Grants of roles, each an address and a token that only its child knows."""
 
-    def __init__(self, endpoint_url: str, account: str, region: str, routes: Routes) -> None:
+    def __init__(self, endpoint_url: str, account: str, region: str, routes: Routes, identity: Identity) -> None:
         self._endpoint_url = endpoint_url
         self._account = account
         self._region = region
+        self._identity = identity
         self._grants: dict[str, _Grant] = {}
         routes.add("credentials", self._respond)
 
-    def grant(self, role_arn: str, session_name: str) -> dict[str, str]:
+    def grant(self, role_arn: str, session_name: str, *, service: str, source: str) -> dict[str, str]:
         """The environment by which a child acts as a role.
 
+        Args:
+            role_arn: of the role
+            session_name: of the role's session
+            service: the principal that assumes the role, such as `ecs-tasks.amazonaws.com`
+            source: the ARN of what the service acts for
+
         Raises:
-            LookupError: the role does not exist
+            LookupError: the role does not exist, or does not trust the service
         """
-        partition = get_partition(self._region)
-        with locks.CONTROL:
-            try:
-                iam_backends[self._account][partition].get_role_by_arn(role_arn)
-            except NotFoundException as error:
-                raise LookupError(f"no IAM role {role_arn}") from error
+        self.assume(role_arn, service=service, source=source)
         name = secrets.token_hex(16)
         grant = _Grant(role_arn, session_name, secrets.token_urlsafe(32))
         self._grants[name] = grant
         return {URI: f"{self._endpoint_url}/_emulator/credentials/{name}", TOKEN: grant.token}
+
+    def assume(self, role_arn: str, *, service: str, source: str) -> None:
+        """See that a role lets a service assume it.
+
+        Raises:
+            LookupError: it does not exist, or does not
+        """
+        if self._identity.state.role(role_arn) is None:
+            raise LookupError(f"no IAM role {role_arn}")
+        try:
+            self._identity.service(service, source=source).require("sts:AssumeRole", role_arn, "role")
+        except Refused as error:
+            raise LookupError(str(error)) from error
 
     def revoke(self, environment: Mapping[str, str]) -> None:
         """End the grant that `grant` gave; the credentials it led to stay valid until they expire, as on AWS."""

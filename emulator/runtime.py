@@ -20,6 +20,7 @@ from emulator.credentials import Credentials
 from emulator.errors import EmulatorError
 from emulator.faults import Faults
 from emulator.http import Server
+from emulator.identity.gate import Identity
 from emulator.processes import Supervisor
 from emulator.routes import Routes, json_response
 from emulator.timers import Timers
@@ -55,6 +56,7 @@ class Runtime:
         instance_seconds: float,
         terminate_seconds: float,
         airflow: bool,
+        identity: str,
     ) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._port = port
@@ -65,6 +67,7 @@ class Runtime:
         self._instance_seconds = instance_seconds
         self._terminate_seconds = terminate_seconds
         self._airflow = airflow
+        self._identity_mode = identity
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -73,7 +76,8 @@ class Runtime:
             routes.add("health", self._health)
             faults = Faults(routes)
             # The port comes first: a second emulator must end before it touches the first one's folders.
-            server = Server(self._port, Application(routes, faults))
+            identity = Identity(self._account, self._region, routes, self._identity_mode)
+            server = Server(self._port, Application(routes, faults, identity))
             stack.callback(server.server_close)
             self._forget_earlier()
             # It answers until everything that it started has stopped: a worker that is told to stop writes to S3.
@@ -91,9 +95,10 @@ class Runtime:
                 account=self._account,
                 region=self._region,
                 processes=processes,
-                credentials=Credentials(self.endpoint_url, self._account, self._region, routes),
+                credentials=Credentials(self.endpoint_url, self._account, self._region, routes, identity),
                 routes=routes,
                 faults=faults,
+                identity=identity,
                 timers=timers,
                 instance_seconds=self._instance_seconds,
                 terminate_seconds=self._terminate_seconds,

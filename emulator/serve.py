@@ -36,6 +36,7 @@ def main(options: argparse.Namespace) -> None:
         instance_seconds=options.instance_seconds,
         terminate_seconds=options.terminate_seconds,
         airflow=options.airflow,
+        identity=options.identity,
     ) as running:
         ready = options.state / "ready.json"
         # Whole or not there: others read it while it is written.

@@ -186,7 +186,9 @@ class Agent:
         if task.role_arn is None:
             return {}
         try:
-            return self.context.credentials.grant(task.role_arn, task.id)
+            return self.context.credentials.grant(
+                task.role_arn, task.id, service="ecs-tasks.amazonaws.com", source=task.arn
+            )
         except LookupError as error:
             raise StartError(f"CannotStartContainerError: the task role cannot be assumed: {error}") from error
 

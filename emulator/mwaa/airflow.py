@@ -60,9 +60,10 @@ class Launch:
 class Airflow:
     """Starts, watches and stops one Airflow in a folder of its own. Used by one thread; `client` by all."""
 
-    def __init__(self, context: Context, name: str, folder: Path, runner: Runner) -> None:
+    def __init__(self, context: Context, name: str, arn: str, folder: Path, runner: Runner) -> None:
         self._context = context
         self._name = name
+        self._arn = arn
         self._folder = folder
         self._runner = runner
         self._home = folder / "airflow"
@@ -188,7 +189,12 @@ class Airflow:
 
     def _environment(self, launch: Launch, installation: Installation) -> dict[str, str]:
         try:
-            self._credentials = self._context.credentials.grant(launch.role_arn, "AmazonMWAA-airflow")
+            self._credentials = self._context.credentials.grant(
+                launch.role_arn,
+                "AmazonMWAA-airflow",
+                service="airflow-env.amazonaws.com",
+                source=self._arn,
+            )
         except LookupError as error:
             raise LaunchError(str(error)) from error
         aws = configuration.aws(

@@ -76,7 +76,7 @@ class Environment:
         self._cancelled = Event()
         self._folder = context.state / "mwaa" / identity.name
         runner = Runner(context.processes, self._cancelled)
-        self._airflow = Airflow(context, identity.name, self._folder, runner)
+        self._airflow = Airflow(context, identity.name, identity.arn, self._folder, runner)
         self._thread = Thread(target=self._run, name=f"mwaa-{identity.name}", daemon=True)
         self._note_update("PENDING")
         self._thread.start()

@@ -42,7 +42,7 @@ def start(airflow_python, endpoint, tmp_path):
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "test",
         "HOME": str(tmp_path),
         # Airflow does not start for a user without a name.

@@ -27,7 +27,7 @@ def aws(endpoint, tmp_path):
     environment = {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_MAX_ATTEMPTS": "1",
         "HOME": str(tmp_path),

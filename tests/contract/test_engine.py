@@ -182,7 +182,7 @@ class Job:
 @pytest.fixture
 def job(cluster, client, endpoint, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     return lambda **options: Job(cluster, client, endpoint, **options)
 

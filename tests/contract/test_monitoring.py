@@ -57,7 +57,7 @@ def deployment(environment, group):
 def ports(endpoint, unique, monkeypatch):
     """The engine's ports on an environment of the test's own."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     return lambda group: AwsPorts(deployment(unique, group))
 

@@ -90,7 +90,7 @@ class Platform:
             service,
             endpoint_url=self.emulator.endpoint,
             region_name=world.REGION,
-            aws_access_key_id="test",
+            aws_access_key_id="local",
             aws_secret_access_key="test",
             config=Config(inject_host_prefix=False, retries={"total_max_attempts": 1}),
         )

@@ -14,7 +14,7 @@ def mwaa_client(endpoint, **config):
         "mwaa",
         endpoint_url=endpoint,
         region_name=world.REGION,
-        aws_access_key_id="test",
+        aws_access_key_id="local",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, **config),
     )

@@ -33,7 +33,7 @@ def client(endpoint: str, service: str) -> Any:
         service,
         endpoint_url=endpoint,
         region_name=REGION,
-        aws_access_key_id="test",
+        aws_access_key_id="local",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )

@@ -225,7 +225,8 @@ def allow(values, account):
 
 def refused(pipeline, *words):
     address = pipeline.world.status["endpoint_url"]
-    aws = {"AWS_ENDPOINT_URL": address, "HTTP_PROXY": address, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "x"}
+    aws = {"AWS_ENDPOINT_URL": address, "HTTP_PROXY": address, **keys}
     return pipeline.operator.refused(*words, "--env", "other", **aws)
 
 

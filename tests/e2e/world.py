@@ -54,7 +54,7 @@ def clients(status: Mapping[str, Any]) -> Callable[[str], Any]:
             service,
             endpoint_url=status["endpoint_url"],
             region_name=status["region"],
-            aws_access_key_id="test",
+            aws_access_key_id="local",
             aws_secret_access_key="test",
             config=Config(proxies={}, inject_host_prefix=False),
         )
