@@ -12,10 +12,10 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap setup demo test ci check bench up plan deploy images smoke rollback drift comment status run cancel resume \
-	results down lint format clean
+	results down verify-aws lint format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bootstrap:
 	@$(PYTHON) scripts/bootstrap.py
@@ -79,6 +79,9 @@ results: bootstrap ## Fetch the last job's results into build/results
 
 down: bootstrap ## Take an environment down
 	@$(INVOKE) down
+
+verify-aws: bootstrap ## Ask AWS whether it does what the local AWS does (ENV=dev: 3 h, about $5; TAKE_DOWN=yes: end it)
+	@$(INVOKE) setup verify-aws $(if $(TAKE_DOWN),--take-down)
 
 lint: bootstrap ## Lint, types and import directions only
 	@$(INVOKE) setup check --only lint,types,imports

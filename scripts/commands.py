@@ -482,6 +482,36 @@ def logs(  # noqa: PLR0917 - invoke reads its options from here
         emit(found.as_json(run_id))
 
 
+@command(
+    name="verify-aws",
+    help={
+        "env": "the environment whose account it is and whose values are taken, such as dev",
+        "json": "end with one JSON object on standard output",
+        "yes": "do not say what it costs and ask first",
+        "take-down": "ask nothing more, and take down what an earlier call has made",
+    },
+)
+def verify_aws(_: Context, env: str = "", json: bool = False, yes: bool = False, take_down: bool = False) -> None:
+    """Ask AWS itself whether it does what the local AWS does: about three hours and a few dollars; docs/verify-aws.md.
+
+    It makes a small environment of its own, runs tests, jobs and drills on it, takes it down, looks whether anything is
+    left, and writes a record. Cut off, it is continued by calling it again.
+
+    Examples: invoke verify-aws --env dev; invoke verify-aws --env dev --yes --json;
+    invoke verify-aws --env dev --take-down
+    """
+    from scripts.verify import main as verify  # noqa: PLC0415 - brings libraries that no other verb needs
+
+    done = verify.run(Settings.load(env), confirm=not yes, give_up=take_down)
+    if json:
+        emit(done.as_json())
+    console.print(
+        f"The record: {done.record}; commit it, and make format brings it into docs/parity.md", soft_wrap=True
+    )
+    if done.otherwise:
+        raise Exit(f"AWS did otherwise in {', '.join(done.otherwise)}: the record says how", 1)
+
+
 @command(name="demo")
 def demo_(_: Context) -> None:
     """Set up, up, the main job, its results: everything, locally."""
@@ -659,6 +689,7 @@ def collection() -> Collection:
         status_,
         unlock,
         up,
+        verify_aws,
         workload_new,
     )
 

@@ -249,6 +249,43 @@ def run_lines(run: Run) -> list[Line]:
     ]
 
 
+def verify_lines(hours: float, instance_hours: float) -> list[Line]:
+    """What `invoke verify-aws` costs.
+
+    Args:
+        hours: from its first step to its last.
+        instance_hours: of instances.
+    """
+    month = 1 / HOURS
+    volume = instance_hours * month
+    return [
+        Line("MWAA, mw1.micro", [(hours, "mw1.micro"), (10 * hours * month, "Airflow's database")]),
+        Line(
+            "the way out: a NAT gateway, its address, images and updates",
+            [(hours, "NAT gateway"), (hours, "public address"), (10, "NAT gateway, data")],
+        ),
+        Line(
+            f"{instance_hours:g} hours of c5.xlarge with Windows, with their volumes",
+            [
+                (instance_hours, "c5.xlarge, Linux"),
+                (4 * instance_hours, "Windows"),
+                *((quantity * volume, name) for quantity, name in _prepared(100, 250)),
+            ],
+        ),
+        Line("keys", [(2 * hours * month, "key"), (1, "key, requests")]),
+        Line(
+            "dashboard, alarms, metrics and logs",
+            [
+                (3 * hours * month, "dashboard"),
+                (13 * hours * month, "alarm"),
+                (24 * hours * month, "metric of our own"),
+                (0.2, "logs, written"),
+            ],
+        ),
+        Line("registry and buckets", [(3 * hours * month, "registry"), (5, "S3, writes and lists"), (5, "S3, reads")]),
+    ]
+
+
 def page(text: str) -> str:
     """The page with its tables as they should be."""
     lines = {line.title: line for line in IDLE}

@@ -20,7 +20,7 @@ type Image = images.Image | windows.Built
 
 
 def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Image]:
-    """Build the images of an environment: Linux for the local one, Windows elsewhere; by workload.
+    """Build the images of an environment: Linux for the emulator, Windows for AWS; by workload.
 
     Args:
         settings: whose.
@@ -32,7 +32,7 @@ def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Ima
     """
     built: dict[str, Image] = {}
     for name in _chosen(settings, workload):
-        if settings.local:
+        if settings.emulated:
             with steps.step(f"Image of {name}") as step:
                 built[name] = images.build(settings, name)
                 step.detail = built[name].words

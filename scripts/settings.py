@@ -65,6 +65,11 @@ class Settings:
         return self.environment == "local"
 
     @property
+    def emulated(self) -> bool:
+        """Whether what answers for AWS is the emulator, which runs Linux images."""
+        return self.local
+
+    @property
     def state(self) -> Path:
         """Folder of what dies with this environment."""
         return self.state_root / self.environment

@@ -60,7 +60,7 @@ def drain(aws: Aws, target: Target, progress: Progress, patience: float = DRAIN_
     stopped: set[str] = set()
     began = time.monotonic()
     while True:
-        in_group = _scale_in(scaling, target.group)
+        in_group = scale_in(scaling, target.group)
         tasks, instances = _tasks(ecs, target.cluster), _instances(ecs, target.cluster)
         for arn in tasks:
             if arn not in stopped:
@@ -225,7 +225,7 @@ def _arns(ecs: Any, call: str, key: str, **arguments: Any) -> list[str]:
         raise
 
 
-def _scale_in(scaling: Any, name: str) -> int:
+def scale_in(scaling: Any, name: str) -> int:
     """Ask a group for nothing, and let every instance of it go, protected or kept warm; how many there are still."""
     groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:

@@ -98,6 +98,10 @@ ROOMS: dict[str, Room] = {
         files=("scripts/checks/*",),
         fast=("tests/unit/checks", "tests/unit/scripts/test_workflows.py"),
     ),
+    "verify": Room(
+        files=("scripts/verify/*", "scripts/parity.py"),
+        fast=("tests/unit/verify", "tests/unit/scripts/test_parity.py", "tests/unit/scripts/test_takedown.py"),
+    ),
     "operator": Room(
         files=("scripts/*", "tasks.py"),
         fast=("tests/unit/scripts", "tests/unit/checks"),

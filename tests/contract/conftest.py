@@ -1,6 +1,7 @@
 """A running emulator for the contract tests.
 
-The tests say what AWS does. `WINBATCH_TEST_ENDPOINT` runs them against an emulator that is up already.
+The tests say what AWS does. `WINBATCH_TEST_ENDPOINT` runs them against an emulator that is up already,
+`WINBATCH_TEST_AWS=<region>` those that are marked `on_aws` against whatever AWS the process's credentials are for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.emulated import Emulator, emulating
@@ -25,6 +27,8 @@ QUICK = ("--instance-seconds", "0.2", "--terminate-seconds", "0.2")
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     given = os.environ.get("WINBATCH_TEST_ENDPOINT")
+    if world.ON_AWS:
+        pytest.skip("it is about the emulator")
     if given:
         yield given
         return
@@ -51,8 +55,11 @@ def own_emulator(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
 
 
 @pytest.fixture(scope="session")
-def client(endpoint: str) -> Callable[..., Any]:
+def client(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """A boto3 client of a service."""
+    if world.ON_AWS:
+        return lambda service: boto3.client(service, region_name=world.REGION)
+    endpoint = request.getfixturevalue("endpoint")
     return lambda service: world.client(endpoint, service)
 
 

@@ -27,6 +27,7 @@ def refused(code):
     return pytest.raises(ClientError, match=code)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="An image is found by tag and by the SHA-256 digest of its manifest, and its layers by presigned URLs.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchGetImage.html",
@@ -47,6 +48,7 @@ def test_an_image_is_what_was_pushed(ecr, repository):
         assert answer.read() == data
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="CompleteLayerUpload with a digest that is not the layer's is an InvalidLayerException.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html",
@@ -63,6 +65,7 @@ def test_a_layer_is_checked_against_its_digest(ecr, repository):
     assert missing["failures"][0]["failureCode"] == "MissingLayerDigest"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does=(
         "A layer part that does not follow the one before, or has not its own length, is an InvalidLayerPartException."
@@ -82,6 +85,7 @@ def test_parts_come_in_order(ecr, repository):
         )
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does=(
         "CompleteLayerUpload without a part is an EmptyUploadException, of a layer that is there a "
@@ -104,6 +108,7 @@ def test_an_empty_upload_and_a_layer_that_is_there_are_refused(ecr, repository):
         ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest_of(b"once")])
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="PutImage with a layer that was not uploaded is a LayersNotFoundException.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
@@ -116,6 +121,7 @@ def test_an_image_needs_its_layers(ecr, repository):
         ecr.put_image(repositoryName=repository, imageManifest=manifest)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A repository that does not exist is a RepositoryNotFoundException.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
@@ -126,6 +132,7 @@ def test_a_repository_that_does_not_exist_is_not_found(ecr, unique):
         ecr.put_image(repositoryName=unique, imageManifest="{}", imageTag="x")
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="PutImage of what is there, tag and all, is an ImageAlreadyExistsException.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
@@ -137,16 +144,17 @@ def test_the_same_image_twice_is_refused(ecr, repository):
         push(ecr, repository, {}, layer({"a": "1"}))
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A tag of a repository with immutable tags cannot be given to another image.",
     source="https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_PutImage.html",
     sure="documented",
 )
-def test_an_immutable_tag_stays(ecr, unique):
-    ecr.create_repository(repositoryName=unique, imageTagMutability="IMMUTABLE")
-    push(ecr, unique, {"Cmd": ["1"]}, tag="v1")
+def test_an_immutable_tag_stays(ecr, repository):
+    ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="IMMUTABLE")
+    push(ecr, repository, {"Cmd": ["1"]}, tag="v1")
     with refused("ImageTagAlreadyExistsException|ImageAlreadyExistsException"):
-        push(ecr, unique, {"Cmd": ["2"]}, tag="v1")
+        push(ecr, repository, {"Cmd": ["2"]}, tag="v1")
 
 
 @pytest.mark.aws(

@@ -21,8 +21,10 @@ def mwaa_client(endpoint, **config):
 
 
 @pytest.fixture
-def mwaa(endpoint):
-    return mwaa_client(endpoint, inject_host_prefix=False)
+def mwaa(client, request):
+    if world.ON_AWS:
+        return client("mwaa")
+    return mwaa_client(request.getfixturevalue("endpoint"), inject_host_prefix=False)
 
 
 @pytest.fixture
@@ -60,6 +62,7 @@ def request_of(client, unique):
     }
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="An environment that does not exist is a ResourceNotFoundException.",
     source="https://docs.aws.amazon.com/mwaa/latest/API/API_GetEnvironment.html",
@@ -71,6 +74,7 @@ def test_an_environment_that_is_not_there(mwaa, unique, operation):
         getattr(mwaa, operation)(Name=unique)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="Tags of an environment that does not exist are a ResourceNotFoundException.",
     source="https://docs.aws.amazon.com/mwaa/latest/API/API_TagResource.html",
@@ -128,6 +132,7 @@ def test_the_bucket_must_keep_versions(mwaa, client, request_of):
         mwaa.create_environment(**request_of)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="InvokeRestApi takes a path of 64 characters at most.",
     source="https://docs.aws.amazon.com/mwaa/latest/API/API_InvokeRestApi.html",
@@ -138,6 +143,7 @@ def test_a_path_of_65_characters_is_too_long(mwaa, unique):
         mwaa.invoke_rest_api(Name=unique, Method="GET", Path="/" + "d" * 64)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A page token that ListEnvironments did not give is a ValidationException.",
     source="https://docs.aws.amazon.com/mwaa/latest/API/API_ListEnvironments.html",

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from .world import ACCOUNT, REGION
+from .world import ACCOUNT, REGION, remove_bucket
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def s3(client):
 @pytest.fixture
 def bucket(s3, unique):
     s3.create_bucket(Bucket=unique, CreateBucketConfiguration={"LocationConstraint": REGION})
-    return unique
+    yield unique
+    remove_bucket(s3, unique)
 
 
 def code_of(call, **arguments):
@@ -30,6 +31,7 @@ def code_of(call, **arguments):
     return None
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="Of concurrent PutObject requests with If-None-Match `*` one is accepted.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
@@ -55,6 +57,7 @@ def test_of_many_that_claim_a_key_one_wins(s3, bucket, client):
             assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == str(number).encode()
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="ListObjectsV2 lists keys in UTF-8 order, in pages, with common prefixes by a delimiter.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html",
@@ -94,6 +97,7 @@ def test_a_listing_tells_keys_and_pages_as_s3_does(s3, bucket):
     assert raised.value.response["Error"]["Code"] == "NoSuchBucket"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="PutObject with If-Match replaces only the object with that ETag.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html",
@@ -116,6 +120,7 @@ def test_a_counter_under_if_match_loses_no_update(s3, bucket, client):
     assert s3.get_object(Bucket=bucket, Key="counter")["Body"].read() == b"40"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A condition that fails is PreconditionFailed, If-Match on a key that is not there NoSuchKey.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html",
@@ -141,6 +146,7 @@ def policy(bucket, *statements):
     return json.dumps({"Version": "2012-10-17", "Statement": [{**everything, **statement} for statement in statements]})
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A Deny with aws:SecureTransport false does not deny a request over TLS.",
     source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html",
@@ -153,6 +159,7 @@ def test_a_bucket_for_tls_only_is_open_over_tls(s3, bucket):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A Deny counts when all its conditions are met, and only then.",
     source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html",
@@ -173,6 +180,7 @@ def test_a_deny_whose_condition_is_met_denies(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does=(
         "DeleteObject without a version adds a delete marker; deleting a version is an action of its own, "

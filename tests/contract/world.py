@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +17,9 @@ from botocore.config import Config
 
 from tests.waiting import wait_for
 
-REGION = "eu-central-1"
+# Whether AWS itself answers, and where.
+ON_AWS = os.environ.get("WINBATCH_TEST_AWS", "")
+REGION = ON_AWS or "eu-central-1"
 ACCOUNT = "123456789012"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -37,6 +40,15 @@ def client(endpoint: str, service: str) -> Any:
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
+
+
+def remove_bucket(s3: Any, name: str) -> None:
+    """Remove a bucket, whatever its policy keeps in it."""
+    s3.delete_bucket_policy(Bucket=name)
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=name, Key=entry["Key"], VersionId=entry["VersionId"])
+    s3.delete_bucket(Bucket=name)
 
 
 def layer(files: Mapping[str, str]) -> bytes:

@@ -1,0 +1,1 @@
+"""`invoke verify-aws`: asks AWS itself whether it does what the local AWS does, in an environment of its own."""
