@@ -12,7 +12,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from emulator import answers, calls, locks
+from emulator import answers, calls, locks, validation
 from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
@@ -75,6 +75,8 @@ class Application:
             self._counts[f"{service}.{action}"] += 1
         if kind := self._faults.refusal(service, action):
             return refused(kind, call)(environ, start_response)
+        if wrong := validation.refused(call):
+            return answers.refusal(call, wrong.code, wrong.message)(environ, start_response)
         if (answer := self._identity.refusal(call, environ)) is not None:
             return answer(environ, start_response)
         late = self._faults.lateness(service, action)

@@ -184,7 +184,7 @@ def _rest(environ: Environ, signature: _Signature, query: Mapping[str, list[str]
             parameters = bound.read(labels, query, environ)
             if not bound.streams and (body := _body(environ)):
                 parameters |= _in_body(service, operation, protocol, bound.payload, body)
-        except (ValueError, RequestParserError) as error:
+        except (ValueError, TypeError, AttributeError, RequestParserError) as error:
             raise MalformedRequestError(service, protocol, str(error)) from error
         return _call(signature, service, operation, parameters, protocol)
     if protocol == "smithy-rpc-v2-cbor" or environ.get("HTTP_SMITHY_PROTOCOL"):
