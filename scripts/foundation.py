@@ -31,7 +31,7 @@ STATE_KEY = "bootstrap.tfstate"
 ISSUER = "token.actions.githubusercontent.com"
 PROVIDER = "aws_iam_openid_connect_provider.github[0]"
 ROLES = ("apply", "plan")
-POLICIES = ("boundary", "identity", "lock", "network", "platform", "read", "state")
+POLICIES = ("boundary", "compute", "identity", "lock", "network", "options", "platform", "read", "state")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+")
 

@@ -197,6 +197,8 @@ module "observability" {
   log_retention_days = var.log_retention_days
   # Names and not outputs: alarms must not wait half an hour for MWAA.
   mwaa_environment = local.name
-  usd_per_hour     = try(max([for type in module.cluster.instance_types : type.usd_per_hour]...), null)
-  webhooks         = var.observability.webhooks
+  # But for the scheduler's, which would be one until then.
+  scheduler_environment = module.airflow.environment
+  usd_per_hour          = try(max([for type in module.cluster.instance_types : type.usd_per_hour]...), null)
+  webhooks              = var.observability.webhooks
 }

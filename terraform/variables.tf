@@ -22,6 +22,18 @@ variable "airflow" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    # Airflow 3's workers ask the API server for everything, and a public one has no address in the VPC.
+    condition     = try(var.airflow.webserver.access_mode, "") != "PUBLIC_ONLY" || coalesce(var.network.egress, "endpoints") != "endpoints"
+    error_message = "airflow.webserver.access_mode PUBLIC_ONLY with network.egress \"endpoints\": Airflow's workers would not reach their own API server, which is in the internet. Take PRIVATE_ONLY, PUBLIC_AND_PRIVATE (Airflow 3.2 and later), or network.egress \"nat\"."
+  }
+
+  validation {
+    # The lock file says which provider plans; version 5 does not know it.
+    condition     = try(var.airflow.webserver.access_mode, "") != "PUBLIC_AND_PRIVATE" || !can(regex("registry.terraform.io/hashicorp/aws\" \\{\\s*version\\s*=\\s*\"5\\.", file("${path.root}/.terraform.lock.hcl")))
+    error_message = "airflow.webserver.access_mode PUBLIC_AND_PRIVATE needs version 6 of the AWS provider, and .terraform.lock.hcl holds version 5: terraform init -upgrade takes the newest, or choose PUBLIC_ONLY or PRIVATE_ONLY."
+  }
 }
 
 variable "aws_provider" {

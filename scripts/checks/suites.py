@@ -29,7 +29,11 @@ SLOW: dict[str, tuple[str, ...]] = {
     "stage": ("tests/unit/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "interrupts": ("tests/e2e/test_interrupts.py",),
-    "bootstrap": ("tests/terraform/test_bootstrap.py", "tests/terraform/test_existing_network.py"),
+    "bootstrap": (
+        "tests/terraform/test_bootstrap.py",
+        "tests/terraform/test_authorization.py",
+        "tests/terraform/test_existing_network.py",
+    ),
 }
 
 

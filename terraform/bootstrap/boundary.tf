@@ -87,7 +87,9 @@ data "aws_iam_policy_document" "boundary" {
     sid = "Instances"
     actions = [
       "autoscaling:CompleteLifecycleAction",
+      "autoscaling:LaunchInstances",
       "autoscaling:SetDesiredCapacity",
+      "autoscaling:SetInstanceHealth",
       "autoscaling:SetInstanceProtection",
       "autoscaling:TerminateInstanceInAutoScalingGroup",
     ]

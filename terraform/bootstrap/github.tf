@@ -99,16 +99,18 @@ resource "aws_iam_role" "deployment" {
 locals {
   policies = length(local.roles) == 0 ? {} : {
     boundary = { description = "What the roles of ${local.name} may do at most", json = data.aws_iam_policy_document.boundary.json }
+    compute  = { description = "Images, cluster and Airflow of ${local.name}", json = data.aws_iam_policy_document.compute.json }
     identity = { description = "Roles of ${local.name}, within their boundary", json = data.aws_iam_policy_document.identity.json }
     network  = { description = "The network of ${local.name}", json = data.aws_iam_policy_document.network.json }
-    platform = { description = "Everything else of ${local.name}", json = data.aws_iam_policy_document.platform.json }
+    options  = { description = "What ${local.name} has only if asked", json = data.aws_iam_policy_document.options.json }
+    platform = { description = "Buckets, key, logs and alarms of ${local.name}", json = data.aws_iam_policy_document.platform.json }
     read     = { description = "What planning ${local.name} reads", json = data.aws_iam_policy_document.read.json }
     state    = { description = "Terraform's state of ${local.name}", json = data.aws_iam_policy_document.state.json }
     lock     = { description = "Reading the state of ${local.name} under its lock", json = data.aws_iam_policy_document.lock.json }
   }
 
   attachments = length(local.roles) == 0 ? {} : merge([
-    for role, policies in { apply = ["identity", "network", "platform", "read", "state"], plan = ["lock", "read"] } :
+    for role, policies in { apply = ["compute", "identity", "network", "options", "platform", "read", "state"], plan = ["lock", "read"] } :
     { for policy in policies : "${role}-${policy}" => { policy = policy, role = role } }
   ]...)
 }

@@ -3,6 +3,7 @@
 
 locals {
   marked = { "aws:ResourceTag/environment" = var.environment, "aws:ResourceTag/root" = "winbatch" }
+  made   = { "aws:RequestTag/environment" = var.environment, "aws:RequestTag/root" = "winbatch" }
 }
 
 data "aws_iam_policy_document" "network" {
@@ -75,7 +76,6 @@ data "aws_iam_policy_document" "network" {
       "ec2:DeleteLaunchTemplate",
       "ec2:DeleteLaunchTemplateVersions",
       "ec2:DeleteNatGateway",
-      "ec2:DeleteNetworkInterface",
       "ec2:DeleteRoute",
       "ec2:DeleteRouteTable",
       "ec2:DeleteSecurityGroup",
@@ -112,17 +112,37 @@ data "aws_iam_policy_document" "network" {
     }
   }
 
-  # MWAA makes its page's and database's endpoints in the VPC for whoever creates it.
+  # A rule is a resource of its own beside its group. It is not there yet, so it has no tags but those of the request.
   statement {
-    sid       = "LetMwaaMakeEndpoints"
-    actions   = ["ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission"]
-    resources = ["${local.arn.ec2}:*/*"]
+    sid       = "MakeRules"
+    actions   = ["ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress"]
+    resources = ["${local.arn.ec2}:security-group-rule/*"]
 
-    condition {
-      test     = "ForAnyValue:StringEquals"
-      variable = "aws:CalledVia"
-      values   = ["airflow.amazonaws.com"]
+    dynamic "condition" {
+      for_each = local.made
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
+  }
+
+  # Interfaces that MWAA and the resolver make for their caller, and that ECS leaves behind: none has tags of ours, and AWS deletes none that is
+  # in use. MWAA says so nowhere in the request (aws:CalledVia has no airflow).
+  statement {
+    sid     = "InterfacesOfServices"
+    actions = ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"]
+    resources = [for kind in ["network-interface", "security-group", "subnet"] :
+    "${local.arn.ec2}:${kind}/*"]
+  }
+
+  # An interface endpoint's private names are a zone of AWS's, which no ARN names beforehand.
+  statement {
+    sid       = "NameEndpoints"
+    actions   = ["route53:AssociateVPCWithHostedZone"]
+    resources = ["*"]
   }
 
   # Auto Scaling asks whether its caller could start the launch template's instances. Which role they get is a matter of iam:PassRole.

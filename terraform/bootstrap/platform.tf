@@ -1,4 +1,4 @@
-# Everything but network and roles, each by the environment's name where the service has names.
+# Buckets, the key, logs and alarms, each by the environment's name where the service has names.
 
 data "aws_iam_policy_document" "platform" {
   statement {
@@ -47,107 +47,12 @@ data "aws_iam_policy_document" "platform" {
     }
   }
 
-  statement {
-    sid = "KeepKey"
-    actions = [
-      "kms:CreateAlias",
-      "kms:CreateGrant",
-      "kms:Decrypt",
-      "kms:DeleteAlias",
-      "kms:DescribeKey",
-      "kms:EnableKeyRotation",
-      "kms:GenerateDataKey*",
-      "kms:PutKeyPolicy",
-      "kms:ScheduleKeyDeletion",
-      "kms:UpdateKeyDescription",
-    ]
-    resources = ["${local.arn.kms}:key/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/environment"
-      values   = [var.environment]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/root"
-      values   = ["winbatch"]
-    }
-  }
-
+  # What is done with the key itself, its own policy allows (modules/storage): what a fresh key's tags and alias allow may hold minutes later only.
   # The state key's alias ends in -tfstate.
   statement {
     sid       = "NameKey"
     actions   = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"]
     resources = ["${local.arn.kms}:alias/${local.name}"]
-  }
-
-  statement {
-    sid       = "SignInToRegistry"
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"]
-  }
-
-  statement {
-    sid       = "Images"
-    actions   = ["ecr:*"]
-    resources = ["${local.arn.ecr}:repository/${local.name}/*"]
-  }
-
-  # A task definition's revisions are registered and deregistered without a resource.
-  statement {
-    sid       = "TaskDefinitions"
-    actions   = ["ecs:DeregisterTaskDefinition", "ecs:RegisterTaskDefinition"]
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestedRegion"
-      values   = [var.region]
-    }
-  }
-
-  statement {
-    sid = "Cluster"
-    actions = [
-      "ecs:CreateCapacityProvider",
-      "ecs:CreateCluster",
-      "ecs:DeleteCapacityProvider",
-      "ecs:DeleteCluster",
-      "ecs:DeregisterContainerInstance",
-      "ecs:DescribeContainerInstances",
-      "ecs:DescribeTasks",
-      "ecs:ListContainerInstances",
-      "ecs:ListTasks",
-      "ecs:PutClusterCapacityProviders",
-      "ecs:StopTask",
-      "ecs:TagResource",
-      "ecs:UntagResource",
-      "ecs:UpdateCapacityProvider",
-      "ecs:UpdateCluster",
-      "ecs:UpdateClusterSettings",
-      "ecs:UpdateContainerInstancesState",
-    ]
-    resources = [
-      "${local.arn.ecs}:capacity-provider/${local.name}",
-      "${local.arn.ecs}:cluster/${local.name}",
-      "${local.arn.ecs}:container-instance/${local.name}/*",
-      "${local.arn.ecs}:task-definition/${local.name}-*",
-      "${local.arn.ecs}:task/${local.name}/*",
-    ]
-  }
-
-  statement {
-    sid       = "Instances"
-    actions   = ["autoscaling:*"]
-    resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}"]
-  }
-
-  statement {
-    sid       = "Airflow"
-    actions   = ["airflow:*"]
-    resources = ["${local.arn.airflow}:environment/${local.name}", "${local.arn.airflow}:role/${local.name}/*"]
   }
 
   # CloudWatch Logs hands a group's key on, and Session Manager's groups are not ours.
@@ -195,52 +100,22 @@ data "aws_iam_policy_document" "platform" {
     resources = ["${local.arn.sns}:${local.name}-*"]
   }
 
+  # SNS knows a subscription as no resource.
+  statement {
+    sid       = "Subscriptions"
+    actions   = ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [var.region]
+    }
+  }
+
   statement {
     sid       = "Budget"
     actions   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
     resources = ["arn:${local.partition}:budgets::${local.account_id}:budget/${local.name}"]
-  }
-
-  statement {
-    sid       = "OwnImages"
-    actions   = ["imagebuilder:*"]
-    resources = ["${local.arn.imagebuilder}:*/${local.name}", "${local.arn.imagebuilder}:*/${local.name}-*"]
-  }
-
-  statement {
-    sid       = "SharedStorageStack"
-    actions   = ["cloudformation:CreateStack", "cloudformation:DeleteStack", "cloudformation:TagResource", "cloudformation:UpdateStack"]
-    resources = ["${local.arn.cloudformation}:stack/${local.name}-*/*"]
-  }
-
-  # The resolver's rules are made before they have a name.
-  statement {
-    sid       = "ForwardDomain"
-    actions   = ["route53resolver:*"]
-    resources = ["${local.arn.route53resolver}:*"]
-  }
-
-  statement {
-    sid       = "SharedStorage"
-    actions   = ["fsx:*"]
-    resources = ["${local.arn.fsx}:*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/environment"
-      values   = [var.environment]
-    }
-  }
-
-  statement {
-    sid       = "MakeSharedStorage"
-    actions   = ["fsx:CreateFileSystem", "fsx:TagResource"]
-    resources = ["${local.arn.fsx}:*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/environment"
-      values   = [var.environment]
-    }
   }
 }

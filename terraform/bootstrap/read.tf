@@ -14,6 +14,7 @@ data "aws_iam_policy_document" "read" {
       "cloudformation:GetTemplate",
       "cloudwatch:Describe*",
       "cloudwatch:ListTagsForResource",
+      "ds:DescribeDirectories",
       "ec2:Describe*",
       "ec2:GetEbsEncryptionByDefault",
       "ecr:DescribeRepositories",
@@ -21,6 +22,7 @@ data "aws_iam_policy_document" "read" {
       "ecs:DescribeClusters",
       "ecs:DescribeTaskDefinition",
       "ecs:ListTagsForResource",
+      "ecs:ListTaskDefinitionFamilies",
       "ecs:ListTaskDefinitions",
       "events:Describe*",
       "events:List*",
@@ -33,6 +35,7 @@ data "aws_iam_policy_document" "read" {
       "logs:ListTagsForResource",
       "route53resolver:Get*",
       "route53resolver:List*",
+      "sns:GetSubscriptionAttributes",
       "ssm:DescribeParameters",
       "sts:GetCallerIdentity",
       "tag:GetResources",
@@ -49,9 +52,14 @@ data "aws_iam_policy_document" "read" {
   }
 
   statement {
-    sid       = "FindImages"
-    actions   = ["ssm:GetParameter", "ssm:GetParameters"]
-    resources = ["arn:${local.partition}:ssm:${var.region}::parameter/aws/service/ami-windows-latest/*"]
+    sid     = "FindImages"
+    actions = ["ssm:GetParameter", "ssm:GetParameters"]
+    resources = [
+      "arn:${local.partition}:ssm:${var.region}::parameter/aws/service/ami-windows-latest/*",
+      # What Image Builder bakes, and what somebody bakes elsewhere for this environment.
+      "${local.arn.ssm}:parameter/imagebuilder/${local.name}/*",
+      "${local.arn.ssm}:parameter/winbatch/${var.environment}/*",
+    ]
   }
 
   statement {
@@ -133,7 +141,7 @@ data "aws_iam_policy_document" "read" {
 
   statement {
     sid       = "ReadTopics"
-    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
+    actions   = ["sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
     resources = ["${local.arn.sns}:${local.name}-*"]
   }
 

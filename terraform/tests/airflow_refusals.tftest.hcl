@@ -42,7 +42,6 @@ run "refusals" {
     log_level          = "LOUD"
     private_subnet_ids = { a = "subnet-a" }
     startup_script     = "export A=1"
-    webserver          = { access_mode = "PUBLIC" }
   }
 
   expect_failures = [
@@ -52,8 +51,22 @@ run "refusals" {
     var.log_level,
     var.private_subnet_ids,
     var.startup_script,
-    var.webserver,
   ]
+}
+
+run "private_endpoint_of_an_old_airflow" {
+  command = plan
+
+  module {
+    source = "./modules/airflow"
+  }
+
+  variables {
+    airflow_version = "3.0.6"
+    webserver       = { access_mode = "PUBLIC_AND_PRIVATE" }
+  }
+
+  expect_failures = [var.webserver]
 }
 
 run "more_workers_at_least_than_at_most_and_no_way_in" {
@@ -182,6 +195,7 @@ run "what_no_other_module_hands_over" {
     permissions_boundary_arn = "winbatch-test-boundary"
     region                   = "cn-north-1a"
     vpc_id                   = "my-vpc"
+    webserver                = { access_mode = "PUBLIC" }
     workers                  = { auto_scaling_group = "g", cluster = "c", families = ["f"], role_arns = { execution = "e", task = "t" } }
   }
 
@@ -197,6 +211,7 @@ run "what_no_other_module_hands_over" {
     var.permissions_boundary_arn,
     var.region,
     var.vpc_id,
+    var.webserver,
     var.workers,
   ]
 }

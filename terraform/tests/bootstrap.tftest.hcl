@@ -72,7 +72,7 @@ run "github" {
   }
 
   assert {
-    condition     = keys(aws_iam_role_policy_attachment.deployment) == ["apply-identity", "apply-network", "apply-platform", "apply-read", "apply-state", "plan-lock", "plan-read"]
+    condition     = keys(aws_iam_role_policy_attachment.deployment) == ["apply-compute", "apply-identity", "apply-network", "apply-options", "apply-platform", "apply-read", "apply-state", "plan-lock", "plan-read"]
     error_message = "The plan role reads and locks, and nothing else."
   }
 
@@ -113,9 +113,10 @@ run "github" {
   }
 
   assert {
-    condition = length(setintersection(flatten([for document in ["identity", "network", "platform", "state"] : [
+    condition = length(setintersection(flatten([for document in ["compute", "identity", "network", "options", "platform", "state"] : [
       for statement in {
-        identity = data.aws_iam_policy_document.identity, network = data.aws_iam_policy_document.network
+        compute  = data.aws_iam_policy_document.compute, identity = data.aws_iam_policy_document.identity
+        network  = data.aws_iam_policy_document.network, options = data.aws_iam_policy_document.options
         platform = data.aws_iam_policy_document.platform, state = data.aws_iam_policy_document.state
       }[document].statement : statement.actions
       ]]), [
@@ -197,7 +198,10 @@ run "names_end" {
   assert {
     condition = [
       for resource in distinct(flatten([
-        for policy in [data.aws_iam_policy_document.boundary, data.aws_iam_policy_document.identity, data.aws_iam_policy_document.platform, data.aws_iam_policy_document.read] :
+        for policy in [
+          data.aws_iam_policy_document.boundary, data.aws_iam_policy_document.compute, data.aws_iam_policy_document.identity,
+          data.aws_iam_policy_document.options, data.aws_iam_policy_document.platform, data.aws_iam_policy_document.read,
+        ] :
         [for statement in policy.statement : [for resource in statement.resources : resource]]
       ])) : resource if strcontains(resource, "winbatch-test*")
     ] == []

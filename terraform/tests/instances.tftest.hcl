@@ -55,13 +55,16 @@ run "warm_pool_with_a_scratch_volume" {
     condition = {
       for statement in data.aws_iam_policy_document.instance.statement : statement.sid => join(" ", concat(tolist(statement.actions), tolist(statement.resources)))
       if anytrue([for action in statement.actions : startswith(action, "autoscaling:")])
-    } == { SayReady = "autoscaling:CompleteLifecycleAction arn:aws-cn:autoscaling:cn-north-1:123456789012:autoScalingGroup:*:autoScalingGroupName/winbatch-test" }
-    error_message = "Instances may say that they are ready, in this group only."
+      } == {
+      SayReady     = "autoscaling:CompleteLifecycleAction arn:aws-cn:autoscaling:cn-north-1:123456789012:autoScalingGroup:*:autoScalingGroupName/winbatch-test"
+      SayUnhealthy = "autoscaling:SetInstanceHealth arn:aws-cn:autoscaling:cn-north-1:123456789012:autoScalingGroup:*:autoScalingGroupName/winbatch-test"
+    }
+    error_message = "Instances may say that they are ready, or that they never will be, in this group only."
   }
 
   assert {
-    condition     = can(regex("(?s)'ECS_WARM_POOLS_CHECK', 'true'.*Initialize-ECSAgent.*-LifecycleHookName 'initialised' -AutoScalingGroupName 'winbatch-test' .*-Region 'cn-north-1'.*AddSeconds\\(60\\).*-AtStartup.*Register-ScheduledTask", base64decode(aws_launch_template.windows.user_data)))
-    error_message = "The agent waits until the instance is in service, and each start of the instance completes the hook."
+    condition     = can(regex("(?s)'ECS_WARM_POOLS_CHECK', 'true'.*Initialize-ECSAgent.*-LifecycleHookName 'initialised' -AutoScalingGroupName 'winbatch-test' .*-Region 'cn-north-1'.*AddSeconds\\(20\\).*Register-ScheduledTask.*<persist>true</persist>", base64decode(aws_launch_template.windows.user_data)))
+    error_message = "The agent waits until the instance is in service, and each start of the instance initialises it and completes the hook."
   }
 
   assert {
@@ -155,6 +158,22 @@ run "own_ami" {
   assert {
     condition     = length(aws_autoscaling_lifecycle_hook.launch) == 0 && !strcontains(base64decode(aws_launch_template.windows.user_data), "ASLifecycle") && length(aws_ecs_task_definition.workload["ber"].volume) == 0
     error_message = "Without a pool there is no hook, and without a volume nothing is mounted."
+  }
+}
+
+run "pool_with_amazons_ami" {
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    warm_pool = { max_prepared = 2 }
+    windows   = {}
+  }
+
+  assert {
+    condition     = aws_launch_template.windows.image_id == "ami-0123456789abcdef0"
+    error_message = "A group with a warm pool takes no template that names a parameter: the AMI is the parameter's of the last apply."
   }
 }
 

@@ -28,10 +28,10 @@ run "endpoints" {
 
   assert {
     condition = toset(keys(aws_vpc_endpoint.interface)) == toset([
-      "airflow.api", "airflow.env", "airflow.ops", "autoscaling", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry",
+      "airflow.api", "airflow.env", "autoscaling", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry",
       "kms", "logs", "monitoring", "sqs", "ssm", "ssmmessages",
     ])
-    error_message = "There is an endpoint for each service that is called (docs/decisions/0150), and for no other."
+    error_message = "There is an endpoint for each service that is called (docs/decisions/0150), and for no other; airflow.ops is in the partition aws only."
   }
 
   assert {
@@ -100,6 +100,24 @@ run "what_the_s3_gateway_lets_through" {
   }
 }
 
+run "endpoints_of_the_first_partition" {
+  command = plan
+
+  module {
+    source = "./modules/network"
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws", dns_suffix = "amazonaws.com", reverse_dns_prefix = "com.amazonaws" }
+  }
+
+  assert {
+    condition     = aws_vpc_endpoint.interface["airflow.ops"].service_name == "com.amazonaws.cn-north-1.airflow.ops" && length(aws_vpc_endpoint.interface) == 15
+    error_message = "MWAA's third endpoint is there where AWS has it."
+  }
+}
+
 run "further_endpoints" {
   command = plan
 
@@ -120,7 +138,7 @@ run "further_endpoints" {
   }
 
   assert {
-    condition     = length(aws_vpc_endpoint.interface) == 16 && contains(keys(aws_vpc_endpoint.interface), "secretsmanager")
+    condition     = length(aws_vpc_endpoint.interface) == 15 && contains(keys(aws_vpc_endpoint.interface), "secretsmanager")
     error_message = "What a workload calls beside the system's own services gets an endpoint, and none gets two."
   }
 }

@@ -11,6 +11,8 @@ variables {
   log_retention_days = 365
   mwaa_environment   = "the-airflow"
   usd_per_hour       = 0.378
+
+  scheduler_environment = "the-airflow"
 }
 
 run "defaults" {
@@ -19,7 +21,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = keys(aws_cloudwatch_metric_alarm.alarm) == ["backstop", "capacity", "idle", "queue", "scheduler", "silent", "stuck", "teardown"]
+    condition     = keys(aws_cloudwatch_metric_alarm.alarm) == ["backstop", "capacity", "idle", "queue", "silent", "stuck", "teardown"]
     error_message = "Each thing that goes wrong has its alarm: ${join(", ", keys(aws_cloudwatch_metric_alarm.alarm))}."
   }
 
@@ -29,8 +31,26 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for name, alarm in aws_cloudwatch_metric_alarm.alarm : name if alarm.treat_missing_data != "notBreaching"] == ["scheduler"]
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.treat_missing_data == "notBreaching"]) && aws_cloudwatch_metric_alarm.scheduler.treat_missing_data == "breaching"
     error_message = "No data are no reason to act or to wake anybody, but for the scheduler's heartbeat."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.scheduler.metric_name == "SchedulerHeartbeat" && aws_cloudwatch_metric_alarm.scheduler.dimensions["Environment"] == "the-airflow" &&
+      contains(aws_cloudwatch_metric_alarm.scheduler.alarm_actions, aws_sns_topic.alarms.arn) && contains(aws_cloudwatch_metric_alarm.scheduler.ok_actions, aws_sns_topic.alarms.arn)
+    )
+    error_message = "The scheduler's alarm looks at its heartbeat, and tells."
+  }
+
+  # What FILL makes of a series without points, nobody says: beside each stands one that has points.
+  assert {
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.alarm : alltrue([
+        for query in alarm.metric_query : length(regexall("FILL", coalesce(query.expression, "-"))) == 0 || can(regex("MAX\\(\\[[a-z]+ \\* 0, (FILL\\([a-z]+, 0\\)(, )?)+\\]\\)", query.expression))
+      ])
+    ])
+    error_message = "An expression rests on FILL alone."
   }
 
   assert {
@@ -47,7 +67,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = one([for query in aws_cloudwatch_metric_alarm.alarm["backstop"].metric_query : query.expression if query.return_data]) == "IF(desired > 0 AND FILL(tasks, 0) == 0 AND FILL(engine, 0) == 0, 1, 0)"
+    condition     = one([for query in aws_cloudwatch_metric_alarm.alarm["backstop"].metric_query : query.expression if query.return_data]) == "IF(desired > 0 AND MAX([desired * 0, FILL(tasks, 0), FILL(engine, 0)]) == 0, 1, 0)"
     error_message = "The backstop acts when instances are wanted and neither ECS tasks nor an engine are seen."
   }
 

@@ -11,6 +11,8 @@ variables {
   log_retention_days = 365
   mwaa_environment   = "the-airflow"
   usd_per_hour       = 0.378
+
+  scheduler_environment = "the-airflow"
 }
 
 run "refusals" {
@@ -75,7 +77,9 @@ run "what_no_other_module_hands_over" {
     mwaa_environment   = ""
     name               = "winbatch-my-env"
     region             = "cn-north-1a"
-    usd_per_hour       = -1
+
+    scheduler_environment = ""
+    usd_per_hour          = -1
   }
 
   expect_failures = [
@@ -86,6 +90,7 @@ run "what_no_other_module_hands_over" {
     var.mwaa_environment,
     var.name,
     var.region,
+    var.scheduler_environment,
     var.usd_per_hour,
   ]
 }

@@ -35,6 +35,26 @@ run "each_variable" {
   ]
 }
 
+run "public_page_without_a_way_out" {
+  command = plan
+
+  variables {
+    airflow = { webserver = { access_mode = "PUBLIC_ONLY" } }
+  }
+
+  expect_failures = [var.airflow]
+}
+
+run "private_endpoint_under_provider_5" {
+  command = plan
+
+  variables {
+    airflow = { version = "3.2.1", webserver = { access_mode = "PUBLIC_AND_PRIVATE" } }
+  }
+
+  expect_failures = [var.airflow]
+}
+
 # A rule that looks at another variable is not asked while that one is refused.
 run "prefix_with_a_slash_and_digest_that_is_a_tag" {
   command = plan

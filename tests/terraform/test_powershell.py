@@ -56,8 +56,10 @@ def broken(script: str) -> list[str]:
 
 def body(text: str) -> str:
     assert text.startswith("<powershell>\n")
-    assert text.endswith("</powershell>\n")
-    return text.removeprefix("<powershell>\n").removesuffix("</powershell>\n")
+    script, end, rest = text.removeprefix("<powershell>\n").partition("</powershell>\n")
+    assert end
+    assert rest in {"", "<persist>true</persist>\n"}
+    return script
 
 
 def test_the_grammar_tells_a_broken_script():
@@ -83,6 +85,20 @@ def test_what_the_instance_runs_at_each_start_is_powershell_too(tmp_path):
     assert broken(watch) == []
     assert "-LifecycleHookName 'initialised' -AutoScalingGroupName 'winbatch-test'" in watch
     assert "${" not in text
+
+
+def test_a_pools_instance_is_initialised_at_each_boot(tmp_path):
+    assert user_data(tmp_path, warm_pool=POOL).endswith("</powershell>\n<persist>true</persist>\n")
+    assert "persist" not in user_data(tmp_path)
+
+
+def test_an_instance_without_its_agent_reports_itself(tmp_path):
+    script = body(user_data(tmp_path))
+    # The agent is tried again, and whatever fails in the end is said to the group.
+    start, _, rest = script.partition("Initialize-ECSAgent")
+    assert "for ($attempt" in start
+    assert rest.index("Start-Sleep") < rest.index("} catch {\n    #") < rest.index("-HealthStatus Unhealthy")
+    assert rest.rstrip().endswith("throw\n}")
 
 
 def test_the_agents_variables_cannot_leave_their_quotes(tmp_path):

@@ -16,7 +16,6 @@ FOLDERS = sorted({file.parent for file in TERRAFORM.rglob("variables*.tf") if ".
 # Switches have no wrong value; these have none that a rule of their own would tell.
 WITHOUT_A_RULE = {
     ".": {
-        "airflow": "modules/airflow has a rule for each field",
         "image_builder": "modules/image_builder has a rule for each field",
         "observability": "modules/observability has a rule for each field",
         "storage": "modules/storage has a rule for each field",

@@ -211,14 +211,14 @@ data "aws_iam_policy_document" "dags" {
   # An instance that is named goes, protected from scale-in or not.
   statement {
     sid       = "ScaleCluster"
-    actions   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+    actions   = ["autoscaling:LaunchInstances", "autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
     resources = [local.arn.group]
   }
 
   # Auto Scaling's describe calls know no resources.
   statement {
     sid       = "WatchScaling"
-    actions   = ["autoscaling:DescribeAutoScalingGroups"]
+    actions   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]
     resources = ["*"]
   }
 

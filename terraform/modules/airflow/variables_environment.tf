@@ -104,7 +104,7 @@ variable "startup_script" {
 }
 
 variable "webserver" {
-  description = "Who reaches the Airflow page. `PRIVATE_ONLY`: the networks in `cidrs` and the members of `security_groups` (each by name), over a route into the VPC, or nobody if `api_only` says that API calls through AWS are enough. `PUBLIC_ONLY`: the internet, behind a log-in with IAM."
+  description = "Who reaches the Airflow page. `PRIVATE_ONLY`: the networks in `cidrs` and the members of `security_groups` (each by name), over a route into the VPC, or nobody if `api_only` says that API calls through AWS are enough. `PUBLIC_ONLY`: the internet, behind a log-in with IAM, and Airflow's own workers over a way out into it. `PUBLIC_AND_PRIVATE` (Airflow 3.2 and later): the internet, and an endpoint in the VPC for the workers and for those that a private page lets in."
   type = object({
     access_mode     = optional(string, "PRIVATE_ONLY")
     api_only        = optional(bool, false)
@@ -115,8 +115,14 @@ variable "webserver" {
   nullable = false
 
   validation {
-    condition     = contains(["PRIVATE_ONLY", "PUBLIC_ONLY"], var.webserver.access_mode)
-    error_message = "airflow.webserver.access_mode must be PRIVATE_ONLY or PUBLIC_ONLY."
+    condition     = contains(["PRIVATE_ONLY", "PUBLIC_ONLY", "PUBLIC_AND_PRIVATE"], var.webserver.access_mode)
+    error_message = "airflow.webserver.access_mode must be PRIVATE_ONLY, PUBLIC_ONLY or PUBLIC_AND_PRIVATE."
+  }
+
+  validation {
+    # Of Airflow 3, 3.0 and 3.1 came before.
+    condition     = var.webserver.access_mode != "PUBLIC_AND_PRIVATE" || !can(regex("^3\\.[01]\\.", var.airflow_version))
+    error_message = "airflow.webserver.access_mode PUBLIC_AND_PRIVATE needs Airflow 3.2 or later: take a newer airflow.version, or PUBLIC_ONLY."
   }
 
   validation {
@@ -132,8 +138,8 @@ variable "webserver" {
   }
 
   validation {
-    condition     = !(var.webserver.api_only && var.webserver.access_mode == "PUBLIC_ONLY")
-    error_message = "airflow.webserver: api_only is for a private page; with PUBLIC_ONLY leave it out."
+    condition     = !var.webserver.api_only || var.webserver.access_mode == "PRIVATE_ONLY"
+    error_message = "airflow.webserver: api_only is for a private page; with a public one leave it out."
   }
 
   validation {

@@ -65,6 +65,13 @@ data "aws_iam_policy_document" "instance" {
     resources = ["*"]
   }
 
+  # An instance whose agent does not come up says so, and is replaced; else it would stay and count.
+  statement {
+    sid       = "SayUnhealthy"
+    actions   = ["autoscaling:SetInstanceHealth"]
+    resources = ["arn:${local.partition}:autoscaling:${var.region}:${local.account_id}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
+  }
+
   dynamic "statement" {
     for_each = local.launch_hooks
 

@@ -5,6 +5,15 @@ locals {
     "/aws/service/ami-windows-latest/Windows_Server-${var.windows.version}-English-${var.windows.edition}-ECS_Optimized/image_id",
   )
 
+  # A parameter is resolved at each launch: AWS withdraws an AMI after about three newer ones, and a group that starts from zero once a
+  # quarter would find its own gone. A group with a warm pool takes no such template (Auto Scaling guide, "Use AWS Systems Manager parameters
+  # instead of AMI IDs", limitations): its AMI is the one of the last apply.
+  image_id = (
+    local.ami_parameter == null ? var.windows.ami_id :
+    var.warm_pool == null ? "resolve:ssm:${local.ami_parameter}" :
+    data.aws_ssm_parameter.ami[local.ami_parameter].insecure_value
+  )
+
   agent_environment = merge(
     {
       # With awslogs and an execution role, the role and not the instance writes the logs.
@@ -47,12 +56,11 @@ resource "aws_launch_template" "windows" {
   description            = "Windows container instances of ${var.name}"
   update_default_version = true
 
-  # A parameter is resolved at each launch: AWS withdraws an AMI after about three newer ones, and a group that starts from
-  # zero once a quarter would find its own gone.
-  image_id      = local.ami_parameter == null ? var.windows.ami_id : "resolve:ssm:${local.ami_parameter}"
+  image_id      = local.image_id
   instance_type = var.instance_types[0]
   ebs_optimized = true
 
+  # With a warm pool it runs at each boot (`persist`): after a stop the host's credential proxy is gone (ECS guide, "Windows task IAM roles").
   user_data = base64encode(templatefile("${path.module}/user_data.ps1.tftpl", {
     agent_environment = local.agent_environment
     cluster           = aws_ecs_cluster.cluster.name

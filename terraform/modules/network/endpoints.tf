@@ -20,7 +20,9 @@ locals {
     "ssm",           # Session Manager
     "ssmmessages",   #
   ]
-  interface_endpoints = var.egress == "endpoints" ? setunion(local.own_endpoints, var.further_endpoints) : toset([])
+  # AWS has it in its first partition only (awslabs/aws-support-tools, MWAA/verify_env).
+  missing_endpoints   = data.aws_partition.current.partition == "aws" ? [] : ["airflow.ops"]
+  interface_endpoints = var.egress == "endpoints" ? setunion(setsubtract(local.own_endpoints, local.missing_endpoints), var.further_endpoints) : toset([])
 
   service_prefix = "${data.aws_partition.current.reverse_dns_prefix}.${var.region}"
 }

@@ -1,13 +1,12 @@
 locals {
-  # AWS/ECS has no data at all while no ECS task runs, and the engine none while no job is open: both are then filled with 0.
+  # AWS/ECS has no data at all while no ECS task runs, and the engine none while no job is open. Nothing says that FILL makes points of a series
+  # that has none, so whatever is compared with 0 stands in an array beside a series that has points: MAX takes those that there are.
   seen = {
     engine = { source = "engine", metric = "LedgerAgeSeconds", stat = "SampleCount" }
     tasks  = { source = "tasks", metric = "CPUReservation", stat = "Maximum" }
   }
-  nobody = "FILL(tasks, 0) == 0 AND FILL(engine, 0) == 0"
-
   # An alarm is one when its expression is above the threshold in so many periods in a row. Data that are missing mean "no job"
-  # and are no reason to wake anybody, but for the scheduler's heartbeat.
+  # and are no reason to wake anybody.
   alarms = merge(
     {
       capacity = {
@@ -19,7 +18,7 @@ locals {
       idle = {
         summary    = "Instances are on, but for ${var.alarm_minutes.idle} minutes neither an ECS task nor an engine has been seen.${var.backstop.enabled ? " After ${var.backstop.idle_minutes} minutes they are scaled to zero." : ""}"
         metrics    = merge(local.seen, { instances = { source = "group", metric = "GroupTotalInstances", stat = "Minimum" } })
-        expression = "IF(instances > 0 AND ${local.nobody}, 1, 0)"
+        expression = "IF(instances > 0 AND MAX([instances * 0, FILL(tasks, 0), FILL(engine, 0)]) == 0, 1, 0)"
         periods    = var.alarm_minutes.idle / 5
       }
       queue = {
@@ -28,17 +27,10 @@ locals {
         expression = "age"
         threshold  = var.alarm_minutes.queue * 60
       }
-      scheduler = {
-        summary    = "Airflow's scheduler has given no sign of life for ten minutes: no job goes on. MWAA's own updates and maintenance raise this alarm, too."
-        metrics    = { beats = { source = "scheduler", metric = "SchedulerHeartbeat", stat = "Sum" } }
-        expression = "IF(beats < 1, 1, 0)"
-        periods    = 2
-        missing    = "breaching"
-      }
       silent = {
         summary    = "ECS tasks run, but no engine has looked after them for ${var.alarm_minutes.silent} minutes: Airflow is down, or somebody else uses the cluster."
         metrics    = local.seen
-        expression = "IF(FILL(tasks, 0) > 0 AND FILL(engine, 0) == 0, 1, 0)"
+        expression = "IF(tasks > 0 AND MAX([tasks * 0, FILL(engine, 0)]) == 0, 1, 0)"
         periods    = var.alarm_minutes.silent / 5
       }
       stuck = {
@@ -68,7 +60,7 @@ resource "aws_cloudwatch_metric_alarm" "alarm" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = try(each.value.threshold, 0)
   evaluation_periods  = try(each.value.periods, 1)
-  treat_missing_data  = try(each.value.missing, "notBreaching")
+  treat_missing_data  = "notBreaching"
   alarm_actions       = concat(try(each.value.actions, []), [aws_sns_topic.alarms.arn])
   ok_actions          = [aws_sns_topic.alarms.arn]
 

@@ -7,7 +7,7 @@ locals {
       "Why nobody scaled in stands in the log of the last job's Airflow task scale_in.",
     ])
     metrics    = merge(local.seen, { desired = { source = "group", metric = "GroupDesiredCapacity", stat = "Minimum" } })
-    expression = "IF(desired > 0 AND ${local.nobody}, 1, 0)"
+    expression = "IF(desired > 0 AND MAX([desired * 0, FILL(tasks, 0), FILL(engine, 0)]) == 0, 1, 0)"
     periods    = var.backstop.idle_minutes / 5
     actions    = [for policy in aws_autoscaling_policy.zero : policy.arn]
   }

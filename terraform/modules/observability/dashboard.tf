@@ -71,8 +71,12 @@ resource "aws_cloudwatch_dashboard" "dashboard" {
         width  = 24
         height = 2
         properties = {
-          title  = "Alarms"
-          alarms = [for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.arn]
+          title = "Alarms"
+          alarms = concat(
+            [for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.arn],
+            # By its name: the dashboard need not wait for MWAA.
+            ["arn:${local.partition}:cloudwatch:${var.region}:${local.account_id}:alarm:${var.name}-scheduler"],
+          )
         }
       }],
       [

@@ -9,11 +9,10 @@ locals {
 
   # Where each metric lies. The engine's are in dags/winbatch/metrics.py; AWS's are at most a minute old and cost nothing.
   sources = {
-    engine    = { namespace = "winbatch", dimensions = { environment = local.environment } }
-    group     = { namespace = "AWS/AutoScaling", dimensions = { AutoScalingGroupName = var.auto_scaling_group } }
-    queue     = { namespace = "AWS/MWAA", dimensions = { Environment = var.mwaa_environment } }
-    scheduler = { namespace = "AmazonMWAA", dimensions = { Environment = var.mwaa_environment, Function = "Scheduler" } }
-    tasks     = { namespace = "AWS/ECS", dimensions = { ClusterName = var.cluster } }
+    engine = { namespace = "winbatch", dimensions = { environment = local.environment } }
+    group  = { namespace = "AWS/AutoScaling", dimensions = { AutoScalingGroupName = var.auto_scaling_group } }
+    queue  = { namespace = "AWS/MWAA", dimensions = { Environment = var.mwaa_environment } }
+    tasks  = { namespace = "AWS/ECS", dimensions = { ClusterName = var.cluster } }
   }
 }
 

@@ -145,6 +145,17 @@ variable "region" {
   }
 }
 
+variable "scheduler_environment" {
+  description = "The MWAA environment's name as its own module says it: the scheduler's alarm waits for it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]+$", var.scheduler_environment))
+    error_message = "scheduler_environment must be an environment's name, letters, digits, - and _, such as winbatch-dev."
+  }
+}
+
 variable "usd_per_hour" {
   description = "The most that an instance costs an hour, in US dollars, for the backstop's message; null where it is not known."
   type        = number

@@ -22,11 +22,7 @@ resource "aws_kms_key" "key" {
   description             = "Everything that ${var.name} stores"
   deletion_window_in_days = var.key_deletion_days
   enable_key_rotation     = true
-}
-
-# Apart from the key: a key that brings its policy along takes the provider seconds longer to see settled.
-resource "aws_kms_key_policy" "key" {
-  key_id = aws_kms_key.key.key_id
+  # From the first call on: whoever made the key goes on with it at once (PipelineKeepsKey).
   policy = data.aws_iam_policy_document.key.json
 }
 
@@ -44,6 +40,51 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "AWS"
       identifiers = ["arn:${local.partition}:iam::${local.account_id}:root"]
+    }
+  }
+
+  # The pipeline's apply role (terraform/bootstrap), by a condition, because there may be none. Its own policy could go by the key's tags or alias
+  # only, which may take five minutes to count; rotation is turned on seconds after the key is made.
+  statement {
+    sid = "PipelineKeepsKey"
+    actions = [
+      "kms:CreateAlias",
+      "kms:CreateGrant",
+      "kms:Decrypt",
+      "kms:DeleteAlias",
+      "kms:DescribeKey",
+      "kms:EnableKeyRotation",
+      "kms:Encrypt",
+      "kms:GenerateDataKey*",
+      "kms:ListGrants",
+      "kms:PutKeyPolicy",
+      "kms:ReEncrypt*",
+      # ECR retires the grant that it had made for its caller.
+      "kms:RetireGrant",
+      "kms:RevokeGrant",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:PrincipalArn"
+      values   = ["arn:${local.partition}:iam::${local.account_id}:role/deployment/${var.name}-apply"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:CallerAccount"
+      values   = [local.account_id]
     }
   }
 

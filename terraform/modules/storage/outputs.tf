@@ -15,6 +15,4 @@ output "buckets" {
 output "kms_key_arn" {
   description = "The key of everything that the environment stores. Whoever uses it finds its policy in place."
   value       = aws_kms_key.key.arn
-
-  depends_on = [aws_kms_key_policy.key]
 }

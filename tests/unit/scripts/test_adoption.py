@@ -28,7 +28,6 @@ SET_AGAIN = {
     "aws_ecs_cluster_capacity_providers",
     "aws_ecs_task_definition",
     "aws_iam_role_policy",
-    "aws_kms_key_policy",
     "aws_s3_bucket_lifecycle_configuration",
     "aws_s3_bucket_logging",
     "aws_s3_bucket_ownership_controls",
