@@ -79,6 +79,8 @@ class Application:
             return answers.refusal(call, wrong.code, wrong.message)(environ, start_response)
         if (answer := self._identity.refusal(call, environ)) is not None:
             return answer(environ, start_response)
+        if error := self._faults.error(service, action):
+            return answers.refusal(call, *error)(environ, start_response)
         late = self._faults.lateness(service, action)
         with locks.of(service):
             chunks = list(self._moto(environ, start_response))

@@ -8,15 +8,21 @@ GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults
 {"kind": "answer-late", "service": "s3", "action": "PutObject", "seconds": 1}  it is done, and the answer a second late
 {"kind": "delay-start", "seconds": 5, "times": 1}                              the next ECS task starts 5 s later
 {"kind": "hide-task", "task": "<ARN>"}                                         DescribeTasks says MISSING
+{"kind": "fail-start", "reason": "CannotStartContainerError: …", "times": 1}   the next container does not start
 {"kind": "kill-task", "task": "<ARN>"}                                         SIGKILL to its containers, now
+{"kind": "kill-task", "task": "<ARN>", "exit_code": 4294967295}                … and another exit code than 137
+{"kind": "end-task", "task": "<ARN>", "code": "…", "reason": "…"}              it stops, with that stop code
+{"kind": "refuse", "service": "ecs", "action": "RunTask", "code": "…", "message": "…", "status": 400, "times": 1}
 {"kind": "lose-instance", "instance": "i-…"}                                   the EC2 instance dies, now
 {"kind": "spot-notice", "instance": "i-…", "seconds": 5}                       … in 5 s; without: in 120 s, as on AWS
 {"kind": "no-capacity", "code": "VcpuLimitExceeded", "times": 3}               EC2 refuses the next three instances
 {"kind": "no-capacity", "code": "InsufficientInstanceCapacity", "type": "c5.xlarge", "zone": "…", "market": "spot"}
 
-Without `times` a fault lasts until it is deleted; `kill-task`, `lose-instance` and `spot-notice` act once and are not
-listed. `no-capacity` is for every type, zone and market (`spot`, `on-demand`) that it does not name; its codes are
-InsufficientInstanceCapacity, MaxSpotInstanceCountExceeded, VcpuLimitExceeded and UnfulfillableCapacity.
+Without `times` a fault lasts until it is deleted; `kill-task`, `end-task`, `lose-instance` and `spot-notice` act once
+and are not listed. `refuse` answers a call with any error of AWS's (400 without a status): EC2's throttling, say, in
+RunTask's InvalidParameterException, or Auto Scaling's ResourceContention. `no-capacity` is for every type, zone and
+market (`spot`, `on-demand`) that it does not name; its codes are InsufficientInstanceCapacity,
+MaxSpotInstanceCountExceeded, VcpuLimitExceeded and UnfulfillableCapacity.
 """
 
 from __future__ import annotations
@@ -42,7 +48,10 @@ _FIELDS: dict[str, dict[str, type]] = {
     "answer-late": {"service": str, "action": str, "seconds": float, "times": int},
     "delay-start": {"seconds": float, "times": int},
     "hide-task": {"task": str},
-    "kill-task": {"task": str},
+    "fail-start": {"reason": str, "times": int},
+    "kill-task": {"task": str, "exit_code": int},
+    "end-task": {"task": str, "code": str, "reason": str},
+    "refuse": {"service": str, "action": str, "code": str, "message": str, "status": int, "times": int},
     "lose-instance": {"instance": str},
     "spot-notice": {"instance": str, "seconds": float},
     "no-capacity": {"code": str, "type": str, "zone": str, "market": str, "times": int},
@@ -53,7 +62,10 @@ _REQUIRED = {
     "answer-late": {"service", "action", "seconds"},
     "delay-start": {"seconds"},
     "hide-task": {"task"},
+    "fail-start": {"reason"},
     "kill-task": {"task"},
+    "end-task": {"task", "code", "reason"},
+    "refuse": {"service", "action", "code", "message"},
     "lose-instance": {"instance"},
     "spot-notice": {"instance"},
     "no-capacity": {"code"},
@@ -90,6 +102,11 @@ class Faults:
 
         return next((kind for kind in ("expire", "throttle") if self._take(kind, hits)), None)
 
+    def error(self, service: str, action: str) -> tuple[str, str, int] | None:
+        """The code, message and HTTP status with which this call is refused."""
+        fault = self._take("refuse", lambda fault: _named(fault, service, action))
+        return (fault.spec["code"], fault.spec["message"], fault.spec.get("status", 400)) if fault else None
+
     def lateness(self, service: str, action: str) -> float:
         """The seconds by which the answer to this call comes late."""
         fault = self._take("answer-late", lambda fault: _named(fault, service, action))
@@ -99,6 +116,11 @@ class Faults:
         """The seconds by which the ECS task that asks starts late."""
         fault = self._take("delay-start", lambda _: True)
         return float(fault.spec["seconds"]) if fault else 0.0
+
+    def start_failure(self) -> str | None:
+        """Why the container that asks does not start."""
+        fault = self._take("fail-start", lambda _: True)
+        return str(fault.spec["reason"]) if fault else None
 
     def no_capacity(self, kind: str, zone: str, market: str) -> str | None:
         """The code with which EC2 refuses an instance of this type in this zone on this market."""
@@ -180,6 +202,6 @@ def _checked(spec: Any) -> dict[str, Any]:
         wanted = fields.get(name, str)
         if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
             raise ValueError(f"`{name}` must be {wanted.__name__}, not {value!r}")  # noqa: TRY004 - bad input, not a bug
-        if isinstance(value, int | float) and name != "seed" and value <= 0:
+        if isinstance(value, int | float) and name not in {"seed", "exit_code"} and value <= 0:
             raise ValueError(f"`{name}` must be above 0, not {value!r}")
     return spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from emulator import locks, user_data
 from emulator.context import Context
 from emulator.ecs.backend import EcsBackend
 from emulator.ecs.model import Json, Resources
-from emulator.ecs.placement import TASK_ENI
+from emulator.ecs.placement import OS_FAMILY, TASK_ENI
 from emulator.patching import OwnUrls, keep_with
 from emulator.timers import Timers
 
@@ -29,6 +30,7 @@ SPOT_NOTICE_SECONDS = 120.0
 
 # ECS notices the end of an instance after EC2 has it: in so much more of the time that the end takes.
 _ECS_LATER = 0.5
+_WINDOWS = re.compile(r"Windows_Server-(\d{4})-English-(Core|Full)")
 _ENDING = frozenset({"shutting-down", "terminated"})
 # Of an instance type's memory the agent sees and registers less: firmware and kernel keep this much.
 HIDDEN_MEMORY_MIB = 512
@@ -92,13 +94,14 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
         "ecs.availability-zone": instance.availability_zone,
         "ecs.instance-type": instance.instance_type,
         "ecs.os-type": "windows" if windows else "linux",
-        "ecs.os-family": "WINDOWS_SERVER_2022_CORE" if windows else "LINUX",
         "ecs.cpu-architecture": "x86_64",
         "ecs.subnet-id": instance.subnet_id,
         "ecs.vpc-id": instance.vpc_id,
         "ecs.capability.task-iam-role": None,
         "ecs.capability.logging-driver.awslogs": None,
     }
+    if family := _os_family(instance) if windows else "LINUX":
+        attributes[OS_FAMILY] = family
     if settings.task_eni:
         attributes[TASK_ENI] = None
     try:
@@ -117,6 +120,13 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
     except ServiceException as error:
         # As on AWS, where the agent tries again and again and the instance runs all the same.
         log.warning("instance %s cannot join cluster %s: %s", instance.id, settings.cluster, error)
+
+
+def _os_family(instance: Instance) -> str | None:
+    """What the agent finds out on a Windows host: here the name of its AMI says it, if anything does."""
+    image = next((image for image in instance.ec2_backend.describe_images(ami_ids=[instance.image_id])), None)
+    match = _WINDOWS.search(image.name or "" if image else "")
+    return f"WINDOWS_SERVER_{match[1]}_{match[2].upper()}" if match else None
 
 
 def ecs_of(instance: Instance) -> EcsBackend:

@@ -13,7 +13,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 
@@ -23,6 +23,7 @@ from emulator.ecs.images import Image, Images, PullError, inside
 from emulator.ecs.logs import Discard, LogDriver, LogDriverError, Stream
 from emulator.ecs.metadata import Metadata
 from emulator.ecs.model import Container, EcsTask, Stop
+from emulator.ecs.resources import ResourceError, Resources
 from emulator.faults import Faults
 from emulator.processes import Child
 
@@ -55,6 +56,7 @@ class Agent:
     images: Images
     logs: LogDriver
     metadata: Metadata
+    resources: Resources
     faults: Faults
     # Called under the control lock when an ECS task has stopped and its room is free again.
     released: Callable[[EcsTask], None]
@@ -69,8 +71,15 @@ class Agent:
         task.silent = True
         self.kill(task)
 
-    def kill(self, task: EcsTask) -> None:
-        """SIGKILL to everything in an ECS task's containers, as the kernel does when memory runs out."""
+    def kill(self, task: EcsTask, exit_code: int | None = None) -> None:
+        """SIGKILL to everything in an ECS task's containers, as the kernel does when memory runs out.
+
+        Args:
+            task: whose
+            exit_code: to tell instead of the signal's 137
+        """
+        for container in task.containers:
+            container.told_exit_code = exit_code
         for process in list(self._live_tasks.get(task.id, {}).values()):
             process.child.signal(signal.SIGKILL)
 
@@ -102,6 +111,11 @@ class Agent:
 
     def _start(self, task: EcsTask, folder: Path, running: dict[int, _Running]) -> bool:
         """From PENDING to RUNNING; False when a container could not start."""
+        try:
+            fetched = self.resources.environment(task)
+        except ResourceError as error:
+            self._request(task, Stop("TaskFailedToStart", str(error)))
+            return False
         task.pull_started_at = time.time()
         for number, container in enumerate(task.containers):
             try:
@@ -110,7 +124,7 @@ class Agent:
                 task.pull_stopped_at = time.time()
                 if task.stop is not None or self._lost(task):
                     return False
-                running[number] = self._run(task, container, image, folder / container.name, number)
+                running[number] = self._run(task, container, image, folder / container.name, fetched[number])
             except (PullError, LogDriverError, StartError) as error:
                 with locks.CONTROL:
                     container.reason = str(error)
@@ -140,12 +154,26 @@ class Agent:
             task.events.get()
         return task.silent
 
-    def _run(self, task: EcsTask, container: Container, image: Image, folder: Path, number: int) -> _Running:
+    def _run(
+        self, task: EcsTask, container: Container, image: Image, folder: Path, fetched: Mapping[str, str]
+    ) -> _Running:
+        if reason := self.faults.start_failure():
+            raise StartError(reason)
+        if container.definition.get("readonlyRootFilesystem"):
+            # Only Windows comes here with it; the words are moby's.
+            raise StartError(
+                "CannotCreateContainerError: Error response from daemon: invalid option: read-only mode is not "
+                "supported for Windows containers"
+            )
         home, temporary = folder / "home", folder / "tmp"
         try:
             for path in (home, temporary):
                 path.mkdir(parents=True)
             image = image.copied(folder / "root")
+            if working := container.definition.get("workingDirectory"):
+                image = replace(image, working_path=working)
+                # As an engine makes it where the image has it not.
+                image.working_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartError(f"CannotCreateContainerError: Error response from daemon: {error}") from error
         credentials = self._credentials(task)
@@ -160,7 +188,7 @@ class Agent:
             "AWS_REGION": self.context.region,
             "AWS_DEFAULT_REGION": self.context.region,
             "AWS_EXECUTION_ENV": "AWS_ECS_EC2",
-            **container.environment,
+            **merged(fetched, container),
             **credentials,
             "ECS_CONTAINER_METADATA_URI_V4": self.metadata.address(task, container),
         }
@@ -179,6 +207,7 @@ class Agent:
         container.started_at = time.time()
         reader = Thread(target=stream.follow, args=(child.stdout,), name=f"log-{task.id[:8]}", daemon=True)
         reader.start()
+        number = task.containers.index(container)
         Thread(target=_report_end, args=(child, task, number), name=f"wait-{task.id[:8]}", daemon=True).start()
         return _Running(child, stream, reader, credentials)
 
@@ -263,6 +292,8 @@ class Agent:
             if not (task.stop and task.stop.host_lost):
                 # Docker's way to say that a signal ended the program.
                 container.exit_code = code if code >= 0 else 128 - code
+                if container.told_exit_code is not None:
+                    container.exit_code = container.told_exit_code
 
     @staticmethod
     def _request(task: EcsTask, stop: Stop) -> None:
@@ -282,6 +313,13 @@ def request_stop(task: EcsTask, stop: Stop) -> None:
     elif stop.host_lost and not task.stop.host_lost:
         task.stop = Stop(task.stop.code, task.stop.reason, host_lost=True)
     task.events.put(None)
+
+
+def merged(fetched: Mapping[str, str], container: Container) -> dict[str, str]:
+    """A container's environment: environment files, then the task definition's and the override's, then secrets."""
+    secret = {entry["name"] for entry in container.definition.get("secrets") or ()}
+    files = {name: value for name, value in fetched.items() if name not in secret}
+    return {**files, **container.environment, **{name: fetched[name] for name in secret}}
 
 
 def _report_end(child: Child, task: EcsTask, number: int) -> None:

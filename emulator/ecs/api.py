@@ -23,6 +23,7 @@ from emulator.ecs.requests import RunRequest
 _PAGE = 100
 _MAX_DESCRIBED = 100
 _MAX_UPDATED = 10
+_TASK_FILTERS = ("family", "containerInstance", "serviceName", "launchType", "desiredStatus")
 
 
 class EcsResponse(EC2ContainerServiceResponse):
@@ -67,6 +68,11 @@ class EcsResponse(EC2ContainerServiceResponse):
         )
 
     def list_tasks(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        others = {name for name in _TASK_FILTERS if self._get_param(name)}
+        # What is said beside it without a meaning of its own, the default status, is taken.
+        others -= {"desiredStatus"} if self._get_param("desiredStatus") == "RUNNING" else set()
+        if self._get_param("startedBy") and others:
+            raise InvalidParameterException("cannot specify startedBy with other arguments")
         tasks = self._backend.listed_tasks(
             self._cluster,
             family=self._get_param("family"),

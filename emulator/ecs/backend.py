@@ -17,6 +17,7 @@ from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
 from emulator.ecs.agent import Agent, request_stop
+from emulator.ecs.definitions import check_registration, check_run, is_windows
 from emulator.ecs.interfaces import Interfaces
 from emulator.ecs.model import Container, ContainerInstance, EcsTask, Json, Resources, Stop
 from emulator.ecs.placement import Failure, needs, place
@@ -108,6 +109,12 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             ]
             name = f"{name}:{max(active, default=0)}"
         return super().describe_task_definition(name)
+
+    def register_task_definition(
+        self, family: str, container_definitions: list[dict[str, Any]], *args: Any, **given: Any
+    ) -> TaskDefinition:
+        check_registration(container_definitions, given.get("execution_role_arn"))
+        return super().register_task_definition(family, container_definitions, *args, **given)
 
     # --- container instances
 
@@ -301,7 +308,12 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         task = self.ecs_tasks.get(task_id.rpartition("/")[2])
         if task is None or task.cluster != name:
             raise InvalidParameterException("The referenced task was not found.")
-        request_stop(task, Stop("UserInitiated", reason or "Task stopped by user"))
+        self.end(task, Stop("UserInitiated", reason or "Task stopped by user"))
+        return task
+
+    def end(self, task: EcsTask, stop: Stop) -> None:
+        """Let an ECS task stop."""
+        request_stop(task, stop)
         if task.instance is None and task.last_status == "PROVISIONING":
             # It waits for room, so no agent has it.
             for container in task.containers:
@@ -309,7 +321,6 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             self._interfaces.delete(task)
             task.execution_stopped_at = task.stopped_at = time.time()
             task.last_status = "STOPPED"
-        return task
 
     def released(self, task: EcsTask) -> None:
         """An ECS task's room is free: whoever waits may have it."""
@@ -388,6 +399,8 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
     def _new_task(
         self, cluster: Cluster, definition: TaskDefinition, provider: CapacityProvider | None, request: RunRequest
     ) -> EcsTask:
+        windows = is_windows(definition.runtime_platform)
+        check_run(definition.container_definitions, windows=windows)
         task_id = uuid.uuid4().hex
         overrides = {entry["name"]: entry for entry in request.overrides.get("containerOverrides", ())}
         containers = [
@@ -395,10 +408,10 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
                 definition=container,
                 override=overrides.get(container["name"], {}),
                 arn=self._arn("container", cluster.name, f"{task_id}/{uuid.uuid4()}"),
+                windows=windows,
             )
             for container in definition.container_definitions
         ]
-        windows = str((definition.runtime_platform or {}).get("operatingSystemFamily", "")).startswith("WINDOWS")
         task = EcsTask(
             sequence=next(self._sequence),
             arn=self._arn("task", cluster.name, task_id),
@@ -436,7 +449,8 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
     def _place(self, task: EcsTask, constraints: Sequence[str] = ()) -> list[Failure]:
         provider = self._get_provider(task.capacity_provider) if task.capacity_provider else None
         kinds = [*constraints, *(entry["type"] for entry in task.definition.placement_constraints)]
-        placed = place(task.needs, self._candidates(task.cluster, provider), kinds)
+        family = (task.definition.runtime_platform or {}).get("operatingSystemFamily")
+        placed = place(task.needs, self._candidates(task.cluster, provider), kinds, family)
         if not isinstance(placed, ContainerInstance):
             return placed or [Failure(task.cluster_arn, "RESOURCE:CPU")]
         task.instance = placed

@@ -14,6 +14,8 @@ from moto.ecs.models import TaskDefinition
 Json = dict[str, Any]
 
 DEFAULT_STOP_TIMEOUT = 30  # seconds between SIGTERM and SIGKILL
+# So long Windows waits for a container's services (WaitToKillServiceTimeout of the base image), whatever is asked for.
+WINDOWS_STOP_SECONDS = 5
 
 
 def drop_unset(fields: Mapping[str, Any]) -> Json:
@@ -48,12 +50,15 @@ class Container:
     definition: Json
     override: Json
     arn: str
+    windows: bool = False
     runtime_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     last_status: str = "PENDING"
     exit_code: int | None = None
     reason: str | None = None
     image_digest: str | None = None
     started_at: float | None = None
+    # What a fault lets its engine tell in place of the program's exit code.
+    told_exit_code: int | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +70,8 @@ class Container:
 
     @property
     def stop_timeout(self) -> float:
+        if self.windows:
+            return WINDOWS_STOP_SECONDS
         return float(self.definition.get("stopTimeout") or DEFAULT_STOP_TIMEOUT)
 
     def _setting(self, name: str) -> Any:
@@ -243,6 +250,10 @@ class EcsTask:
     @property
     def role_arn(self) -> str | None:
         return self.overrides.get("taskRoleArn") or getattr(self.definition, "task_role_arn", None)
+
+    @property
+    def execution_role_arn(self) -> str | None:
+        return self.overrides.get("executionRoleArn") or getattr(self.definition, "execution_role_arn", None)
 
     def network_interfaces(self) -> list[Json]:
         found = []

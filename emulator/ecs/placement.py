@@ -10,6 +10,7 @@ from emulator.ecs.model import Container, ContainerInstance, Resources
 
 # What an instance offers whose agent was started with -EnableTaskENI.
 TASK_ENI = "ecs.capability.task-eni"
+OS_FAMILY = "ecs.os-family"
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,14 @@ def lacking(free: Resources, wanted: Resources) -> str | None:
 
 
 def place(
-    wanted: Resources, instances: Iterable[ContainerInstance], constraints: Sequence[str] = ()
+    wanted: Resources,
+    instances: Iterable[ContainerInstance],
+    constraints: Sequence[str] = (),
+    family: str | None = None,
 ) -> ContainerInstance | list[Failure]:
     """The instance for one ECS task, or why none of them takes it.
+
+    An operating system family that is asked for must be the instance's, where that is known.
 
     Of those with room the one with the fewest ECS tasks is taken: without a placement strategy ECS spreads standalone
     ECS tasks at random, which is as even, and this is repeatable. `distinctInstance` is the constraint that is known.
@@ -71,7 +77,9 @@ def place(
     for instance in instances:
         if not instance.agent_connected:
             failures.append(Failure(instance.arn, "AGENT"))
-        elif wanted.interfaces and TASK_ENI not in instance.attributes:
+        elif (wanted.interfaces and TASK_ENI not in instance.attributes) or (
+            family and instance.attributes.get(OS_FAMILY) not in {None, family}
+        ):
             failures.append(Failure(instance.arn, "ATTRIBUTE"))
         elif "distinctInstance" in constraints and instance.tasks:
             failures.append(Failure(instance.arn, "DistinctInstance placement constraint unsatisfied."))

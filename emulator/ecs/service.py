@@ -13,7 +13,8 @@ from emulator.ecs.backend import EcsBackend
 from emulator.ecs.images import Images
 from emulator.ecs.logs import LogDriver
 from emulator.ecs.metadata import Metadata
-from emulator.ecs.model import EcsTask
+from emulator.ecs.model import EcsTask, Json, Stop
+from emulator.ecs.resources import Resources
 from emulator.patching import keep_with, serve_with
 
 _drivers: list[LogDriver] = []
@@ -29,12 +30,14 @@ def install(context: Context) -> None:
         images=Images(context.state / "images"),
         logs=driver,
         metadata=Metadata(context),
+        resources=Resources(context),
         faults=context.faults,
         released=lambda task: home_of(task).released(task),
     )
     keep_with(ecs_backends, EcsBackend)
     serve_with("ecs", EcsResponse, EC2ContainerServiceResponse)
-    context.faults.act_with("kill-task", lambda spec: _kill(context, spec["task"]))
+    context.faults.act_with("kill-task", lambda spec: _kill(context, spec))
+    context.faults.act_with("end-task", lambda spec: _end(context, spec))
 
 
 def shutdown() -> None:
@@ -50,10 +53,23 @@ def home_of(task: EcsTask) -> EcsBackend:
     return ecs_backends[account][region]  # type: ignore[return-value]
 
 
-def _kill(context: Context, arn: str) -> None:
+def _find(context: Context, spec: Json) -> tuple[EcsBackend, EcsTask]:
+    backend: EcsBackend = ecs_backends[context.account][context.region]  # type: ignore[assignment]
+    task = backend.ecs_tasks.get(spec["task"].rpartition("/")[2])
+    if task is None or task.last_status == "STOPPED":
+        raise LookupError(f"no ECS task {spec['task']} that has not stopped")
+    return backend, task
+
+
+def _kill(context: Context, spec: Json) -> None:
     with locks.CONTROL:
-        backend: EcsBackend = ecs_backends[context.account][context.region]  # type: ignore[assignment]
-        task = backend.ecs_tasks.get(arn.rpartition("/")[2])
-        if task is None or task.last_status != "RUNNING":
-            raise LookupError(f"no running ECS task {arn}")
-        backend.agent.kill(task)
+        backend, task = _find(context, spec)
+        if task.last_status != "RUNNING":
+            raise LookupError(f"no running ECS task {task.arn}")
+        backend.agent.kill(task, spec.get("exit_code"))
+
+
+def _end(context: Context, spec: Json) -> None:
+    with locks.CONTROL:
+        backend, task = _find(context, spec)
+        backend.end(task, Stop(spec["code"], spec["reason"], host_lost=True))

@@ -157,6 +157,49 @@ def test_a_task_starts_late_is_killed_and_is_hidden(alone, own_cluster):
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
     sure="documented",
 )
+def test_a_container_does_not_start_and_an_exit_code_is_told(alone, own_cluster):
+    own_cluster.scale(1)
+    definition = own_cluster.define("sleep 600")
+    reason = "CannotStartContainerError: Error response from daemon: hcs::System::Start: the host's build is another"
+    ask(alone, "POST", body={"kind": "fail-start", "reason": reason, "times": 1})
+    task = own_cluster.reach(own_cluster.start(definition), "STOPPED")
+    assert (task["stopCode"], task["containers"][0]["reason"]) == ("TaskFailedToStart", reason)
+
+    arn = own_cluster.start(definition)
+    own_cluster.reach(arn, "RUNNING")
+    ask(alone, "POST", body={"kind": "kill-task", "task": arn, "exit_code": -1073741502})
+    assert own_cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == -1073741502
+
+    arn = own_cluster.start(definition)
+    own_cluster.reach(arn, "RUNNING")
+    ask(alone, "POST", body={"kind": "end-task", "task": arn, "code": "InfrastructureHealth", "reason": "lost"})
+    task = own_cluster.reach(arn, "STOPPED")
+    assert (task["stopCode"], task["stoppedReason"]) == ("InfrastructureHealth", "lost")
+
+
+@pytest.mark.aws(
+    does="RunTask wraps EC2's throttling in an InvalidParameterException.",
+    source="https://github.com/dagster-io/dagster/pull/33439",
+    sure="reported",
+)
+def test_a_call_is_refused_with_any_error(alone, own_cluster):
+    own_cluster.scale(1)
+    definition = own_cluster.define("true")
+    message = "Error retrieving subnet information for [subnet-1]: Rate exceeded (ErrorCode: Throttling)"
+    error = {"code": "InvalidParameterException", "message": message, "times": 1}
+    ask(alone, "POST", body={"kind": "refuse", "service": "ecs", "action": "RunTask", **error})
+    with pytest.raises(ClientError, match="Rate exceeded") as raised:
+        own_cluster.run(definition)
+    assert raised.value.response["Error"]["Code"] == "InvalidParameterException"
+    own_cluster.start(definition)
+
+    error = {"code": "ResourceContention", "message": "a pending update", "status": 500, "times": 1}
+    ask(alone, "POST", body={"kind": "refuse", "service": "autoscaling", "action": "*", **error})
+    with pytest.raises(ClientError) as raised:
+        own_cluster.group()
+    assert raised.value.response["Error"]["Code"] == "ResourceContention"
+
+
 def test_an_instance_is_lost_and_replaced(alone, own_cluster):
     host = own_cluster.scale(1)[0]["ec2InstanceId"]
     arn = own_cluster.start(own_cluster.define("sleep 600"))

@@ -205,7 +205,8 @@ class Cluster:
 
     def define(self, script: str, *, network: str | None = None, **container: Any) -> str:
         """A task definition that runs a shell script, with its log in the cluster's log group."""
-        extra = {name: container.pop(name) for name in ("taskRoleArn", "cpu_all") if name in container}
+        settings = ("taskRoleArn", "executionRoleArn", "runtimePlatform", "cpu_all")
+        extra = {name: container.pop(name) for name in settings if name in container}
         definition = {
             "name": "main",
             "image": container.pop("image", None) or self.image(script),
