@@ -34,6 +34,7 @@ SERVICES = (
     "emulator.s3",
     "emulator.monitoring",
     "emulator.budgets",
+    "emulator.sts",
     "emulator.ecs.service",
     "emulator.ec2",
     "emulator.instances",

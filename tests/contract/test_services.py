@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -134,3 +135,14 @@ def test_an_endpoints_interfaces_are_in_use_until_it_goes(client):
     assert statuses() == []
     ec2.delete_subnet(SubnetId=subnet)
     ec2.delete_vpc(VpcId=vpc)
+
+
+@pytest.mark.on_aws
+@pytest.mark.aws(
+    does="GetCallerIdentity names a user of IAM by his ARN of IAM, and a role by its session's of STS.",
+    source="https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html",
+    sure="documented",
+)
+def test_who_calls_has_an_arn_that_a_policy_can_name(client):
+    arn = client("sts").get_caller_identity()["Arn"]
+    assert re.fullmatch(r"arn:aws[a-z-]*:(iam::\d{12}:(user/.+|root)|sts::\d{12}:assumed-role/[^/]+/.+)", arn)
