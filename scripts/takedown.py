@@ -1,5 +1,6 @@
 """Taking an environment down on AWS: what must go before Terraform can destroy, and what Terraform leaves behind."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,16 @@ from scripts.errors import AirflowError, PreflightError
 # Until ECS tasks and instances are gone, s. A Windows instance takes minutes to shut down.
 DRAIN_SECONDS = 900.0
 LOOK_SECONDS = 2.0
+# What was asked of AWS is asked again only after this long, s.
+AGAIN_SECONDS = 300.0
+# The lifecycle states in which an instance's protection can be changed; one in another makes the whole call fail
+# (guardian/riff-raff#510, infrahouse/infrahouse-toolkit#223).
+PROTECTABLE = frozenset({"InService", "EnteringStandby", "Standby"})
 NOTE = "the environment is taken down"
 _ROOT = "winbatch"
-# Lifecycle states in which SetInstanceProtection takes an instance (guardian/riff-raff#510).
-_PROTECTABLE = frozenset({"InService", "EnteringStandby", "Standby"})
 Progress = Callable[[str], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,15 +64,15 @@ def drain(aws: Aws, target: Target, progress: Progress, patience: float = DRAIN_
     """
     ecs, scaling = aws.client("ecs"), aws.client("autoscaling")
     stopped: set[str] = set()
+    asked = Asked()
     began = time.monotonic()
     while True:
-        in_group = scale_in(scaling, target.group)
+        in_group = scale_in(scaling, target.group, asked)
         tasks, instances = _tasks(ecs, target.cluster), _instances(ecs, target.cluster)
-        for arn in tasks:
-            if arn not in stopped:
-                ecs.stop_task(cluster=target.cluster, task=arn, reason=NOTE)
+        for arn in asked.anew("stop", tasks):
+            ecs.stop_task(cluster=target.cluster, task=arn, reason=NOTE)
         stopped |= set(tasks)
-        for some in _chunks(instances, 10):
+        for some in _chunks(asked.anew("drain", instances), 10):
             ecs.update_container_instances_state(cluster=target.cluster, containerInstances=some, status="DRAINING")
         if not tasks and not instances and not in_group:
             return f"{len(stopped)} ECS tasks stopped"
@@ -225,23 +231,57 @@ def _arns(ecs: Any, call: str, key: str, **arguments: Any) -> list[str]:
         raise
 
 
-def scale_in(scaling: Any, name: str) -> int:
+class Asked:
+    """What AWS was asked for, and when: what takes it minutes is not asked for at each look."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str], float] = {}
+
+    def anew(self, what: str, names: Sequence[str]) -> list[str]:
+        """Those that are to be asked for now: not asked for yet, or long ago."""
+        now = time.monotonic()
+        due = [name for name in names if now - self._at.get((what, name), -AGAIN_SECONDS) >= AGAIN_SECONDS]
+        self._at |= {(what, name): now for name in due}
+        return due
+
+
+def scale_in(scaling: Any, name: str, asked: Asked | None = None) -> int:
     """Ask a group for nothing, and let every instance of it go, protected or kept warm; how many there are still."""
+    asked = asked or Asked()
     groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:
         return 0
-    there = groups[0]["Instances"]
-    # One that is coming or going cannot be protected or not, and would fail the whole call.
-    ids: list[str] = [instance["InstanceId"] for instance in there if instance["LifecycleState"] in _PROTECTABLE]
-    for some in _chunks(ids, 50):
-        scaling.set_instance_protection(AutoScalingGroupName=name, InstanceIds=some, ProtectedFromScaleIn=False)
-    scaling.update_auto_scaling_group(
-        AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0, NewInstancesProtectedFromScaleIn=False
-    )
-    pool = groups[0].get("WarmPoolConfiguration")
+    group = groups[0]
+    protected = [
+        instance["InstanceId"]
+        for instance in group["Instances"]
+        if instance["ProtectedFromScaleIn"] and instance["LifecycleState"] in PROTECTABLE
+    ]
+    for some in _chunks(asked.anew("unprotect", protected), 50):
+        _unprotect(scaling, name, some)
+    # Without these at nothing the group would go on launching.
+    if group["MinSize"] or group["DesiredCapacity"] or group.get("NewInstancesProtectedFromScaleIn"):
+        scaling.update_auto_scaling_group(
+            AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0, NewInstancesProtectedFromScaleIn=False
+        )
+    pool = group.get("WarmPoolConfiguration")
     if pool and pool.get("Status") != "PendingDelete":
         scaling.delete_warm_pool(AutoScalingGroupName=name, ForceDelete=True)
-    return len(there)
+    return len(group["Instances"])
+
+
+def _unprotect(scaling: Any, name: str, ids: Sequence[str]) -> None:
+    """Take the protection of instances away; one that went on its way meanwhile does not keep it for the others."""
+    try:
+        scaling.set_instance_protection(AutoScalingGroupName=name, InstanceIds=[*ids], ProtectedFromScaleIn=False)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        if len(ids) == 1:
+            _log.warning("%s stays as it is: %s", ids[0], error)
+            return
+        for instance in ids:
+            _unprotect(scaling, name, [instance])
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -11,12 +10,14 @@ from itertools import batched
 from typing import Any
 
 from winbatch import metrics
-from winbatch.capacity import Instance
+from winbatch.capacity import Group, Instance
 from winbatch.deployment import Deployment, Workload
-from winbatch.driver import Conflict, Entry, Object, Throttled
-from winbatch.ecs_tasks import TaskStatus, Worker
-from winbatch.errors import ClusterError, StorageError
+from winbatch.driver import Conflict, Entry, Object, Refused, Throttled
+from winbatch.ecs_tasks import Worker, advice, no_room
+from winbatch.errors import StorageError
 from winbatch.metrics import Sample
+from winbatch.scaling import Scaling
+from winbatch.throttling import throttled
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +29,20 @@ _DELETE_OBJECTS = 1000
 # Objects on their way at once.
 _GETS = 16
 
-_STATUS: dict[str, TaskStatus] = {
-    "PROVISIONING": "pending",
-    "PENDING": "pending",
-    "ACTIVATING": "pending",
-    "RUNNING": "running",
-    "DEACTIVATING": "running",
-    "STOPPING": "running",
-    "DEPROVISIONING": "running",
-    "STOPPED": "stopped",
-}
-_THROTTLED = frozenset(
-    {"ThrottlingException", "Throttling", "RequestLimitExceeded", "ServerException", "TooManyRequestsException"}
-)
-# What RunTask says when trying again will not help: rights, or a cluster or task definition that is not there.
+# What RunTask says when trying again will not help: rights, or a cluster or task definition that is not there or wrong
+# (botocore, RunTask's errors).
 _REFUSED = frozenset(
-    {"AccessDeniedException", "ClientException", "ClusterNotFoundException", "InvalidParameterException"}
+    {
+        "AccessDeniedException",
+        "BlockedException",
+        "ClientException",
+        "ClusterNotFoundException",
+        "InvalidParameterException",
+        "PlatformTaskDefinitionIncompatibilityException",
+        "UnsupportedFeatureException",
+    }
 )
-_GONE = frozenset({"ValidationError", "ScalingActivityInProgress"})
+_LOOK = "look at the cluster, the task definition and the role's rights, and apply again: invoke up"
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
@@ -61,7 +58,7 @@ class AwsPorts:
         self._client = client or _connect(deployment.region)
         self._s3 = self._client("s3")
         self._ecs = self._client("ecs")
-        self._autoscaling = self._client("autoscaling")
+        self._scaling = Scaling(self._client("autoscaling"), deployment.cluster)
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
@@ -118,19 +115,13 @@ class AwsPorts:
                 yield Entry(item["Key"], item["LastModified"])
 
     def task_arns(self, started_by: str) -> list[str]:
-        paginator = self._ecs.get_paginator("list_tasks")
-        return [
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for page in paginator.paginate(cluster=self._cluster, startedBy=started_by, desiredStatus=status)
-            for arn in page["taskArns"]
-        ]
+        return self.live_task_arns(started_by)
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
         found: list[Worker] = []
         for batch in batched(arns, _DESCRIBE_TASKS):
             answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=list(batch))
-            found += [_worker(task) for task in answer["tasks"]]
+            found += [Worker.of(task) for task in answer["tasks"]]
             found += [
                 Worker(arn=failure["arn"], status="missing")
                 for failure in answer["failures"]
@@ -164,20 +155,22 @@ class AwsPorts:
                 overrides={"containerOverrides": [{"name": workload.container, "environment": environment}]},
             )
         except ClientError as error:
-            if _code(error) in _THROTTLED:
+            if throttled(str(error), _code(error)):
                 raise Throttled(str(error)) from error
             if _code(error) == "InvalidParameterException" and "No Container Instances" in str(error):
                 return []
             if _code(error) in _REFUSED:
-                raise ClusterError(f"ECS refuses to start {workload.task_definition}: {error}") from error
+                reason = f"ECS refuses to start {workload.task_definition}: {error}"
+                raise Refused(reason, advice(str(error)) or _LOOK) from error
             raise
-        # RESOURCE:… and AGENT mean that there is no room now; anything else will not get better by waiting.
-        broken = [
-            failure for failure in answer["failures"] if not re.match("RESOURCE|AGENT", failure.get("reason", ""))
-        ]
-        if broken and not answer["tasks"]:
-            raise ClusterError(f"ECS cannot start {workload.task_definition}: {broken[0]}")
-        return [task["taskArn"] for task in answer["tasks"]]
+        started = [task["taskArn"] for task in answer["tasks"]]
+        reasons = [str(failure.get("reason") or failure.get("detail") or failure) for failure in answer["failures"]]
+        broken = next((reason for reason in reasons if not no_room(reason)), "")
+        if broken and not started:
+            if throttled(broken):
+                raise Throttled(broken)
+            raise Refused(f"ECS cannot start {workload.task_definition}: {broken}", advice(broken))
+        return started
 
     def stop(self, arn: str, reason: str) -> None:
         from botocore.exceptions import ClientError  # noqa: PLC0415
@@ -185,9 +178,10 @@ class AwsPorts:
         try:
             self._ecs.stop_task(cluster=self._cluster, task=arn, reason=reason)
         except ClientError as error:
-            # ECS has forgotten it, so it stopped long ago.
-            if _code(error) != "InvalidParameterException":
+            # ECS has forgotten it, so it stopped long ago; or it asks for a pause, and is told again.
+            if _code(error) != "InvalidParameterException" and not throttled(str(error), _code(error)):
                 raise
+            log.info("%s: %s", arn, error)
 
     def instances(self) -> list[Instance]:
         paginator = self._ecs.get_paginator("list_container_instances")
@@ -213,32 +207,23 @@ class AwsPorts:
                 cluster=self._cluster, containerInstances=list(batch), status="DRAINING"
             )
 
-    def terminate(self, ec2_id: str) -> None:
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+    def terminate(self, ec2_id: str) -> bool:
+        return self._scaling.terminate(ec2_id)
 
-        try:
-            self._autoscaling.terminate_instance_in_auto_scaling_group(
-                InstanceId=ec2_id, ShouldDecrementDesiredCapacity=True
-            )
-        except ClientError as error:
-            # It is gone already, or on its way.
-            if _code(error) not in _GONE:
-                raise
+    def group(self) -> Group:
+        return self._scaling.group()
 
-    def desired(self) -> int:
-        return int(self._group()["DesiredCapacity"])
+    def ask(self, instances: int) -> str:
+        return self._scaling.ask(instances)
 
-    def ask(self, instances: int) -> None:
-        self._autoscaling.set_desired_capacity(
-            AutoScalingGroupName=self._deployment.cluster.auto_scaling_group,
-            DesiredCapacity=instances,
-            HonorCooldown=False,
-        )
+    def why_short(self, since: dt.datetime) -> str:
+        return self._scaling.why_short(since)
 
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
         """ECS tasks that are meant to run: a stage's, or all of the cluster's."""
+        # `startedBy` must be the only filter (botocore, ListTasks); without another, those that are meant to run.
         whose = {"startedBy": started_by} if started_by else {}
-        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, desiredStatus="RUNNING", **whose)
+        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster, **whose)
         return [arn for page in pages for arn in page["taskArns"]]
 
     def report(self, sample: Sample) -> None:
@@ -263,14 +248,6 @@ class AwsPorts:
     def _logs(self) -> Any:
         return self._client("logs")
 
-    def _group(self) -> dict[str, Any]:
-        name = self._deployment.cluster.auto_scaling_group
-        groups = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-        if not groups:
-            raise ClusterError(f"there is no Auto Scaling group {name}; apply the environment again: invoke up")
-        group: dict[str, Any] = groups[0]
-        return group
-
 
 def _connect(region: str) -> Callable[[str], Any]:
     import boto3  # noqa: PLC0415 - parsing a DAG must not pay for it
@@ -287,22 +264,10 @@ def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _worker(task: dict[str, Any]) -> Worker:
-    container = task["containers"][0] if task.get("containers") else {}
-    reasons = (task.get("stoppedReason"), container.get("reason"))
-    return Worker(
-        arn=task["taskArn"],
-        status=_STATUS[task["lastStatus"]],
-        since=task.get("createdAt"),
-        exit_code=container.get("exitCode"),
-        stop_code=task.get("stopCode", ""),
-        reason="; ".join(reason for reason in reasons if reason),
-    )
-
-
 def _instance(item: dict[str, Any], interfaces: dict[str, int]) -> Instance:
     free = {resource["name"]: resource.get("integerValue", 0) for resource in item["remainingResources"]}
-    kind = next((entry["value"] for entry in item.get("attributes", ()) if entry["name"] == "ecs.instance-type"), "")
+    attributes = {entry["name"]: entry.get("value", "") for entry in item.get("attributes", ())}
+    kind = attributes.get("ecs.instance-type", "")
     tasks = item["runningTasksCount"] + item["pendingTasksCount"]
     return Instance(
         cpu=free["CPU"],
@@ -313,4 +278,5 @@ def _instance(item: dict[str, Any], interfaces: dict[str, int]) -> Instance:
         arn=item["containerInstanceArn"],
         ec2_id=item.get("ec2InstanceId", ""),
         draining=item["status"] == "DRAINING",
+        windows=attributes.get("ecs.os-family", ""),
     )

@@ -32,6 +32,7 @@ class Instance:
         arn: the container instance's.
         ec2_id: the EC2 instance's.
         draining: it takes no more ECS tasks.
+        windows: which Windows it is, as ECS says it; empty where it does not.
     """
 
     cpu: int
@@ -41,6 +42,20 @@ class Instance:
     arn: str = ""
     ec2_id: str = ""
     draining: bool = False
+    windows: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The Auto Scaling group.
+
+    Attributes:
+        desired: instances that it is to have.
+        leaving: those that it is ending, by EC2 id: they stay in ECS's listings for minutes.
+    """
+
+    desired: int
+    leaving: frozenset[str] = frozenset()
 
 
 def tasks_per_instance(cluster: Cluster, workload: Workload) -> int:

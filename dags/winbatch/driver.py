@@ -18,7 +18,7 @@ from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.keys import ledger_key, ledger_key_of, stage_key
-from winbatch.ledger import Ledger
+from winbatch.ledger import Fault, Ledger
 from winbatch.metrics import Sample
 from winbatch.results import ItemFailure
 from winbatch.rules import ShardKind
@@ -41,6 +41,18 @@ class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else
 
 class Throttled(Exception):  # noqa: N818 - an answer, not a fault: ask again later
     """AWS asks for a pause."""
+
+
+class Refused(Exception):  # noqa: N818 - an answer
+    """AWS does not start ECS tasks.
+
+    Attributes:
+        advice: what to do, where asking again does not help; empty where it may.
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(reason)
+        self.advice = advice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,26 +87,35 @@ class Ports(Protocol):
         """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
 
     def task_arns(self, started_by: str) -> list[str]:
-        """Live ECS tasks, and those that stopped while ECS still remembers them."""
+        """ECS tasks that are meant to run: ECS lists no others by who started them."""
 
     def workers(self, arns: Sequence[str]) -> list[Worker]: ...
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
-        """Start ECS tasks; fewer when there is no room. Returns their ARNs; raises Throttled."""
+        """Start ECS tasks; fewer when there is no room. Returns their ARNs; raises Throttled or Refused."""
 
     def stop(self, arn: str, reason: str) -> None: ...
 
     def instances(self) -> list[capacity.Instance]: ...
 
-    def desired(self) -> int: ...
+    def group(self) -> capacity.Group:
+        """The Auto Scaling group."""
 
-    def ask(self, instances: int) -> None: ...
+    def ask(self, instances: int) -> str:
+        """Have the Auto Scaling group have so many instances. Returns what AWS refuses of that, in one line."""
+
+    def why_short(self, since: dt.datetime) -> str:
+        """What Auto Scaling says of instances that it could not launch since then, in one line; empty: nothing."""
 
     def drain(self, arns: Sequence[str]) -> None:
         """Let nothing more be placed on container instances."""
 
-    def terminate(self, ec2_id: str) -> None:
-        """Terminate an instance of the Auto Scaling group and lower its desired capacity by one."""
+    def terminate(self, ec2_id: str) -> bool:
+        """Terminate an instance of the Auto Scaling group and lower its desired capacity by one.
+
+        Returns:
+            Whether nothing is left to ask for: it is on its way, or gone. Else Auto Scaling is at something else.
+        """
 
     def report(self, sample: Sample) -> None:
         """Tell CloudWatch; what hinders that is logged and hinders nothing else."""
@@ -221,7 +242,11 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
         for worker in ports.workers([*unended, *listed])
         if worker.arn in ledger.known or worker.status != "stopped" or _came_after(worker, ledger)
     ]
-    instances = ports.instances()
+    group = ports.group()
+    # What is being ended takes no ECS task any more, though ECS lists it for minutes.
+    instances = [instance for instance in ports.instances() if instance.ec2_id not in group.leaving]
+    why = ledger.short_at if engine.asks_why(ledger, ports.now()) and len(instances) < group.desired else None
+    said = ports.why_short(why) if why else None
     marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
     unsettled = engine.unsettled(stage, ledger.done)
@@ -242,7 +267,8 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
         workers=workers,
         instances=instances,
         room=capacity.room(instances, workload),
-        desired=ports.desired(),
+        desired=group.desired,
+        said=said,
         others=board.others(engine.name_of(stage), ports.now()),
         cancelled=cancel,
     )
@@ -287,25 +313,38 @@ def _act(ports: Ports, stage: Stage, workload: Workload, step: engine.Step, seen
                     log.warning("ECS asks for a pause: %s", error)
                     ledger = engine.paused(ledger, str(error), seen.now)
                     break  # these calls come last
+                except Refused as error:
+                    log.warning("ECS starts none: %s", error)
+                    ledger = engine.refused(ledger, wave, Fault("unstarted", str(error), seen.now, error.advice))
+                    break
                 log.info("started %d of %d ECS tasks", len(started), wave.count)
+                if not started:
+                    ledger = engine.crowded(ledger, wave, seen.now)
+                    break
                 ledger = engine.answered(ledger, wave, started, ports.now())
+            case engine.Ask(instances):
+                log.info("asking for %d instances", instances)
+                ledger = engine.told(ledger, ports.ask(instances), seen.now)
+            case engine.Terminate(ec2_ids):
+                for ec2_id in ec2_ids:
+                    if ports.terminate(ec2_id):
+                        ledger = engine.terminated(ledger, ec2_id, seen.now)
             case _:
                 _order(ports, stage, action)
-    return engine.settled(ledger, seen.workers, frozenset(holders), seen.now)
+    hosts = sorted({instance.windows for instance in seen.instances if instance.windows})
+    where = f" (image {workload.image}" + (f", hosts {', '.join(hosts)})" if hosts else ")")
+    return engine.settled(ledger, seen.workers, frozenset(holders), seen.now, where=where)
 
 
 def _order(
     ports: Ports,
     stage: Stage,
-    action: engine.Put | engine.Point | engine.Ask | engine.Stop | engine.Retire | engine.Drain | engine.Terminate,
+    action: engine.Put | engine.Point | engine.Stop | engine.Retire | engine.Drain,
 ) -> None:
     """The actions whose outcome the next tick sees for itself."""
     match action:
         case engine.Put(mark, reason):
             put_mark(ports, stage, mark, reason)
-        case engine.Ask(instances):
-            log.info("asking for %d instances", instances)
-            ports.ask(instances)
         case engine.Stop(arns, reason):
             for arn in arns:
                 ports.stop(arn, reason)
@@ -318,9 +357,6 @@ def _order(
         case engine.Drain(arns):
             log.info("%d instances have nothing to do any more", len(arns))
             ports.drain(arns)
-        case engine.Terminate(ec2_ids):
-            for ec2_id in ec2_ids:
-                ports.terminate(ec2_id)
 
 
 def _settle(

@@ -24,7 +24,7 @@ from winbatch import capacity, shares
 from winbatch.capacity import Instance
 from winbatch.causes import like
 from winbatch.ecs_tasks import START_TIMEOUT, Worker
-from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Fault, GroupCount, Known, Ledger, Wave
+from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Asked, Fault, GroupCount, Known, Ledger, Wave
 from winbatch.results import ItemFailure
 from winbatch.rules import OF_MARK, Kind, Rule, ShardKind
 from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage, count_done
@@ -44,6 +44,17 @@ HOPELESS = 10
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
 # An instance that has been empty this long, and that nobody needs, is let go.
 IDLE_GRACE = dt.timedelta(seconds=60)
+
+# What was asked of AWS is not asked again while it is under way, unless it takes this long: a Windows instance takes
+# minutes to end, and stays in ECS's listings meanwhile.
+TERMINATE_AGAIN = dt.timedelta(minutes=15)
+STOP_AGAIN = dt.timedelta(minutes=5)
+ASK_AGAIN = dt.timedelta(seconds=60)
+# RunTask found no place where there seemed to be one: so long until the next try.
+CROWDED_PAUSE = dt.timedelta(seconds=5)
+# When instances are missing this long, AWS is asked why, and again so often.
+SHORT_GRACE = dt.timedelta(seconds=30)
+SAID_EVERY = dt.timedelta(seconds=60)
 
 # Workers of a large stage are kept together in so many blocks of it, more when there are many of them.
 BLOCKS_AT_ONCE = 4
@@ -105,10 +116,11 @@ class Seen:
         marks: of the claims of shards in `unsettled`, each with the time at which it was made.
         workers: the stage's ECS tasks; they must have been looked at before `marks`, so that each claim of one
             that has ended is among them.
-        instances: that have registered with the cluster.
+        instances: that have registered with the cluster, without those that are being ended.
         room: ECS tasks of the workload that fit now.
         desired: the Auto Scaling group's desired capacity.
         others: instances that other stages on the cluster could use, by stage.
+        said: what AWS says of instances that stay away, in one line; None when it was not asked.
         cancelled: somebody wants the stage to stop.
     """
 
@@ -121,6 +133,7 @@ class Seen:
     room: int
     desired: int
     others: Mapping[str, float]
+    said: str | None = None
     cancelled: bool = False
 
 
@@ -296,6 +309,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
     """
     shards = _sort_shards(stage, limits, ledger, seen)
     ledger = _count(stage, limits, ledger, seen, shards)
+    ledger = _shortage(ledger, seen)
     verdict = _verdict(limits, ledger, seen, shards)
     live = [arn for arn, task in ledger.known.items() if task.status == "live"]
     if verdict is not None:
@@ -306,11 +320,11 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
         return Step(ended, stop, demand=0.0, wait=0.0)
 
     need = _need(limits, seen, shards)
-    actions: list[Action] = [*_marks(ledger, seen, shards, live), *_stops(limits, seen)]
+    ledger, stops = _stops(limits, ledger, seen)
+    actions: list[Action] = [*_marks(ledger, seen, shards, live), *stops]
     ledger, pointers = _point(stage, limits, ledger, shards)
-    actions += pointers
-    if need.instances > seen.desired:
-        actions.append(Ask(need.instances))
+    ledger, asks = _ask(ledger, seen, need)
+    actions += [*pointers, *asks]
     ledger, retire = _retire(ledger, need, live)
     ledger, let_go = _let_go(limits, ledger, seen, need, missing=need.workers - len(live))
     ledger = dataclasses.replace(ledger, asked_at=None if seen.instances else ledger.asked_at or seen.now)
@@ -334,6 +348,34 @@ def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
     return dataclasses.replace(ledger, tokens=0.0, faults=(*ledger.faults, Fault("throttled", reason, now)))
 
 
+def refused(ledger: Ledger, wave: Wave, fault: Fault) -> Ledger:
+    """ECS refused a RunTask call: this one is not sent again."""
+    ledger = answered(ledger, wave, (), fault.at)
+    return dataclasses.replace(ledger, faults=(*ledger.faults, fault))
+
+
+def crowded(ledger: Ledger, wave: Wave, now: dt.datetime) -> Ledger:
+    """ECS had no place for any ECS task of a RunTask call: that counts for nobody, and a later call tries again."""
+    return dataclasses.replace(answered(ledger, wave, (), now), crowded_at=now)
+
+
+def terminated(ledger: Ledger, ec2_id: str, now: dt.datetime) -> Ledger:
+    """Auto Scaling has taken the order to terminate an instance, or the instance is none of its any more."""
+    return dataclasses.replace(ledger, terminated={**ledger.terminated, ec2_id: now})
+
+
+def told(ledger: Ledger, said: str, now: dt.datetime) -> Ledger:
+    """Take into the ledger what AWS said of instances that it was asked for; nothing where it took them all."""
+    return dataclasses.replace(ledger, said=said, said_at=now) if said else ledger
+
+
+def asks_why(ledger: Ledger, now: dt.datetime) -> bool:
+    """Whether instances have stayed away so long that AWS should be asked why."""
+    if ledger.short_at is None or now - ledger.short_at < SHORT_GRACE:
+        return False
+    return ledger.said_at is None or now - ledger.said_at >= SAID_EVERY
+
+
 def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[ItemFailure]) -> Ledger:
     """Take into the ledger why shards failed for good: their items that did; the others of them are done."""
     kept = Counter(like(failure.reason) for failure in ledger.failures if failure.log)
@@ -350,7 +392,9 @@ def explained(ledger: Ledger, shards: Iterable[int], failures: Iterable[ItemFail
     )
 
 
-def settled(ledger: Ledger, workers: Iterable[Worker], holders: frozenset[str], now: dt.datetime) -> Ledger:
+def settled(
+    ledger: Ledger, workers: Iterable[Worker], holders: frozenset[str], now: dt.datetime, *, where: str = ""
+) -> Ledger:
     """After a tick's actions: what had ended needs no further look.
 
     Args:
@@ -358,13 +402,22 @@ def settled(ledger: Ledger, workers: Iterable[Worker], holders: frozenset[str], 
         workers: as the tick saw them.
         holders: the ECS tasks that held a claim at their end: that counts for the shard, and not for the stage.
         now: the tick's time.
+        where: which image was to run on which hosts, for reasons that no further attempt mends.
     """
     ending = {arn for arn, task in ledger.known.items() if task.status == "ending"}
+    ended = [worker for worker in workers if worker.arn in ending and worker.arn not in holders]
     faults = [
-        Fault(worker.fault, worker.reason or f"exit code {worker.exit_code}", now)
-        for worker in workers
-        if worker.arn in ending and worker.arn not in holders and worker.fault is not None
+        Fault(
+            worker.fault,
+            (worker.reason or f"exit code {worker.exit_code}") + (where if worker.advice else ""),
+            now,
+            worker.advice,
+        )
+        for worker in ended
+        if worker.fault is not None
     ]
+    if any(worker.crowded_out for worker in ended):
+        ledger = dataclasses.replace(ledger, crowded_at=now)
     known = {
         arn: dataclasses.replace(task, status="ended") if arn in ending else task for arn, task in ledger.known.items()
     }
@@ -542,16 +595,52 @@ def _verdict(
         return None
     if not shards.unfinished:
         return "succeeded", f"{ledger.items_failed} items failed"
-    for kind, count in Counter(fault.kind for fault in ledger.faults).items():
-        if count >= limits.rules[kind].attempts:
-            last = next(fault for fault in reversed(ledger.faults) if fault.kind == kind)
-            return "failed", f"{count} ECS tasks in a row came to nothing ({kind}); the last: {last.reason}"
+    if reason := _comes_to_nothing(limits, ledger):
+        return "failed", reason
     if ledger.asked_at and not seen.instances and seen.now - ledger.asked_at > limits.instance_timeout:
         return "failed", (
             f"no instance registered within {limits.instance_timeout.total_seconds():.0f} s (desired: {seen.desired});"
-            " look at the Auto Scaling group's activities"
+            + (f" AWS says: {ledger.said}" if ledger.said else " look at the Auto Scaling group's activities")
         )
     return None
+
+
+def _comes_to_nothing(limits: Limits, ledger: Ledger) -> str:
+    """Why no ECS task of the stage gets to work; empty while one may.
+
+    What no further attempt mends ends a stage at once, unless others of its ECS tasks got further.
+    """
+    permanent = next((fault for fault in ledger.faults if fault.advice), None)
+    if permanent and not ledger.done and not ledger.tasks_running:
+        return f"no ECS task can start: {permanent.reason}; {permanent.advice}"
+    counts = Counter(fault.kind for fault in ledger.faults)
+    # A host takes all of its ECS tasks with it: that is one.
+    counts["host"] = len({fault.at for fault in ledger.faults if fault.kind == "host"})
+    for kind, count in counts.items():
+        if count >= limits.rules[kind].attempts:
+            last = next(fault for fault in reversed(ledger.faults) if fault.kind == kind)
+            advice = f"; {last.advice}" if last.advice else ""
+            return f"{count} ECS tasks in a row came to nothing ({kind}); the last: {last.reason}{advice}"
+    return ""
+
+
+def _shortage(ledger: Ledger, seen: Seen) -> Ledger:
+    """Since when instances are missing, and what AWS says of that."""
+    if len(seen.instances) >= seen.desired:
+        return dataclasses.replace(ledger, short_at=None, said="", said_at=None)
+    ledger = dataclasses.replace(ledger, short_at=ledger.short_at or seen.now)
+    return ledger if seen.said is None else dataclasses.replace(ledger, said=seen.said, said_at=seen.now)
+
+
+def _ask(ledger: Ledger, seen: Seen, need: _Need) -> tuple[Ledger, tuple[Ask, ...]]:
+    """Ask for the instances that are missing, once: the group's desired capacity may say so a little later."""
+    asked = ledger.asked
+    if asked and (seen.desired >= asked.instances or seen.now - asked.at >= ASK_AGAIN):
+        asked = None
+    asks: tuple[Ask, ...] = ()
+    if need.instances > max(seen.desired, asked.instances if asked else 0):
+        asked, asks = Asked(need.instances, seen.now), (Ask(need.instances),)
+    return dataclasses.replace(ledger, asked=asked), asks
 
 
 def _need(limits: Limits, seen: Seen, shards: _Shards) -> _Need:
@@ -601,14 +690,15 @@ def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: _Shards) -> tup
     return dataclasses.replace(ledger, blocks=blocks), (Point(blocks),)
 
 
-def _stops(limits: Limits, seen: Seen) -> Iterable[Action]:
+def _stops(limits: Limits, ledger: Ledger, seen: Seen) -> tuple[Ledger, tuple[Stop, ...]]:
+    """ECS tasks that do not start in time; one whose host does not answer stays pending after it was told to stop."""
+    pending = {worker.arn: worker.since for worker in seen.workers if worker.status == "pending"}
+    told = {arn: at for arn, at in ledger.stopped.items() if arn in pending and seen.now - at < STOP_AGAIN}
     slow = tuple(
-        worker.arn
-        for worker in seen.workers
-        if worker.status == "pending" and worker.since and seen.now - worker.since > limits.start_timeout
+        arn for arn, since in pending.items() if since and seen.now - since > limits.start_timeout and arn not in told
     )
-    if slow:
-        yield Stop(slow, f"{START_TIMEOUT} ({limits.start_timeout.total_seconds():.0f} s)")
+    ledger = dataclasses.replace(ledger, stopped=told | dict.fromkeys(slow, seen.now))
+    return ledger, (Stop(slow, f"{START_TIMEOUT} ({limits.start_timeout.total_seconds():.0f} s)"),) if slow else ()
 
 
 def _retire(ledger: Ledger, need: _Need, live: Sequence[str]) -> tuple[Ledger, tuple[Retire, ...]]:
@@ -626,27 +716,30 @@ def _let_go(
 ) -> tuple[Ledger, tuple[Drain | Terminate, ...]]:
     """Instances that nobody needs any more: drained first, so that nothing lands on them, then terminated."""
     active = [instance for instance in seen.instances if not instance.draining]
-    idle = {
-        instance.arn: ledger.idle.get(instance.arn, seen.now)
-        for instance in active
-        if instance.tasks == 0 and instance.arn not in ledger.draining
-    }
+    idle = {instance.arn: ledger.idle.get(instance.arn, seen.now) for instance in active if instance.tasks == 0}
     spare = len(active) - max(need.instances, limits.keep_instances) if missing <= 0 else 0
     ripe = tuple(arn for arn, since in idle.items() if seen.now - since >= IDLE_GRACE)[: max(0, spare)]
+    going = {ec2_id: at for ec2_id, at in ledger.terminated.items() if seen.now - at < TERMINATE_AGAIN}
     empty = tuple(
         instance.ec2_id
         for instance in seen.instances
-        if instance.draining and instance.tasks == 0 and instance.arn in ledger.draining
+        if instance.draining
+        and instance.tasks == 0
+        and instance.arn in ledger.draining
+        and instance.ec2_id not in going
     )
-    here = {instance.arn for instance in seen.instances}
-    ledger = dataclasses.replace(ledger, idle=idle, draining=ledger.draining & here | set(ripe))
+    # One that the ledger names and ECS does not drain was meant to be, when a tick was cut off: its turn comes again.
+    here = {instance.arn for instance in seen.instances if instance.draining}
+    ledger = dataclasses.replace(ledger, idle=idle, draining=ledger.draining & here | set(ripe), terminated=going)
     return ledger, (*((Drain(ripe),) if ripe else ()), *((Terminate(empty),) if empty else ()))
 
 
 def _not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
     """When ECS tasks may be started again after faults."""
     counts = Counter(fault.kind for fault in ledger.faults)
-    return max((fault.at + limits.rules[fault.kind].pause(counts[fault.kind]) for fault in ledger.faults), default=None)
+    due = [fault.at + limits.rules[fault.kind].pause(counts[fault.kind]) for fault in ledger.faults]
+    due += [ledger.crowded_at + CROWDED_PAUSE] if ledger.crowded_at else []
+    return max(due, default=None)
 
 
 def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
@@ -657,7 +750,9 @@ def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Led
     tokens = min(RUN_BURST / jobs, ledger.tokens + max(0.0, elapsed) * RUN_RATE / jobs)
     held_up = _not_before(limits, ledger)
     # Whether a fault counts for the stage is known only after this tick's actions: so nothing starts beside one.
-    faulty = any(worker.fault and ledger.known[worker.arn].status == "ending" for worker in seen.workers)
+    faulty = any(
+        (worker.fault or worker.crowded_out) and ledger.known[worker.arn].status == "ending" for worker in seen.workers
+    )
     allowed = 0 if faulty or (held_up and seen.now < held_up) else int(tokens)
     missing -= sum(wave.count for wave in ledger.waves)
     waves = list(ledger.waves)

@@ -46,11 +46,19 @@ class Wave:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """An ECS task that came to nothing, or a call that ECS did not take."""
+    """An ECS task that came to nothing, or a call that ECS did not take.
+
+    Attributes:
+        kind: which rule it counts for.
+        reason: in AWS's words.
+        at: when it was seen.
+        advice: what to do, where no further attempt would help.
+    """
 
     kind: TaskKind
     reason: str
     at: dt.datetime
+    advice: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +72,14 @@ class Known:
 
     status: Literal["live", "ending", "ended"]
     since: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """Instances that were asked for, and when; until the group wants as many, or that took too long."""
+
+    instances: int
+    at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +110,14 @@ class Ledger:
         explained: shards that failed for good and whose failures are among `failures`.
         next_wave: number of the next RunTask call; never used twice.
         waves: calls decided on and not yet answered: a restart sends them again, under the same tokens.
+        asked: what the Auto Scaling group has been asked for and does not say yet.
         asked_at: since when the stage has been without an instance; None while one is there.
+        short_at: since when fewer instances have registered than are desired.
+        said: in one line, what AWS said of instances that stay away.
+        said_at: when it was asked for that last.
+        crowded_at: when there was no place for an ECS task last.
+        terminated: instances whose end was asked for, by EC2 id, and when: it takes minutes.
+        stopped: ECS tasks that were told to stop, and when.
         progress_at: when a shard was last seen done, or an ECS task running for the first time.
         tokens: RunTask calls that the token bucket allows at `tokens_at`.
         known: the stage's ECS tasks by ARN.
@@ -128,6 +151,7 @@ class Ledger:
     tasks_stopped: int = 0
     instances_desired: int = 0
     instances_registered: int = 0
+    said: str = ""
     rate: float | None = None
     remaining_seconds: float | None = None
     instance_seconds: float = 0.0
@@ -140,7 +164,13 @@ class Ledger:
     explained: frozenset[int] = frozenset()
     next_wave: int = 0
     waves: tuple[Wave, ...] = ()
+    asked: Asked | None = None
     asked_at: dt.datetime | None = None
+    short_at: dt.datetime | None = None
+    said_at: dt.datetime | None = None
+    crowded_at: dt.datetime | None = None
+    terminated: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    stopped: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
     tokens: float = 0.0
     tokens_at: dt.datetime | None = None
     known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
@@ -178,7 +208,12 @@ class Ledger:
             failures=(),
             explained=frozenset(),
             faults=(),
+            asked=None,
             asked_at=None,
+            short_at=None,
+            said="",
+            said_at=None,
+            crowded_at=None,
             # Between its end and now it neither worked nor cost anything.
             updated_at=now,
             progress_at=now,
@@ -215,7 +250,11 @@ class Ledger:
                 "running": self.tasks_running,
                 "stopped": self.tasks_stopped,
             },
-            "instances": {"desired": self.instances_desired, "registered": self.instances_registered},
+            "instances": {
+                "desired": self.instances_desired,
+                "registered": self.instances_registered,
+                "said": self.said,
+            },
             "rate": self.rate,
             "remaining_seconds": self.remaining_seconds,
             "instance_seconds": self.instance_seconds,
@@ -237,16 +276,20 @@ class Ledger:
             "explained": sorted(self.explained),
             "next_wave": self.next_wave,
             "waves": [dataclasses.asdict(wave) for wave in self.waves],
-            "asked_at": format_time(self.asked_at) if self.asked_at else None,
+            "asked": {"instances": self.asked.instances, "at": format_time(self.asked.at)} if self.asked else None,
+            "asked_at": _written(self.asked_at),
+            "short_at": _written(self.short_at),
+            "said_at": _written(self.said_at),
+            "crowded_at": _written(self.crowded_at),
+            "terminated": {ec2_id: format_time(at) for ec2_id, at in self.terminated.items()},
+            "stopped": {arn: format_time(at) for arn, at in self.stopped.items()},
             "progress_at": format_time(self.progress_at),
             "tokens": self.tokens,
-            "tokens_at": format_time(self.tokens_at) if self.tokens_at else None,
+            "tokens_at": _written(self.tokens_at),
             "known": {
                 arn: {"status": known.status, "since": format_time(known.since)} for arn, known in self.known.items()
             },
-            "faults": [
-                {"kind": fault.kind, "reason": fault.reason, "at": format_time(fault.at)} for fault in self.faults
-            ],
+            "faults": [{**dataclasses.asdict(fault), "at": format_time(fault.at)} for fault in self.faults],
             "idle": {arn: format_time(since) for arn, since in self.idle.items()},
             "draining": sorted(self.draining),
             "retired": sorted(self.retired),
@@ -308,12 +351,23 @@ class Ledger:
             explained=frozenset(engine["explained"]),
             next_wave=engine["next_wave"],
             waves=tuple(Wave(**wave) for wave in engine["waves"]),
-            asked_at=parse_time(engine["asked_at"]) if engine["asked_at"] else None,
+            # What an earlier release wrote has none of those that are asked for by `get`.
+            said=data["instances"].get("said", ""),
+            asked=Asked(asked["instances"], parse_time(asked["at"])) if (asked := engine.get("asked")) else None,
+            asked_at=_read(engine["asked_at"]),
+            short_at=_read(engine.get("short_at")),
+            said_at=_read(engine.get("said_at")),
+            crowded_at=_read(engine.get("crowded_at")),
+            terminated={ec2_id: parse_time(at) for ec2_id, at in engine.get("terminated", {}).items()},
+            stopped={arn: parse_time(at) for arn, at in engine.get("stopped", {}).items()},
             progress_at=parse_time(engine["progress_at"]),
             tokens=engine["tokens"],
-            tokens_at=parse_time(engine["tokens_at"]) if engine["tokens_at"] else None,
+            tokens_at=_read(engine["tokens_at"]),
             known={arn: Known(known["status"], parse_time(known["since"])) for arn, known in engine["known"].items()},
-            faults=tuple(Fault(fault["kind"], fault["reason"], parse_time(fault["at"])) for fault in engine["faults"]),
+            faults=tuple(
+                Fault(fault["kind"], fault["reason"], parse_time(fault["at"]), fault.get("advice", ""))
+                for fault in engine["faults"]
+            ),
             idle={arn: parse_time(since) for arn, since in engine["idle"].items()},
             draining=frozenset(engine["draining"]),
             retired=frozenset(engine["retired"]),
@@ -324,3 +378,11 @@ class Ledger:
             if (measured := engine.get("measured"))
             else None,
         )
+
+
+def _written(moment: dt.datetime | None) -> str | None:
+    return format_time(moment) if moment else None
+
+
+def _read(text: str | None) -> dt.datetime | None:
+    return parse_time(text) if text else None

@@ -12,7 +12,8 @@ from typing import Literal
 from winbatch.stage import ClaimKind
 
 ShardKind = Literal["program", "memory", "crash", "result", "host"]
-TaskKind = Literal["image", "start", "unstarted", "worker", "throttled"]
+# Of ECS tasks "host" says that one ended with its host, as it seems, before it had claimed anything.
+TaskKind = Literal["image", "start", "unstarted", "worker", "throttled", "host"]
 Kind = ShardKind | TaskKind
 
 LONGEST_BACKOFF = dt.timedelta(minutes=5)

@@ -130,10 +130,10 @@ def _planned(spec: Spec) -> tuple[job.Job, deployment.Deployment, Store | None]:
 
 def _ask(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
     needed = max(_instances(stage, _limits(planned, target, stage)) for stage in planned.stages)
-    desired = ports.desired()
+    desired = ports.group().desired
     log.info("the job needs %d instances; %d are desired already", needed, desired)
-    if needed > desired:
-        ports.ask(needed)
+    if needed > desired and (said := ports.ask(needed)):
+        log.warning("AWS says: %s", said)
 
 
 def _instances(stage: Stage, limits: engine.Limits) -> int:
@@ -285,6 +285,7 @@ def _words(ledger: Ledger) -> str:
         f"{ledger.state}: {ledger.items_done} of {ledger.items} items, {ledger.items_failed} failed{left};"
         f" {ledger.tasks_running} ECS tasks running, {ledger.tasks_pending} pending;"
         f" {ledger.instances_registered} of {ledger.instances_desired} instances"
+        + (f"; AWS says: {ledger.said}" if ledger.said else "")
     )
 
 

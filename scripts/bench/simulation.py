@@ -23,7 +23,7 @@ from operator import itemgetter
 from typing import Any
 
 from winbatch import driver, engine, results, rules
-from winbatch.capacity import Instance
+from winbatch.capacity import Group, Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
 from winbatch.ledger import Ledger
@@ -305,7 +305,6 @@ class World:
         self._numbers = itertools.count()
         self._live: dict[str, _Task] = {}
         self._tasks: dict[str, _Task] = {}
-        self._stopped: deque[_Task] = deque()
         self._tokens: dict[str, tuple[int, list[str]]] = {}
         self._pending = 0
         self._submit = Bucket(100, 40)
@@ -319,7 +318,7 @@ class World:
             AssertionError: the product broke one of its promises.
         """
         case = self.case
-        self.at(case.costs.before, lambda: self.ask(case.instances))
+        self.at(case.costs.before, self._ask_first)
         self.at(case.costs.before * 2, self._tick)
         expected = case.costs.boot + case.costs.pull + sum(case.seconds) / case.all_slots
         for _ in range(case.lost_hosts):
@@ -347,6 +346,9 @@ class World:
             exceeded=self.exceeded,
             peaks={"submit": self._submit.peak, "read": self._read.peak, "provisioning": self.peak_pending},
         )
+
+    def _ask_first(self) -> None:
+        self.ask(self.case.instances)
 
     def at(self, moment: float, event: Callable[[], None]) -> None:
         """Do something later."""
@@ -394,10 +396,8 @@ class World:
 
     def task_arns(self, started_by: str) -> list[str]:
         assert started_by == engine.started_by(self.stage)
-        while self._stopped and self._stopped[0].stopped < self.clock - STOPPED_SECONDS:
-            self._stopped.popleft()
-        self._asked("ecs.ListTasks", _pages(len(self._live)) + _pages(len(self._stopped)))
-        return [*self._live, *(task.arn for task in self._stopped)]
+        self._asked("ecs.ListTasks", _pages(len(self._live)))
+        return [*self._live]
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
         if arns:
@@ -443,15 +443,20 @@ class World:
             for host in ready
         ]
 
-    def desired(self) -> int:
+    def group(self) -> Group:
         self.calls["autoscaling.DescribeAutoScalingGroups"] += 1
-        return self._goal
+        return Group(self._goal)
 
-    def ask(self, instances: int) -> None:
+    def why_short(self, since: dt.datetime) -> str:  # noqa: ARG002 - the port's signature
+        self.calls["autoscaling.DescribeScalingActivities"] += 1
+        return ""
+
+    def ask(self, instances: int) -> str:
         assert instances <= self.case.instances, "more instances than the job may have"
         self.calls["autoscaling.SetDesiredCapacity"] += 1
         self._goal = instances
         self._launch()
+        return ""
 
     def drain(self, arns: Sequence[str]) -> None:
         self.calls["ecs.UpdateContainerInstancesState"] += 1
@@ -460,11 +465,12 @@ class World:
             host.draining = True
             self._free.pop(host.number, None)
 
-    def terminate(self, ec2_id: str) -> None:
+    def terminate(self, ec2_id: str) -> bool:
         self.calls["autoscaling.TerminateInstanceInAutoScalingGroup"] += 1
         assert self._hosts[int(ec2_id)].task is None, "an instance with an ECS task on it was let go"
         del self._hosts[int(ec2_id)]
         self._goal -= 1
+        return True
 
     def report(self, sample: Sample) -> None:  # noqa: ARG002 - the port's signature
         self.calls["logs.PutLogEvents"] += 1
@@ -570,7 +576,6 @@ class World:
         task.status, task.stopped = "stopped", self.clock
         task.stop_code, task.exit_code, task.reason = stop_code, exit_code, reason
         del self._live[task.arn]
-        self._stopped.append(task)
         task.host.task = None
         if task.host.number in self._hosts and not task.host.draining:
             self._free[task.host.number] = task.host

@@ -96,6 +96,13 @@ data "aws_iam_policy_document" "boundary" {
     resources = ["${local.arn.autoscaling}:autoScalingGroup:*:autoScalingGroupName/${local.name}"]
   }
 
+  # What LaunchInstances asks for beside that; running instances by itself takes ec2:RunInstances, which no role has.
+  statement {
+    sid       = "LaunchByFleet"
+    actions   = ["ec2:CreateFleet"]
+    resources = [for kind in ["fleet", "instance", "launch-template", "subnet"] : "${local.arn.ec2}:${kind}/*"]
+  }
+
   # The instance that bakes an AMI: its component, and Image Builder's program, from a bucket of AWS's own.
   statement {
     sid       = "ImageBuilder"

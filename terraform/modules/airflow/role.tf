@@ -215,10 +215,18 @@ data "aws_iam_policy_document" "dags" {
     resources = [local.arn.group]
   }
 
-  # Auto Scaling's describe calls know no resources.
+  # LaunchInstances asks for these in its caller's name (Auto Scaling guide, "Launching instances with synchronous provisioning"). To
+  # run instances by itself takes ec2:RunInstances, too.
+  statement {
+    sid       = "LaunchByFleet"
+    actions   = ["ec2:CreateFleet"]
+    resources = [for kind in ["fleet", "instance", "launch-template", "subnet"] : "arn:${local.partition}:ec2:${var.region}:${local.account_id}:${kind}/*"]
+  }
+
+  # Describe calls of Auto Scaling and of EC2 know no resources.
   statement {
     sid       = "WatchScaling"
-    actions   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]
+    actions   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities", "ec2:DescribeLaunchTemplateVersions"]
     resources = ["*"]
   }
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from scripts import lifecycle, takedown
@@ -100,6 +101,47 @@ def test_protected_instances_and_the_warm_pool_go(aws):
     (group,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
     assert (group["MinSize"], group["DesiredCapacity"], group["Instances"]) == (0, 0, [])
     assert "WarmPoolConfiguration" not in group
+
+
+def instance(number, state="InService", *, protected=True):
+    return {
+        "InstanceId": f"i-{number}",
+        "AvailabilityZone": f"{REGION}a",
+        "LifecycleState": state,
+        "HealthStatus": "Healthy",
+        "ProtectedFromScaleIn": protected,
+    }
+
+
+class Scaling:
+    """The calls on a group that goes through these states, a look each, and takes no protection of a `moved` one."""
+
+    def __init__(self, *looks, moved=()):
+        self.looks, self.moved, self.calls = iter(looks), moved, []
+
+    def describe_auto_scaling_groups(self, **_):
+        group = {"MinSize": 0, "DesiredCapacity": 0, "NewInstancesProtectedFromScaleIn": False}
+        return {"AutoScalingGroups": [{**group, "Instances": instances} for instances in [next(self.looks)]]}
+
+    def set_instance_protection(self, **call):
+        self.calls.append(call["InstanceIds"])
+        if set(self.moved) & set(call["InstanceIds"]):
+            error = {"Code": "ValidationError", "Message": "The instance i-2 is not in InService or Standby."}
+            raise ClientError({"Error": error}, "SetInstanceProtection")
+
+
+def test_only_instances_whose_protection_can_be_changed_are_named_and_once():
+    first = [instance(1), instance(2, "Pending"), instance(3, "Terminating:Wait"), instance(4, protected=False)]
+    later = [instance(1), instance(2)]
+    scaling, asked = Scaling(first, later, later), takedown.Asked()
+    assert [takedown.scale_in(scaling, "g", asked) for _ in range(3)] == [4, 2, 2]
+    assert scaling.calls == [["i-1"], ["i-2"]]
+
+
+def test_one_that_moved_on_in_between_does_not_keep_the_others_protected():
+    scaling = Scaling([instance(1), instance(2), instance(3)], moved=["i-2"])
+    takedown.scale_in(scaling, "g", takedown.Asked())
+    assert scaling.calls == [["i-1", "i-2", "i-3"], ["i-1"], ["i-2"], ["i-3"]]
 
 
 def test_without_cluster_and_group_there_is_nothing_to_drain(aws):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import driver, engine, keys, results, rules, shares
+from winbatch import capacity, driver, engine, keys, results, rules, shares
 from winbatch.capacity import Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -59,6 +59,8 @@ class Faults:
     worker_dies: float = 0.0
     item_fails: float = 0.0
     host_lost: float = 0.0
+    lingers: float = 0.0
+    busy: float = 0.0
     breaks_result: float = 0.0
     start_fails: str = ""
     never_starts: bool = False
@@ -90,6 +92,14 @@ class World:
         self.peak = 0
         self.most_instances = 0
         self.samples: list[Sample] = []
+        # Instances on their way out stay in ECS's listings until then; the group may or may not say so.
+        self.leaving: dict[int, dt.datetime] = {}
+        self.says_who_leaves = True
+        self.terminations: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()
+        self.asks: list[int] = []
+        self.refusal = ""
+        self.looks = 0
 
     # -- the ports
 
@@ -135,7 +145,8 @@ class World:
                 yield driver.Entry(key, self.objects[key][2])
 
     def task_arns(self, started_by):
-        return [arn for arn, task in self.tasks.items() if engine.started_by(task.stage) == started_by]
+        # botocore, ListTasks: by startedBy alone, those that are meant to run.
+        return [task.arn for task in self.live() if engine.started_by(task.stage) == started_by]
 
     def workers(self, arns):
         assert len(set(arns)) == len(arns)
@@ -186,16 +197,23 @@ class World:
                 arn=f"instance/{host}",
                 ec2_id=str(host),
                 draining=host in self.drained,
+                windows="WINDOWS_SERVER_2022_CORE",
             )
             for host in self._ready()
         ]
 
-    def desired(self):
-        return self.goal
+    def group(self):
+        return capacity.Group(self.goal, frozenset(map(str, self.leaving)) if self.says_who_leaves else frozenset())
 
     def ask(self, instances):
         assert instances <= self.limits.cluster_instances
+        self.asks.append(instances)
         self.goal = instances
+        return self.refusal
+
+    def why_short(self, since):
+        self.looks += 1
+        return self.refusal
 
     def drain(self, arns):
         self.drained |= {int(arn.partition("/")[2]) for arn in arns}
@@ -203,8 +221,16 @@ class World:
     def terminate(self, ec2_id):
         assert self._load(int(ec2_id)) == 0, "an instance with ECS tasks on it was let go"
         assert int(ec2_id) in self.drained
-        del self.fleet[int(ec2_id)]
-        self.goal -= 1
+        self.terminations[ec2_id] += 1
+        self._maybe_crash()
+        if self.random.random() < self.faults.busy:
+            return False
+        self.taken[ec2_id] += 1
+        if int(ec2_id) not in self.leaving:
+            self.leaving[int(ec2_id)] = self.clock + dt.timedelta(seconds=self.faults.lingers)
+            self.goal -= 1
+        self._maybe_crash()
+        return True
 
     def report(self, sample):
         self.samples.append(sample)
@@ -230,13 +256,17 @@ class World:
     def pass_time(self, seconds):
         for _ in range(max(1, int(seconds))):
             self.clock += SECOND
-            while len(self.fleet) < self.goal:
+            for host in [host for host, until in self.leaving.items() if until <= self.clock]:
+                del self.leaving[host]
+                self.fleet.pop(host, None)
+            while len(self.fleet) - len(self.leaving) < self.goal and not self.refusal:
                 self.fleet[self.launched] = self.clock + 3 * SECOND
                 self.launched += 1
-            self.most_instances = max(self.most_instances, len(self.fleet))
+            self.most_instances = max(self.most_instances, len(self.fleet) - len(self.leaving))
             for host in self._ready():
                 if self.random.random() < self.faults.host_lost:
                     del self.fleet[host]
+                    self.leaving.pop(host, None)
                     for task in self.tasks.values():
                         if task.instance == host:
                             self._end(task, "TerminationNotice", None)
@@ -435,17 +465,158 @@ def test_a_broken_image_stops_the_stage_early():
     )
     ledger = drive(world)
     assert ledger.state == "failed"
-    assert "in a row came to nothing (image)" in ledger.reason
-    assert "CannotPullContainerError" in ledger.reason
-    assert len(world.tasks) <= 2 * world.limits.max_workers
+    # One wave of attempts, and a sentence that says what to do.
+    assert ledger.reason == (
+        "no ECS task can start: CannotPullContainerError: pull access denied (image i, hosts WINDOWS_SERVER_2022_CORE);"
+        " the execution role lacks that right, or another policy refuses it (terraform/modules/cluster/task_roles.tf)"
+    )
+    assert len(world.tasks) == world.limits.max_workers
+
+
+def test_another_windows_ends_the_stage_at_once_and_names_image_and_hosts():
+    reason = (
+        "CannotStartContainerError: Error response from daemon: container 0a1b encountered an error during"
+        " hcs::System::Start: failure in a Windows system call: The container operating system does not match the host"
+        " operating system. (0xc0370101)"
+    )
+    world = World(make_stage(), make_limits(), Faults(start_fails=reason), 1)
+    ledger = drive(world)
+    assert len(world.runs) == 1
+    assert "(image i, hosts WINDOWS_SERVER_2022_CORE); the image is of another Windows than the hosts" in ledger.reason
+
+
+def test_what_is_permanent_on_one_host_does_not_end_a_stage_that_works_on_others():
+    world = World(make_stage(items=200), make_limits(), Faults(), 1)
+    for _ in range(10):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    victim = world.live()[0]
+    victim.status = "pending"
+    world._end(victim, "TaskFailedToStart", None, "CannotStartContainerError: 0xc0370101")
+    assert drive(world).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["EMPTY CAPACITY PROVIDER", "TaskFailedToStart: NO ACTIVE INSTANCES", "RESOURCE:ENI", "TaskFailedToStart: AGENT"],
+)
+def test_no_room_is_nobodys_fault_however_long_it_lasts(reason):
+    world = World(make_stage(), make_limits(), Faults(start_fails=reason), 1)
+    for _ in range(200):
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        assert (ledger.state, ledger.faults) == ("running", ())
+        world.pass_time(wait)
+    assert all(later - sooner >= engine.CROWDED_PAUSE for sooner, later in pairwise(world.runs[1:]))
+    world.faults = Faults()
+    assert drive(world).state == "succeeded"
+
+
+def test_a_place_that_runtask_does_not_find_is_asked_for_again_after_a_pause():
+    world = World(make_stage(items=2), make_limits(), Faults(), 1)
+    placeable, world._placeable = world._placeable, list
+    for _ in range(30):
+        ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        assert not ledger.waves
+        world.pass_time(wait)
+    assert all(later - sooner >= engine.CROWDED_PAUSE for sooner, later in pairwise(world.runs))
+    world._placeable = placeable
+    assert drive(world).state == "succeeded"
+
+
+def test_a_refused_call_ends_the_stage_at_once_where_asking_again_does_not_help():
+    world = World(make_stage(), make_limits(), Faults(), 1)
+
+    def refuse(*_arguments):
+        world.runs.append(world.clock)
+        raise driver.Refused("ECS refuses: not authorized", advice)
+
+    world.run, advice = refuse, "give it the right"
+    ledger = drive(world)
+    assert (ledger.state, len(world.runs)) == ("failed", 1)
+    assert ledger.reason == "no ECS task can start: ECS refuses: not authorized; give it the right"
+    world.runs, advice = [], ""
+    ledger = drive(world, attempt=2)
+    assert (ledger.state, len(world.runs)) == ("failed", rules.RULES["unstarted"].attempts)
+
+
+def test_workers_that_their_hosts_take_along_are_nobodys_fault_until_it_is_ten_times():
+    limits = make_limits(max_instances=1, cluster_instances=1)
+    world = World(make_stage(), limits, Faults(), 1)
+
+    def work(task):
+        if task.live and world.clock - task.created >= 2 * SECOND:
+            world._end(task, "EssentialContainerExited", -1)
+
+    world._work = work
+    ledger = drive(world)
+    assert "10 ECS tasks in a row came to nothing (host)" in ledger.reason
+    assert len(world.tasks) == 20, "two at a time"
 
 
 def test_no_instance_ends_in_a_clear_reason():
     world = World(make_stage(), make_limits(), Faults(), 1)
-    world.ask = lambda instances: None
+    world.ask = lambda instances: ""
     ledger = drive(world)
     assert ledger.state == "failed"
     assert "no instance registered within 300 s" in ledger.reason
+
+
+def test_what_aws_says_of_instances_that_stay_away_is_in_the_ledger_and_the_reason():
+    world = World(make_stage(), make_limits(), Faults(), 1)
+    world.refusal = "InsufficientInstanceCapacity (c5.xlarge in eu-central-1a): not enough"
+    ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert ledger.said == world.refusal, "said at once, when the call itself says it"
+    assert Ledger.from_json(ledger.to_json(), where="x").said == ledger.said
+    world.refusal = "MaxSpotInstanceCountExceeded: Max spot instance count exceeded"
+    ledger = drive(world)
+    assert ledger.reason.endswith(f"(desired: 3); AWS says: {world.refusal}")
+    assert 4 <= world.looks <= 6, "once a minute, and not at every tick"
+
+
+def test_nobody_is_asked_why_while_all_instances_are_there_and_what_was_said_is_over_when_they_are():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    world.refusal = "not enough"
+    ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert ledger.said
+    world.refusal = ""
+    world.pass_time(5)
+    ledger, _ = driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert ledger.said == ""
+    drive(world)
+    assert world.looks == 0
+
+
+def test_instances_are_asked_for_once_though_the_group_says_so_late():
+    world = World(make_stage(items=400), make_limits(), Faults(), 1)
+    ask, world.ask = world.ask, lambda instances: world.asks.append(instances) or ""
+    for _ in range(5):
+        driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(2)
+    assert world.asks == [3]
+    world.ask = ask
+    world.pass_time(60)
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert (world.asks, world.goal) == ([3, 3], 3)
+    # What the group had wanted, and does not any more, is asked for at once.
+    world.pass_time(10)
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    world.goal = 0
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert world.goal == 3
+
+
+def test_an_ecs_task_whose_host_does_not_answer_is_told_to_stop_once():
+    world = World(make_stage(items=2), make_limits(), Faults(never_starts=True), 1)
+    stop, told = world.stop, []
+    world.stop = lambda arn, _reason: told.append(arn)
+    for _ in range(120):
+        _, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
+        world.pass_time(wait)
+        if world.clock - START > dt.timedelta(minutes=6):
+            break
+    assert len(told) == 1
+    world.stop, world.faults = stop, Faults()
+    assert drive(world).state == "succeeded"
 
 
 def test_a_failed_stage_run_again_goes_on_with_what_is_missing():
@@ -484,14 +655,14 @@ def test_an_engine_that_was_not_killed_yet_does_not_take_up_a_cancelled_stage():
 
 def test_an_engine_overtaken_by_a_cancellation_asks_for_nothing():
     world = World(make_stage(items=400), make_limits(), Faults(), 1)
-    look = world.desired
+    look = world.group
 
     def cancelled_meanwhile():
-        world.desired = look
+        world.group = look
         driver.tick(world, world.stage, WORKLOAD, world.limits, cancel=True)
         return look()
 
-    world.desired = cancelled_meanwhile
+    world.group = cancelled_meanwhile
     driver.tick(world, world.stage, WORKLOAD, world.limits)
     assert (world.goal, world.tasks) == (0, {})
     assert driver.tick(world, world.stage, WORKLOAD, world.limits)[0].state == "cancelled"
@@ -561,7 +732,7 @@ def test_items_that_an_abandoned_shard_had_finished_are_not_called_failed():
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        ("CannotPullContainerError: manifest unknown", "image"),
+        ("CannotPullContainerError: net/http: TLS handshake error", "image"),
         ("ResourceInitializationError: unable to create network interface", "unstarted"),
         ("DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s", "start"),
     ],
@@ -642,6 +813,25 @@ def test_instances_without_further_work_go_before_the_end():
     assert counts[max(counts)] == 1
     assert sum(count == 1 for count in counts.values()) > len(counts) / 3
     assert world.goal == 1
+
+
+@pytest.mark.parametrize("group_says_it", [True, False])
+@pytest.mark.parametrize("crash", [0.0, 0.05])
+def test_an_instance_is_terminated_once_however_long_it_stays_listed(group_says_it, crash):
+    limits = make_limits(max_instances=4, cluster_instances=4)
+    world = World(make_stage(items=80), limits, Faults(lingers=300, busy=0.3, crash=crash), 5)
+    world.says_who_leaves = group_says_it
+    long_tail(world, 500)
+    ledger = drive(world)
+    assert ledger.state == "succeeded"
+    assert len(world.terminations) == 3
+    assert world.goal == 1
+    taken = Counter(world.terminations.values())
+    if not crash:
+        # Auto Scaling was at something else, now and then: those are asked again, and the others never.
+        assert world.taken == Counter(dict.fromkeys(world.terminations, 1))
+    elif group_says_it:
+        assert max(world.taken.values()) == 1, taken
 
 
 def test_instances_that_are_to_stay_stay():
@@ -866,6 +1056,8 @@ def test_blocks_that_are_done_are_not_listed_again():
         killers=st.frozensets(st.integers(0, 20), max_size=1),
         item_fails=st.floats(0, 0.1),
         host_lost=st.floats(0, 0.01),
+        lingers=st.floats(0, 300),
+        busy=st.floats(0, 0.5),
     ),
 )
 def test_whatever_happens_it_ends_and_nothing_is_lost_or_done_twice(seed, items, shard_items, slots, drivers, faults):
