@@ -29,7 +29,7 @@ FILES: Mapping[str, bytes] = {"one.txt": b"one\ntwo\n", "two.bin": bytes(range(2
 VOLATILITIES, REPETITIONS = (0.1, 0.3), 2
 # Items that take long enough to be cancelled, and some that outlive a host.
 LONG: Mapping[str, Any] = {"ebn0_db": [4.0], "num_items": 8, "num_frames": 20_000_000, "max_instances": 1}
-SOME: Mapping[str, Any] = {"ebn0_db": [4.0], "num_items": 12, "num_frames": 1_000_000, "max_instances": 1}
+SOME: Mapping[str, Any] = {"ebn0_db": [4.0], "num_items": 16, "num_frames": 3_000_000, "max_instances": 1}
 LOOK_SECONDS = 5.0
 # A Windows instance takes up to eight minutes and its image as long again.
 START_SECONDS = 2700.0

@@ -1,7 +1,9 @@
 import json
+import re
 import subprocess
 import sys
 
+import botocore.session
 import pytest
 
 from scripts import parity
@@ -114,3 +116,35 @@ def collected(folder):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(file.read_text())
+
+
+# Botocore's name of a service by the first folder of its API reference.
+MODELS = {
+    "AWSEC2": "ec2",
+    "AWSSimpleQueueService": "sqs",
+    "AmazonCloudWatch": "cloudwatch",
+    "AmazonCloudWatchLogs": "logs",
+    "AmazonECR": "ecr",
+    "AmazonECS": "ecs",
+    "AmazonS3": "s3",
+    "IAM": "iam",
+    "STS": "sts",
+    "autoscaling": "autoscaling",
+    "aws-cost-management": "budgets",
+    "kms": "kms",
+    "mwaa": "mwaa",
+    "resourcegroupstagging": "resourcegroupstaggingapi",
+    "secretsmanager": "secretsmanager",
+    "sns": "sns",
+    "systems-manager": "ssm",
+}
+
+
+def test_each_page_of_an_api_reference_is_of_an_operation_or_a_shape_that_there_is():
+    session = botocore.session.get_session()
+    sources = "\n".join(sorted({rule.source for rule in parity.rules(ROOT)}))
+    found = set(re.findall(r"https://docs\.aws\.amazon\.com/([\w-]+)/\S*?API_(?:budgets_)?(\w+)\.html", sources))
+    assert len(found) > 30
+    for service, name in sorted(found):
+        model = session.get_service_model(MODELS[service])
+        assert name in model.operation_names or name in model.shape_names, (service, name)
