@@ -69,7 +69,7 @@ variable "operators" {
 
   validation {
     condition     = alltrue([for arn in var.operators : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:((role|user)/[A-Za-z0-9+=,.@_/-]+|root)$", arn))])
-    error_message = "operators takes ARNs of IAM roles and users, to the letter, such as arn:aws:iam::123456789012:role/admin; of an assumed role, the role's own."
+    error_message = "operators takes ARNs of IAM roles and users, to the letter, such as arn:…:iam::123456789012:role/admin; of an assumed role, the role's own."
   }
 }
 

@@ -1,15 +1,19 @@
-"""Nothing is used that version 6 of the AWS provider removed, renamed or reads differently.
+"""Nothing is used that version 6 of the AWS provider lacks, renamed or reads differently.
 
-After the changelog of 6.0.0 ("Breaking changes" and "Notes"), for the types that this code could come to use.
+After its schema (`provider_schema`), and the changelog of 6.0.0 ("Breaking changes" and "Notes"), for the types that
+this code could come to use. Version 5 is what plans here.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+import botocore.session
 import pytest
 
+from . import provider_schema
 from .conftest import ROOT
 
 # Whole services, and single types.
@@ -102,3 +106,104 @@ def test_nothing_is_used_that_version_6_lacks():
 )
 def test_what_version_6_lacks_is_seen(text: str, problem: str | None):
     assert list(problems(text)) == ([problem] if problem else [])
+
+
+@pytest.fixture(scope="module")
+def types() -> dict[str, provider_schema.Schema]:
+    found: dict[str, provider_schema.Schema] = json.loads(provider_schema.FILE.read_text())["types"]
+    return found
+
+
+def test_every_argument_block_and_attribute_is_in_its_schema(types: dict[str, provider_schema.Schema]):
+    files = provider_schema.sources()
+    assert len(files) > 40
+    found = [
+        f"{file.relative_to(ROOT)}: {one}"
+        for file in files
+        for one in provider_schema.differences(file.read_text(), types)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "difference"),
+    [
+        ('resource "aws_eip" "x" {\n  vpc = true\n}\n', "aws_eip has no vpc"),
+        ('resource "aws_kms_alias" "x" {\n  name = "alias/x"\n}\n', "aws_kms_alias needs target_key_id"),
+        (
+            'resource "aws_launch_template" "x" {\n  monitoring {\n    on = true\n  }\n}\n',
+            "aws_launch_template.monitoring has no on",
+        ),
+        (
+            (
+                'resource "aws_launch_template" "x" {\n  dynamic "monitoring" {\n    for_each = [1]\n    content {\n'
+                "      on = true\n    }\n  }\n}\n"
+            ),
+            "aws_launch_template.monitoring has no on",
+        ),
+        ('resource "aws_vpn_gateway" "x" {\n}\n', "aws_vpn_gateway is new: make provider_6.json anew"),
+        ("locals {\n  x = aws_eip.x[0].ip\n}\n", "aws_eip has no ip to read"),
+        ("locals {\n  x = data.aws_partition.current.suffix\n}\n", "data.aws_partition has no suffix to read"),
+        ('resource "aws_eip" "x" {\n  domain = "vpc"\n}\nlocals {\n  x = aws_eip.x.public_ip\n}\n', None),
+        # What README of modules/airflow tells to write beside it.
+        (
+            (
+                'resource "aws_mwaa_environment" "x" {\n  dag_s3_path = ""\n  execution_role_arn = ""\n  name = ""\n'
+                '  source_bucket_arn = ""\n  worker_replacement_strategy = "GRACEFUL"\n  network_configuration {\n'
+                "    security_group_ids = []\n    subnet_ids = []\n  }\n}\n"
+            ),
+            None,
+        ),
+    ],
+)
+def test_a_difference_to_the_schema_is_seen(
+    types: dict[str, provider_schema.Schema], text: str, difference: str | None
+):
+    assert list(provider_schema.differences(text, types)) == ([difference] if difference else [])
+
+
+def test_the_schema_is_read_from_the_packages_own_form():
+    text = """
+class Thing(TerraformResource):
+    @builtins.property
+    @jsii.member(jsii_name="arn")
+    def arn(self) -> str: ...
+    @builtins.property
+    def name_input(self) -> str: ...
+    def reset_name(self) -> None: ...
+class ThingBlock:
+    def __init__(self, *, enabled: bool, size: typing.Optional[jsii.Number] = None) -> None: ...
+class ThingConfig(TerraformMetaArguments):
+    def __init__(
+        self, *, count: int = 1, name: builtins.str,
+        block: typing.Optional[typing.Union["ThingBlock", typing.Dict[builtins.str, typing.Any]]] = None,
+    ) -> None: ...
+"""
+    assert provider_schema.read(text) == {
+        "arguments": {
+            "block": {"arguments": {"enabled": None, "size": None}, "required": ["enabled"]},
+            "name": None,
+        },
+        "attributes": ["arn"],
+        "required": ["name"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "shape", "values"),
+    [
+        # Version 6 validates by the SDK's lists, which are generated from the same models as botocore's.
+        (
+            "ecs",
+            "OSFamily",
+            {f"WINDOWS_SERVER_{year}_{kind}" for year in (2019, 2022, 2025) for kind in ("CORE", "FULL")},
+        ),
+        ("mwaa", "WebserverAccessMode", {"PRIVATE_ONLY", "PUBLIC_ONLY", "PUBLIC_AND_PRIVATE"}),
+        ("mwaa", "WorkerReplacementStrategy", {"GRACEFUL"}),
+        ("autoscaling", "WarmPoolState", {"Hibernated", "Running", "Stopped"}),
+        ("ec2", "VolumeType", {"gp3"}),
+    ],
+)
+def test_what_variables_offer_is_what_the_services_list(service: str, shape: str, values: set[str]):
+    listed = botocore.session.get_session().get_service_model(service).shape_for(shape).enum
+    assert values <= set(listed)

@@ -10,7 +10,7 @@ locals {
   alarms = merge(
     {
       capacity = {
-        summary    = "A job has waited ${var.alarm_minutes.capacity} minutes for its first instance: look at the Auto Scaling group's activities (quota, Spot capacity, subnets)."
+        summary    = "A job has waited ${var.alarm_minutes.capacity} minutes for its first instance: look at the Auto Scaling group's activities (Spot or On-Demand quota, capacity, subnets)."
         metrics    = { wait = { source = "engine", metric = "CapacityWaitSeconds", stat = "Maximum" } }
         expression = "wait"
         threshold  = var.alarm_minutes.capacity * 60
