@@ -49,6 +49,7 @@ def test_instances_come_with_time_and_go(cluster):
     assert [(item["status"], item["agentConnected"]) for item in answer["containerInstances"]] == [("INACTIVE", False)]
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="SetDesiredCapacity outside the group's bounds is a ValidationError.",
     source="https://github.com/kubernetes/autoscaler/issues/943",
@@ -61,13 +62,16 @@ def test_the_desired_capacity_keeps_to_the_bounds(cluster, count, text):
     assert raised.value.response["Error"]["Code"] == "ValidationError"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="UpdateAutoScalingGroup does not change what the request does not name.",
     source="https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html",
     sure="documented",
 )
 def test_an_update_leaves_what_it_does_not_name(cluster):
-    template = cluster.ec2.describe_launch_templates()["LaunchTemplates"][0]["LaunchTemplateId"]
+    template = cluster.ec2.describe_launch_templates(LaunchTemplateNames=[cluster.name])["LaunchTemplates"][0][
+        "LaunchTemplateId"
+    ]
     policy = {
         "LaunchTemplate": {
             "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "1"},
@@ -83,6 +87,7 @@ def test_an_update_leaves_what_it_does_not_name(cluster):
     assert len(before["LaunchTemplate"]["Overrides"]) == 2
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A group that does not exist is a ValidationError.",
     source="https://github.com/aws/aws-sdk-go/issues/1151",

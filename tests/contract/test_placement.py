@@ -107,6 +107,7 @@ def test_awsvpc_needs_a_network_that_exists(cluster):
     assert raised.value.response["Error"]["Code"] == "InvalidParameterException"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does=(
         "RunTask without container instances is an InvalidParameterException, `No Container Instances were "

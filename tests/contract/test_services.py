@@ -79,6 +79,7 @@ def test_a_template_s_own_tags_are_not_its_instances_tags(client, unique):
     ec2.delete_launch_template(LaunchTemplateName=unique)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A security group rule has the description that it was made with.",
     source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRule.html",

@@ -266,3 +266,24 @@ class Cluster:
         """Stop everything that runs."""
         self.asg.delete_auto_scaling_group(AutoScalingGroupName=self.name, ForceDelete=True)
         wait_for(lambda: not self.ecs.list_tasks(cluster=self.name)["taskArns"])
+        # An emulator dies with all that it has.
+        if ON_AWS:
+            self._remove_all()
+
+    def _remove_all(self) -> None:
+        """Take away all that was made, where somebody else would have to."""
+        groups = {"AutoScalingGroupNames": [self.name]}
+        wait_for(lambda: not self.asg.describe_auto_scaling_groups(**groups)["AutoScalingGroups"])
+        self.ecs.put_cluster_capacity_providers(
+            cluster=self.name, capacityProviders=[], defaultCapacityProviderStrategy=[]
+        )
+        self.ecs.delete_capacity_provider(capacityProvider=self.name)
+        self.ecs.delete_cluster(cluster=self.name)
+        for arn in self.ecs.list_task_definitions(familyPrefix=self.name)["taskDefinitionArns"]:
+            self.ecs.deregister_task_definition(taskDefinition=arn)
+        self.logs.delete_log_group(logGroupName=self.name)
+        self.ecr.delete_repository(repositoryName=self.repository, force=True)
+        self.ec2.delete_launch_template(LaunchTemplateName=self.name)
+        self.ec2.delete_security_group(GroupId=self.security_group)
+        self.ec2.delete_subnet(SubnetId=self.subnet)
+        self.ec2.delete_vpc(VpcId=self.vpc)
