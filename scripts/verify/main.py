@@ -23,7 +23,7 @@ from scripts.settings import Settings
 from scripts.takedown import Target
 from scripts.verify import checks, leftovers, roles, sequence
 from scripts.verify.sequence import Note, Outcome, Step
-from scripts.verify.settings import VerifySettings
+from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings
 from scripts.workspace import Workspace
 from winbatch.errors import WinbatchError
 
@@ -212,18 +212,30 @@ class Verification:
         """Leave no instance running: jobs first, which would ask for others; a Ctrl-C waits until all is asked for.
 
         It waits until the instances are gone, unless it is cut off there.
+
+        Raises:
+            OperatorError: nobody can say that they go.
         """
         if "roles" not in self.note.facts:
             return
+        try:
+            with Steps().step("Stop jobs and instances") as step:
+                step.detail = self._stop(step)
+        except (ClientError, BotoCoreError) as error:
+            raise OperatorError(
+                f"instances of the group {self.target.group} may still run ({error}): log in and call again, or set its"
+                f" capacity to 0; the backstop does so {BACKSTOP_MINUTES} minutes after the last ECS task"
+            ) from error
+
+    def _stop(self, step: Shown) -> str:
         aws = Aws(self.settings.region)
-        with Steps().step("Stop jobs and instances") as step, suppress(ClientError, BotoCoreError):
-            with uninterrupted():
-                # What was applied half has no outputs, but it may have instances.
-                with suppress(OperatorError, WinbatchError, KeyError):
-                    workspace = Workspace(self.settings)
-                    takedown.stop_jobs(workspace.airflow(workspace.outputs()))
-                takedown.scale_in(aws.client("autoscaling"), self.target.group)
-            step.detail = takedown.drain(aws, self.target, step.update)
+        with uninterrupted():
+            # What was applied half has no outputs, but it may have instances.
+            with suppress(ClientError, BotoCoreError, OperatorError, WinbatchError):
+                workspace = Workspace(self.settings)
+                takedown.stop_jobs(workspace.airflow(workspace.outputs()))
+            takedown.scale_in(aws.client("autoscaling"), self.target.group)
+        return takedown.drain(aws, self.target, step.update)
 
     @contextmanager
     def _as(self, role: str) -> Iterator[None]:

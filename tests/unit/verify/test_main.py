@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from scripts.checks.report import Phase
 from scripts.console import Step as Shown
-from scripts.errors import PreflightError
+from scripts.errors import OperatorError, PreflightError
 from scripts.settings import Settings
 from scripts.takedown import Target
 from scripts.verify import checks, leftovers, main, roles
@@ -187,6 +187,22 @@ def test_a_checkout_that_cannot_be_named_is_refused():
     with pytest.raises(PreflightError, match="a; b"):
         main.refuse(["a", "b"])
     main.refuse([])
+
+
+def test_where_nobody_can_say_that_instances_go_that_is_said(settings, monkeypatch):
+    note = Note(settings.state / "x", "", facts={"roles": {}})
+
+    def expired(*_):
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "DescribeAutoScalingGroups")
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(main.takedown, "scale_in", expired)
+    monkeypatch.setattr(main, "Workspace", expired)
+    with pytest.raises(OperatorError, match=r"winbatch-verify may still run .*ExpiredToken.*log in and call again"):
+        main.Verification(settings, note).make_safe()
+    # Before anything is made there is nothing to stop.
+    main.Verification(settings, Note(settings.state / "x", "")).make_safe()
 
 
 def test_what_must_not_be_cut_off_is_not():
