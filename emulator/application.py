@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -49,7 +49,9 @@ class Application:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(PREFIX):
-            return self._page(environ)(environ, start_response)
+            return self._page(environ, self._routes.respond)(environ, start_response)
+        if handler := self._routes.mounted(environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")):
+            return self._page(environ, handler)(environ, start_response)
         try:
             call = calls.read(environ)
         except UnreadableRequestError as error:
@@ -62,9 +64,9 @@ class Application:
             log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return answers.refusal(call, "InternalFailure", _failed(error), 500)(environ, start_response)
 
-    def _page(self, environ: Environ) -> Response:
+    def _page(self, environ: Environ, handler: Callable[[Request], Response]) -> Response:
         try:
-            return self._routes.respond(Request(environ))
+            return handler(Request(environ))
         except Exception as error:
             log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return json_response({"__type": "InternalFailure", "message": _failed(error)}, 500)

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ecr.exceptions import (
+    ImageAlreadyExistsException,
     ImageNotFoundException,
     InvalidLayerPartException,
     InvalidParameterException,
@@ -53,16 +55,45 @@ class _DiskUpload:
     upload: Upload
 
 
+class Tokens:
+    """Passwords of the registry, each of whoever got it by GetAuthorizationToken, for twelve hours."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, tuple[str | None, dt.datetime]] = {}
+
+    def mint(self, access_key: str | None, ends: dt.datetime) -> str:
+        """A new password of an access key's."""
+        now = dt.datetime.now(dt.UTC)
+        self._owners = {password: entry for password, entry in self._owners.items() if entry[1] > now}
+        password = secrets.token_urlsafe(48)
+        self._owners[password] = (access_key, ends)
+        return password
+
+    def known(self, password: str) -> bool:
+        return password in self._owners and self._owners[password][1] > dt.datetime.now(dt.UTC)
+
+    def owner(self, password: str) -> str | None:
+        """The access key that got a password which is known."""
+        return self._owners[password][0]
+
+
 class EcrBackend(OwnUrls, ECRBackend):
     """moto's repositories with blobs on disk."""
 
     moto_service = "ecr"
     blobs: Blobs
     endpoint_url: str
+    tokens = Tokens()
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._uploads: dict[str, _DiskUpload] = {}
+        # PutAccountSetting's, and what they are without it.
+        self.settings = {
+            "BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE",
+            "REGISTRY_POLICY_SCOPE": "V2",
+            "BLOB_MOUNTING": "DISABLED",
+        }
 
     def initiate_layer_upload(self, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
         # AWS takes gigabytes; moto keeps them in memory.
@@ -151,7 +182,17 @@ class EcrBackend(OwnUrls, ECRBackend):
                 f"Image with digest '{actual}' already exists in the repository with name '{repository_name}' "
                 f"in registry with id '{repository.registry_id}'",
             )
-        return super().put_image(repository_name, image_manifest, image_tag, kind, actual)
+        try:
+            return super().put_image(repository_name, image_manifest, image_tag, kind, actual)
+        except ImageAlreadyExistsException as error:
+            if any(image.get_image_digest() == actual for image in repository.images if image_tag in image.image_tags):
+                raise
+            # moto takes an immutable tag of another image for the same image again.
+            raise EcrError(
+                "ImageTagAlreadyExistsException",
+                f"The image tag '{image_tag}' already exists in the '{repository_name}' repository and cannot be "
+                "overwritten because the repository is immutable.",
+            ) from error
 
     def batch_get_image(
         self,
@@ -188,6 +229,14 @@ class EcrBackend(OwnUrls, ECRBackend):
             raise ImageNotFoundException(f"{{imageDigest:'{reference}'}}", repository_name, self.account_id)
         return image
 
+    def upload_of(self, repository_name: str, upload_id: str) -> Upload:
+        """A layer's upload under way.
+
+        Raises:
+            RepositoryNotFoundException, UploadNotFoundException: there is none
+        """
+        return self._find_upload(repository_name, upload_id, None)[1]
+
     def _find_upload(self, repository_name: str, upload_id: str, registry_id: str | None) -> tuple[Repository, Upload]:
         repository = self._get_repository(repository_name, registry_id)
         found = self._uploads.get(upload_id)
@@ -223,9 +272,34 @@ class EcrResponse(ECRResponse):
         answer = super().get_authorization_token()
         authorized: dict[str, Any] = answer.result  # type: ignore[assignment]
         for entry in authorized["authorizationData"]:
-            # AWS's tokens hold for 12 hours; moto's ended in 2015, so that a client that looks asks again and again.
+            # AWS's tokens hold for 12 hours and are somebody's; moto's ended in 2015, so that a client that looks asks
+            # again and again, and are everybody's.
             entry["expiresAt"] = dt.datetime.now(dt.UTC) + dt.timedelta(hours=12)
+            password = EcrBackend.tokens.mint(self.access_key, entry["expiresAt"])
+            entry["authorizationToken"] = base64.b64encode(f"AWS:{password}".encode()).decode()
         return answer
+
+    def get_account_setting(self) -> ActionResult:
+        """GetAccountSetting, which moto lacks."""
+        return ActionResult({"name": self._setting, "value": self._settings[self._setting]})
+
+    def put_account_setting(self) -> ActionResult:
+        """PutAccountSetting, which moto lacks."""
+        name, value = self._setting, self._get_param("value")
+        self._settings[name] = value
+        return ActionResult({"name": name, "value": value})
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        backend: EcrBackend = ecr_backends[self.current_account][self.region]  # type: ignore[assignment]
+        return backend.settings
+
+    @property
+    def _setting(self) -> str:
+        name = str(self._get_param("name"))
+        if name not in self._settings:
+            raise EcrError("ValidationException", f"Account setting '{name}' is not supported")
+        return name
 
     def get_download_url_for_layer(self) -> ActionResult:  # type: ignore[override] # moto only raises
         backend: EcrBackend = ecr_backends[self.current_account][self.region]  # type: ignore[assignment]

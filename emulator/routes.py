@@ -19,12 +19,24 @@ class Routes:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._mounted: dict[str, Callable[[Request], Response]] = {}
 
     def add(self, name: str, handler: Handler) -> None:
         """Let `handler` answer `/_emulator/<name>` and all below it."""
         if name in self._handlers:
             raise ValueError(f"/_emulator/{name} has a handler already")
         self._handlers[name] = handler
+
+    def mount(self, prefix: str, handler: Callable[[Request], Response]) -> None:
+        """Let `handler` answer all below a path, such as `/v2/`, that nobody has signed as AWS's clients do."""
+        self._mounted[prefix] = handler
+
+    def mounted(self, path: str, authorization: str) -> Callable[[Request], Response] | None:
+        """Who answers a path that is none of AWS's APIs."""
+        if authorization.startswith("AWS4-"):
+            return None
+        there = (handler for prefix, handler in self._mounted.items() if f"{path}/".startswith(prefix))
+        return next(there, None)
 
     def respond(self, request: Request) -> Response:
         """Answer a request whose path starts with `/_emulator/`; 404 when nobody does."""

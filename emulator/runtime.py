@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 SERVICES = (
     "emulator.windows_amis",
     "emulator.ecr",
+    "emulator.registry",
     "emulator.s3",
     "emulator.monitoring",
     "emulator.budgets",
