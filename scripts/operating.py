@@ -9,7 +9,7 @@ from scripts import jobs
 from scripts.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
-from winbatch import cancelling, keys, resuming
+from winbatch import cancelling, driver, keys, resuming
 
 # Between two looks at a job that is being cancelled, s.
 LOOK_SECONDS = 2.0
@@ -122,6 +122,9 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     while starting and time.monotonic() - marked < KILL_SECONDS:
         progress("waiting until Airflow has ended its scale-out")
         time.sleep(LOOK_SECONDS)
+    if starting:
+        # Airflow runs no teardown where the scale-out was cut short.
+        driver.withdraw(jobs.ports(workspace, outputs), dag, keys.job_id(run_id))
     left = [stage.stage for stage, ledger in snapshot.stages if ledger and ledger.state == "running"]
     if snapshot.ended and left:
         raise JobFailed(

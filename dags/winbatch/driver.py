@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 OVERDUE = dt.timedelta(seconds=20)
 # By how much the clocks of ECS and of the engine may differ.
 CLOCKS = dt.timedelta(minutes=1)
-_BOARD_TRIES = 3
+_BOARD_TRIES = 10
 
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
@@ -146,7 +146,7 @@ def teardown(ports: Ports, dag: str, job: str) -> Iterator[None]:
 
 
 def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
-    """Stages that are at work on the cluster beside these.
+    """Stages that are at work on the cluster beside these ones' jobs, and jobs that are about to be.
 
     What the board says of a stage may be said by an engine that was overtaken, or not be taken back by one that was
     killed; its ledger is right about whether it has ended.
@@ -154,9 +154,28 @@ def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
     Raises:
         JobError: the board or the ledger of one of them does not parse.
     """
-    mine = {engine.name_of(stage) for stage in stages}
+    jobs = {(stage.dag, stage.job) for stage in stages}
     told = _board(ports)[0].others("", ports.now())
-    return [name for name in told if name not in mine and not _ended(ports, name)]
+    names = [name for name in told if not any(shares.is_of(name, *job) for job in jobs)]
+    return [name for name in names if not _ended(ports, name)]
+
+
+def reserve(ports: Ports, dag: str, job: str, instances: float) -> None:
+    """Keep a place on the board for a job whose next stage has not begun: another job's teardown leaves its instances.
+
+    Raises:
+        JobError: the board does not parse.
+    """
+    _change(ports, lambda board: board.reserved(dag, job, instances, ports.now()))
+
+
+def withdraw(ports: Ports, dag: str, job: str) -> None:
+    """Take all that is a job's off the board: it has ended.
+
+    Raises:
+        JobError: the board does not parse.
+    """
+    _change(ports, lambda board: board.without(dag, job))
 
 
 def _ended(ports: Ports, name: str) -> bool:
@@ -174,6 +193,7 @@ def tick(
     attempt: int = 1,
     leads: Callable[[Ledger], bool] = lambda _ledger: True,
     cancel: bool = False,
+    after: float = 0.0,
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -188,6 +208,7 @@ def tick(
         leads: whether the caller leads the stage, by its ledger. Who does not only looks at the ledger, unless the next
             tick is overdue.
         cancel: stop it instead, unless it is finished.
+        after: instances that the job's next stage could use: they are kept for it when this one has ended well.
 
     Returns:
         The ledger as saved (`running`, too, when another engine was at work at the same time), and after how many
@@ -204,7 +225,7 @@ def tick(
         whole = ledger.state == "succeeded" and not ledger.items_failed
         if cancel or whole or attempt <= ledger.attempts.get(who, 1):
             # Whoever ended it may have been killed before it said so on the board.
-            _tell(ports, stage, 0.0, *_board(ports))
+            _tell(ports, stage, 0.0, *_board(ports), after=after if ledger.state == "succeeded" else 0.0)
             return ledger, 0.0
         ledger = ledger.again(now)
     elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
@@ -215,6 +236,10 @@ def tick(
     seen = _look(ports, stage, workload, ledger, board, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
     etag = stored.etag if stored else None
+    hands_over = done.ledger.state == "succeeded" and after > 0
+    if hands_over:
+        # Before the ledger says that the stage has ended: so the job is on the board at every moment.
+        _tell(ports, stage, 0.0, board, board_etag, after=after)
     try:
         if any(isinstance(action, engine.Run | engine.Ask | engine.Drain) for action in done.actions):
             # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens;
@@ -225,7 +250,8 @@ def tick(
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON
-    _tell(ports, stage, done.demand, board, board_etag)
+    if not hands_over:
+        _tell(ports, stage, done.demand, board, board_etag)
     if sample is not None:
         ports.report(sample)
     return ledger, done.wait
@@ -433,15 +459,29 @@ def _board(ports: Ports) -> tuple[Board, str | None]:
     return Board.from_json(stored.body, where=shares.KEY), stored.etag
 
 
-def _tell(ports: Ports, stage: Stage, demand: float, board: Board, etag: str | None) -> None:
+def _tell(ports: Ports, stage: Stage, demand: float, board: Board, etag: str | None, *, after: float = 0.0) -> None:
     """Say on the board what the stage could use; whoever loses too many races says it again at the next tick."""
     me = engine.name_of(stage)
+
+    def told(board: Board) -> Board:
+        now = ports.now()
+        return board.told(me, demand, now, after=after) if board.stale(me, demand, now) else board
+
+    _change(ports, told, board, etag)
+
+
+def _change(
+    ports: Ports, change: Callable[[Board], Board], board: Board | None = None, etag: str | None = None
+) -> None:
+    """Change the board, which others change at the same time."""
+    if board is None:
+        board, etag = _board(ports)
     for _ in range(_BOARD_TRIES):
-        if not board.stale(me, demand, ports.now()):
+        changed = change(board)
+        if changed == board:
             return
         try:
-            told = board.told(me, demand, ports.now()).to_json().encode()
-            ports.put(shares.KEY, told, etag=etag, new=etag is None)
+            ports.put(shares.KEY, changed.to_json().encode(), etag=etag, new=etag is None)
         except Conflict:
             board, etag = _board(ports)
         else:

@@ -643,9 +643,17 @@ def _ask(ledger: Ledger, seen: Seen, need: _Need) -> tuple[Ledger, tuple[Ask, ..
     return dataclasses.replace(ledger, asked=asked), asks
 
 
+def demand_of(limits: Limits, shards: int) -> float:
+    """Instances, in parts of one, that a stage could use with so many unfinished shards."""
+    return _workers(limits, shards) / limits.tasks_per_instance
+
+
+def _workers(limits: Limits, shards: int) -> int:
+    return min(limits.max_workers, capacity.workers_needed(shards, limits.slots, limits.shard_seconds))
+
+
 def _need(limits: Limits, seen: Seen, shards: _Shards) -> _Need:
-    workers = min(limits.max_workers, capacity.workers_needed(shards.unfinished, limits.slots, limits.shard_seconds))
-    demand = workers / limits.tasks_per_instance
+    workers, demand = _workers(limits, shards.unfinished), demand_of(limits, shards.unfinished)
     mine = "me"
     fair = shares.fair(limits.cluster_instances, {mine: demand, **seen.others})
     contended = fair[mine] < demand

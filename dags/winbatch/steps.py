@@ -5,6 +5,7 @@ Apart from the DAG's shape, so that parsing a DAG does not load the engine.
 
 import datetime as dt
 import logging
+import math
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 STAY_SECONDS = 10.0
 # A sensor that follows looks so long after whoever leads.
 AFTER_LEADER_SECONDS = 3.0
+# The teardown tells an ECS task again to stop after so long.
+STOP_AGAIN_SECONDS = 30.0
 
 
 def scale_out(spec: Spec) -> None:
@@ -47,7 +50,13 @@ def scale_out(spec: Spec) -> None:
     _refuse_cancelled(ports, spec.dag)
     # A job that cannot be planned needs no instances.
     _taken_up(ports, planned)
-    _ask(ports, planned, target)
+    _reserve(ports, planned, target)
+    try:
+        _ask(ports, planned, target)
+    except BaseException:
+        # Without its setup a DAG run has no teardown that would do it.
+        driver.withdraw(ports, *_name(planned))
+        raise
 
 
 def plan(spec: Spec) -> list[str]:
@@ -55,6 +64,7 @@ def plan(spec: Spec) -> list[str]:
     planned, target, reader = _planned(spec)
     ports = _ports(target)
     _refuse_cancelled(ports, spec.dag)
+    _reserve(ports, planned, target)
     _write(spec, ports, planned, reader)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
@@ -70,6 +80,8 @@ def scale_in(spec: Spec) -> None:
         planned = found if found and found.is_of(begun) else None
         if planned:
             _stop(ports, planned, target)
+        else:
+            driver.withdraw(ports, spec.dag, keys.job_id(run_id))
         _scale_in(ports, planned, int(params["idle_instances"]))
 
 
@@ -126,6 +138,24 @@ def _planned(spec: Spec) -> tuple[job.Job, deployment.Deployment, Store | None]:
     except WinbatchError as error:
         raise AirflowFailException(str(error)) from error
     return planned, target, reader
+
+
+def _name(planned: job.Job) -> tuple[str, str]:
+    """DAG and job, as its stages have them."""
+    first = planned.stages[0]
+    return first.dag, first.job
+
+
+def _reserve(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
+    """Put the job on the board until its first tick, so that nobody takes its instances for nobody's."""
+    demands = [engine.demand_of(_limits(planned, target, stage), stage.shards) for stage in planned.stages]
+    driver.reserve(ports, *_name(planned), max(demands))
+
+
+def _after(planned: job.Job, target: deployment.Deployment, stage: Stage) -> float:
+    """Instances that the stage after this one could use; 0 after the last."""
+    later = planned.stages[planned.stages.index(stage) + 1 :]
+    return engine.demand_of(_limits(planned, target, later[0]), later[0].shards) if later else 0.0
 
 
 def _ask(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) -> None:
@@ -235,6 +265,7 @@ def _drive(
     workload = target.workload(stage.workload)
     instance = context["ti"]
     index = int(instance.map_index)
+    after = _after(planned, target, stage)
     while True:
         ledger, wait = driver.tick(
             ports,
@@ -245,6 +276,7 @@ def _drive(
             attempt=_attempt(context),
             leads=partial(_leads, index=index),
             cancel=_cancelled(ports, planned.dag),
+            after=after,
         )
         log.info("%s", _words(ledger))
         instance.xcom_push(key="progress", value=_progress(ledger))
@@ -304,8 +336,10 @@ def _progress(ledger: Ledger) -> dict[str, Any]:
 
 
 def _scale_in(ports: "AwsPorts", planned: job.Job | None, idle: int) -> None:
-    """Scale in, unless other jobs are at work; the last one does it."""
+    """Scale in, unless other jobs are at work or about to be; the last one does it."""
     stages = planned.stages if planned else ()
+    if planned:
+        driver.withdraw(ports, *_name(planned))
     mine = {arn for stage in stages for arn in ports.live_task_arns(engine.started_by(stage))}
     strangers = [arn for arn in ports.live_task_arns() if arn not in mine]
     others = driver.others(ports, stages)
@@ -325,6 +359,7 @@ def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) ->
         if driver.find_ledger(ports, stage) is None:
             continue
         limits = _limits(planned, target, stage)
+        told: dict[str, float] = {}
         while True:
             ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
             live = ports.live_task_arns(engine.started_by(stage))
@@ -332,5 +367,8 @@ def _stop(ports: "AwsPorts", planned: job.Job, target: deployment.Deployment) ->
                 break
             log.info("%s is %s; stopping %d ECS tasks", stage.stage, ledger.state, len(live))
             for arn in live:
-                ports.stop(arn, "winbatch: the job has ended")
-            time.sleep(0.5)
+                # ECS may list one a little longer that it has been told to stop.
+                if time.monotonic() - told.get(arn, -math.inf) > STOP_AGAIN_SECONDS:
+                    ports.stop(arn, "winbatch: the job has ended")
+                    told[arn] = time.monotonic()
+            time.sleep(1.0)

@@ -1,0 +1,160 @@
+"""Jobs of two stages side by side: each is on the board from its scale-out to its end, between its stages, too."""
+
+import dataclasses
+import random
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from winbatch import driver, engine, keys, shares
+from winbatch.shares import Board
+
+from .test_engine_world import WORKLOAD, Crash, Faults, World, make_limits, make_stage
+
+
+def board(world):
+    found = world.get(shares.KEY)
+    return Board.from_json(found.body, where=shares.KEY) if found else Board()
+
+
+class Job:
+    """A job as its Airflow tasks drive it, a step at a time; one that is cut off by a crash is called again."""
+
+    def __init__(self, world, name, items):
+        self.world, self.name = world, name
+        base = make_stage(items=items, job=name)
+        self.stages = [
+            base,
+            dataclasses.replace(make_stage(items=1, job=name), stage="t", claims=f"jobs/d/{name}/t/c/"),
+        ]
+        self.stages[1] = dataclasses.replace(self.stages[1], results=f"r/{name}/t/", partials=f"jobs/d/{name}/t/p/")
+        world.stages |= {keys.stage_key(stage): stage for stage in self.stages}
+        self.begun = self.ended = False
+        self.stage = None
+        self.steps = self._live()
+
+    @property
+    def needs(self):
+        """It has asked for instances, and a stage of it is still to be worked on."""
+        ledgers = [driver.find_ledger(self.world, stage) for stage in self.stages]
+        over = any(ledger and ledger.state in ("failed", "cancelled") for ledger in ledgers)
+        return self.begun and not self.ended and not over and not (ledgers[-1] and ledgers[-1].finished)
+
+    def step(self):
+        next(self.steps, None)
+
+    def _call(self, what):
+        """Until it was not cut off."""
+        while True:
+            try:
+                return what()
+            except Crash:
+                yield
+
+    def _live(self):
+        yield from self._call(lambda: driver.reserve(self.world, "d", self.name, 2.0))
+        self.begun = True
+        yield  # plan
+        for stage in self.stages:
+            self.stage = stage
+            after = engine.demand_of(self.world.limits, 1) if stage is self.stages[0] else 0.0
+            while True:
+                ledger, _ = yield from self._call(
+                    lambda stage=stage, after=after: driver.tick(
+                        self.world, stage, WORKLOAD, self.world.limits, after=after
+                    )
+                )
+                if ledger.finished:
+                    break
+                yield
+            if ledger.state != "succeeded":
+                break
+            yield
+            yield
+        yield from self.teardown()
+
+    def teardown(self):
+        for stage in self.stages:
+            if driver.find_ledger(self.world, stage):
+                yield from self._call(
+                    lambda stage=stage: driver.tick(self.world, stage, WORKLOAD, self.world.limits, cancel=True)
+                )
+        yield from self._call(lambda: driver.withdraw(self.world, "d", self.name))
+        self.ended = True
+
+    def cancel(self):
+        """Tear it down beside a tick that is not killed yet; Airflow begins nothing any more."""
+        if self.begun and not self.ended:
+            begun = self.stage is not None and driver.find_ledger(self.world, self.stage)
+            for _ in self.teardown():
+                pass
+            if begun:
+                self.step()
+            self.steps = iter(())
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**32),
+    crash=st.floats(0, 0.05),
+    host_lost=st.floats(0, 0.01),
+    cancel_at=st.none() | st.integers(1, 60),
+)
+def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed, crash, host_lost, cancel_at):
+    limits = make_limits(max_instances=4, cluster_instances=4)
+    world = World(make_stage(), limits, Faults(crash=crash, host_lost=host_lost), seed)
+    jobs = [Job(world, "j", 4), Job(world, "k", 12)]
+    choose = random.Random(seed)
+    for moment in range(600):
+        job = choose.choice(jobs)
+        job.step()
+        if moment == cancel_at:
+            jobs[0].cancel()
+        seen = driver.others(world, [])
+        for each in jobs:
+            there = [name for name in seen if shares.is_of(name, "d", each.name)]
+            assert there or not each.needs, (each.name, seen)
+            assert not (there and each.ended), (each.name, seen)
+            # Its own teardown does not take it for another.
+            assert not any(shares.is_of(name, "d", each.name) for name in driver.others(world, each.stages))
+        if all(each.ended for each in jobs):
+            break
+        world.pass_time(choose.randint(1, 4))
+    event(f"ended: {sum(each.ended for each in jobs)}")
+    assert all(each.ended for each in jobs)
+
+
+def test_a_stage_that_has_ended_well_hands_its_place_to_the_next():
+    world = World(make_stage(items=2), make_limits(), Faults(), 1)
+    driver.reserve(world, "d", "j", 1.5)
+    assert list(board(world).demands) == ["d/j/+"]
+    driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
+    assert list(board(world).demands) == ["d/j/s"], "who is at work needs no reservation"
+    while not driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)[0].finished:
+        world.pass_time(2)
+    assert {name: demand.instances for name, demand in board(world).demands.items()} == {"d/j/+": 2.5}
+    assert driver.others(world, []) == ["d/j/+"]
+    assert driver.others(world, [world.stage]) == []
+    driver.withdraw(world, "d", "j")
+    # Whoever looks at the ended stage once more, as the Airflow tasks of its groups do, reserves nothing again.
+    driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
+    assert board(world).demands == {}
+
+
+def test_a_stage_that_ended_badly_hands_nothing_over():
+    world = World(make_stage(), make_limits(), Faults(), 1)
+    driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
+    driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5, cancel=True)
+    assert board(world).demands == {}
+
+
+def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not_in_its_own():
+    world = World(make_stage(items=400), make_limits(max_instances=4, cluster_instances=4), Faults(), 1)
+    driver.reserve(world, "d", "j", 4.0)
+    driver.reserve(world, "d", "k", 4.0)
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert board(world).others("d/j/s", world.now()) == {"d/k/+": 4.0}
+    assert board(world).others("d/k/s", world.now()) == {"d/j/s": 4.0}
+    world.pass_time(700)
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert board(world).others("d/j/s", world.now()) == {}, "one that never began is forgotten"
