@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
+from flask import Flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
@@ -26,13 +27,22 @@ class Dispatcher(DomainDispatcherApplication):
     """moto's dispatcher, which lists its package's folder for every request: half of what an S3 call costs."""
 
     def __init__(self) -> None:
-        super().__init__(create_backend_app)
+        super().__init__(_quiet_app)
         self._backends: dict[str | None, Any] = {}
 
     def get_backend_for_host(self, host: str | None) -> Any:
         if host not in self._backends:
             self._backends[host] = super().get_backend_for_host(host)
         return self._backends[host]
+
+
+def _quiet_app(service: Any) -> Flask:
+    """Make moto's application of a service, without Flask's debug mode, which makes a class for each request."""
+    app = create_backend_app(service)
+    app.debug = False
+    # Errors come to us all the same.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    return app
 
 
 class Application:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # Installed in this order and shut down in the reverse one: Airflow stops before the cluster on which it drives tasks.
 SERVICES = (
+    "emulator.memory",
     "emulator.windows_amis",
     "emulator.ecr",
     "emulator.registry",
