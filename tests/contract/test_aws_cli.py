@@ -102,7 +102,7 @@ def test_an_ecs_task_from_scaling_out_to_its_log(aws, cluster):
     task = aws("ecs", "describe-tasks", *here, "--tasks", arn)["tasks"][0]
     assert task["containers"][0]["exitCode"] == 3
     assert task["stopCode"] == "EssentialContainerExited"
-    stopped = ("ecs", "list-tasks", *here, "--desired-status", "STOPPED", "--started-by", "aws")
+    stopped = ("ecs", "list-tasks", *here, "--desired-status", "STOPPED", "--family", cluster.name)
     assert aws(*stopped)["taskArns"] == [arn]
 
     stream = f"p/main/{arn.rpartition('/')[2]}"
