@@ -104,11 +104,12 @@ class Group(FakeAutoScalingGroup):
         return least, most
 
     def set_desired_capacity(self, new_capacity: int | None) -> None:
-        """Moto's way; called once by its constructor."""
-        self.desired_capacity = 0
-        self.desire(
-            self.min_size or 0 if new_capacity is None else new_capacity, "a user request created an AutoScalingGroup"
-        )
+        """Have another desired capacity; moto's constructor and its way to Standby call this."""
+        why = "a user request"
+        if not hasattr(self, "desired_capacity"):
+            self.desired_capacity = 0
+            why = "a user request created an AutoScalingGroup"
+        self.desire(self.min_size or 0 if new_capacity is None else new_capacity, why)
 
     def desire(self, capacity: int, why: str) -> None:
         """Have another desired capacity, for a reason that the activities will say."""
@@ -173,7 +174,7 @@ class Group(FakeAutoScalingGroup):
     # --- launching
 
     def replace_autoscaling_group_instances(self, count_needed: int, propagated_tags: dict[str, str]) -> None:
-        """Moto's way; its own calls are overridden."""
+        """Refuse moto's way to launch, which nothing calls any more."""
         raise NotImplementedError("instances are launched by reconcile")
 
     def _launch_missing(self, missing: int) -> None:

@@ -152,11 +152,6 @@ def test_a_task_starts_late_is_killed_and_is_hidden(alone, own_cluster):
     assert own_cluster.task(arn)["lastStatus"] == "STOPPED"
 
 
-@pytest.mark.aws(
-    does="ECS tasks of a lost instance end with a reason that names it, and the group replaces the instance.",
-    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
-    sure="documented",
-)
 def test_a_container_does_not_start_and_an_exit_code_is_told(alone, own_cluster):
     own_cluster.scale(1)
     definition = own_cluster.define("sleep 600")
@@ -200,6 +195,11 @@ def test_a_call_is_refused_with_any_error(alone, own_cluster):
     assert raised.value.response["Error"]["Code"] == "ResourceContention"
 
 
+@pytest.mark.aws(
+    does="ECS tasks of a lost instance end with a reason that names it, and the group replaces the instance.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
+    sure="documented",
+)
 def test_an_instance_is_lost_and_replaced(alone, own_cluster):
     host = own_cluster.scale(1)[0]["ec2InstanceId"]
     arn = own_cluster.start(own_cluster.define("sleep 600"))

@@ -156,6 +156,21 @@ def test_protection_is_for_instances_in_service(cluster):
 
 
 @pytest.mark.aws(
+    does="An instance in Standby is none of the group's capacity, may be protected, and comes back.",
+    source=f"{GUIDE}/as-enter-exit-standby.html",
+    sure="documented",
+)
+def test_an_instance_stands_by(cluster):
+    (host,) = (item["ec2InstanceId"] for item in cluster.scale(1))
+    named = {"AutoScalingGroupName": cluster.name, "InstanceIds": [host]}
+    cluster.asg.enter_standby(**named, ShouldDecrementDesiredCapacity=True)
+    protect(cluster, host)
+    assert (members(cluster), cluster.group()["DesiredCapacity"]) == ({host: "Standby"}, 0)
+    cluster.asg.exit_standby(**named)
+    assert (members(cluster), cluster.group()["DesiredCapacity"]) == ({host: "InService"}, 1)
+
+
+@pytest.mark.aws(
     does="TerminateInstanceInAutoScalingGroup decrements again for an instance that is on its way out already.",
     source="https://github.com/kubernetes/autoscaler/pull/5411",
     sure="reported",
