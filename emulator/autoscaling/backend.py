@@ -101,8 +101,9 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
         group.desire(wanted, f"a user request executed policy {policy.name}")
 
     def delete_auto_scaling_group(self, group_name: str) -> None:
-        """CloudFormation's way, which forces; bounds are no matter then."""
-        self.remove(group_name, force=True)
+        """CloudFormation's way, which forces; moto's puts another group of the name in its place at once."""
+        self.group(group_name).delete_all()
+        self.autoscaling_groups.pop(group_name, None)
 
     def remove(self, group_name: str, *, force: bool) -> None:
         """DeleteAutoScalingGroup; moto knows no ForceDelete and always forces."""

@@ -192,6 +192,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         if instance.tasks and not force:
             raise InvalidParameterException("Found running tasks on the instance.")
         instance.status = "INACTIVE"
+        instance.inactive_at = time.time()
         instance.agent_connected = False
         instance.version += 1
         self.container_instances[instance.cluster].pop(instance.id, None)
@@ -479,6 +480,12 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         gone = [task.id for task in self.ecs_tasks.values() if task.stopped_at and task.stopped_at < oldest]
         for task_id in gone:
             del self.ecs_tasks[task_id]
+        # How long ECS knows an INACTIVE instance is not documented; its ECS tasks are not known longer.
+        self.instances = {
+            instance.id: instance
+            for instance in self.instances.values()
+            if instance.tasks or instance.inactive_at is None or instance.inactive_at > oldest
+        }
 
 
 def _tags(cluster: Cluster, definition: TaskDefinition, request: RunRequest) -> list[Json]:

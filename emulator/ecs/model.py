@@ -134,6 +134,7 @@ class ContainerInstance:
     status: str = "ACTIVE"
     agent_connected: bool = True
     registered_at: float = field(default_factory=time.time)
+    inactive_at: float | None = None
     version: int = 1
     tasks: dict[str, EcsTask] = field(default_factory=dict)
 

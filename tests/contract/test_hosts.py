@@ -240,26 +240,19 @@ def test_an_unhealthy_instance_is_replaced(cluster):
     source=f"{GUIDE}/lifecycle-hooks-overview.html",
     sure="documented",
 )
-@pytest.mark.parametrize("result", ["CONTINUE", "ABANDON"])
-def test_a_terminating_hook_holds_an_instance(cluster, result):
+def test_a_terminating_hook_holds_an_instance(cluster):
+    hook = {"AutoScalingGroupName": cluster.name, "LifecycleHookName": "goodbye"}
     cluster.asg.put_lifecycle_hook(
-        AutoScalingGroupName=cluster.name,
-        LifecycleHookName="goodbye",
-        LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING",
-        HeartbeatTimeout=300,
+        **hook, LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING", HeartbeatTimeout=300
     )
-    (host,) = (item["ec2InstanceId"] for item in cluster.scale(1))
+    hosts = {item["ec2InstanceId"] for item in cluster.scale(2)}
     desire(cluster, 0)
-    assert members(cluster) == {host: "Terminating:Wait"}
+    assert members(cluster) == dict.fromkeys(hosts, "Terminating:Wait")
     assert activities(cluster)[0]["StatusCode"] == "MidLifecycleAction"
-    assert ec2(cluster, host)["State"]["Name"] == "running"
-    cluster.asg.complete_lifecycle_action(
-        AutoScalingGroupName=cluster.name,
-        LifecycleHookName="goodbye",
-        InstanceId=host,
-        LifecycleActionResult=result,
-    )
-    assert members(cluster) == {host: "Terminating"}
+    for host, result in zip(hosts, ("CONTINUE", "ABANDON"), strict=True):
+        assert ec2(cluster, host)["State"]["Name"] == "running"
+        cluster.asg.complete_lifecycle_action(**hook, InstanceId=host, LifecycleActionResult=result)
+        assert members(cluster)[host] == "Terminating"
     wait_for(lambda: not members(cluster))
 
 
@@ -312,37 +305,30 @@ def test_what_a_group_did_is_written_down(cluster):
     source="https://github.com/2i2c-org/infrastructure/issues/3334, https://github.com/hashicorp/terraform/issues/9074",
     sure="reported",
 )
-@pytest.mark.parametrize(
-    ("code", "market", "words"),
-    [
+def test_capacity_is_refused_in_ec2_s_words(cluster, fault):
+    for code, market, words in (
         (
             "InsufficientInstanceCapacity",
             "On-Demand",
             "We currently do not have sufficient c5.xlarge capacity in the Availability Zone you requested",
         ),
-        (
-            "InsufficientInstanceCapacity",
-            "Spot",
-            "There is no Spot capacity available that matches your request.",
-        ),
+        ("InsufficientInstanceCapacity", "Spot", "There is no Spot capacity available that matches your request."),
         ("MaxSpotInstanceCountExceeded", "Spot", "Max spot instance count exceeded"),
         ("VcpuLimitExceeded", "On-Demand", "You have requested more vCPU capacity than your current vCPU limit of 32"),
-    ],
-)
-def test_capacity_is_refused_in_ec2_s_words(cluster, fault, code, market, words):
-    share = 0 if market == "Spot" else 100
-    update(cluster, policy("c5.xlarge", OnDemandPercentageAboveBaseCapacity=share))
-    fault("no-capacity", code=code, market=market.lower(), times=1)
-    desire(cluster, 1)
-    assert members(cluster) == {}
-    (failed,) = activities(cluster)
-    assert failed["StatusCode"] == "Failed"
-    assert failed["StatusMessage"].startswith(f"Could not launch {market} Instances. {code} - {words}")
-    assert failed["StatusMessage"].endswith("Launching EC2 instance failed.")
-    assert failed["Description"] == f"Launching a new EC2 instance.  Status Reason: {failed['StatusMessage']}"
-    wait_for(lambda: list(members(cluster).values()) == ["InService"])
-    instance = ec2(cluster, next(iter(members(cluster))))
-    assert instance.get("InstanceLifecycle", "on-demand") == market.lower()
+    ):
+        update(cluster, policy("c5.xlarge", OnDemandPercentageAboveBaseCapacity=0 if market == "Spot" else 100))
+        fault("no-capacity", code=code, market=market.lower(), times=1)
+        there = set(members(cluster))
+        desire(cluster, len(there) + 1)
+        assert set(members(cluster)) == there
+        failed = activities(cluster)[0]
+        assert failed["StatusCode"] == "Failed"
+        assert failed["StatusMessage"].startswith(f"Could not launch {market} Instances. {code} - {words}")
+        assert failed["StatusMessage"].endswith("Launching EC2 instance failed.")
+        assert failed["Description"] == f"Launching a new EC2 instance.  Status Reason: {failed['StatusMessage']}"
+        wait_for(lambda: len(members(cluster)) > len(there))  # noqa: B023 - it is waited for here
+        (new,) = set(members(cluster)) - there
+        assert ec2(cluster, new).get("InstanceLifecycle", "on-demand") == market.lower()
 
 
 @pytest.mark.aws(
@@ -415,18 +401,17 @@ def test_instances_are_launched_at_once(cluster):
     source=f"{MODEL}, LaunchInstances",
     sure="documented",
 )
-@pytest.mark.parametrize(("strategy", "desired"), [("none", 0), ("retry-with-group-configuration", 1)])
-def test_a_refusal_is_known_at_once(cluster, fault, strategy, desired):
-    fault("no-capacity", code="InsufficientInstanceCapacity", times=2)
-    answer = cluster.asg.launch_instances(
-        AutoScalingGroupName=cluster.name, RequestedCapacity=1, RetryStrategy=strategy
-    )
-    assert answer.get("Instances", []) == []
-    (error,) = answer["Errors"]
-    assert (error["ErrorCode"], error["InstanceType"]) == ("InsufficientInstanceCapacity", "c5.xlarge")
-    assert "sufficient c5.xlarge capacity" in error["ErrorMessage"]
-    assert cluster.group()["DesiredCapacity"] == desired
-    wait_for(lambda: len(members(cluster)) == desired)
+def test_a_refusal_is_known_at_once(cluster, fault):
+    named = {"AutoScalingGroupName": cluster.name, "RequestedCapacity": 1}
+    for strategy, desired in (("none", 0), ("retry-with-group-configuration", 1)):
+        fault("no-capacity", code="InsufficientInstanceCapacity", times=1 + desired)
+        answer = cluster.asg.launch_instances(**named, RetryStrategy=strategy)
+        assert answer.get("Instances", []) == []
+        (error,) = answer["Errors"]
+        assert (error["ErrorCode"], error["InstanceType"]) == ("InsufficientInstanceCapacity", "c5.xlarge")
+        assert "sufficient c5.xlarge capacity" in error["ErrorMessage"]
+        assert cluster.group()["DesiredCapacity"] == desired
+    wait_for(lambda: len(members(cluster)) == 1)
 
 
 @pytest.mark.aws(
@@ -470,20 +455,19 @@ def test_a_spot_instance_is_noticed_and_then_lost(cluster, fault):
     source=f"{GUIDE}/as-scaling-simple-step.html",
     sure="documented",
 )
-@pytest.mark.parametrize(
-    ("adjustment", "desired"),
-    [
-        ({"AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 9}, 4),
-        ({"AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": -9}, 0),
-        ({"AdjustmentType": "ExactCapacity", "ScalingAdjustment": 3}, 3),
-        ({"AdjustmentType": "PercentChangeInCapacity", "ScalingAdjustment": 10}, 2),
-    ],
-)
-def test_a_policy_keeps_to_the_bounds(cluster, adjustment, desired):
-    desire(cluster, 1)
-    cluster.asg.put_scaling_policy(AutoScalingGroupName=cluster.name, PolicyName="p", **adjustment)
-    cluster.asg.execute_policy(AutoScalingGroupName=cluster.name, PolicyName="p")
-    assert cluster.group()["DesiredCapacity"] == desired
+def test_a_policy_keeps_to_the_bounds(cluster):
+    named = {"AutoScalingGroupName": cluster.name, "PolicyName": "p"}
+    found = []
+    for kind, adjustment in (
+        ("ChangeInCapacity", 9),
+        ("ExactCapacity", 1),
+        ("PercentChangeInCapacity", 10),
+        ("ChangeInCapacity", -9),
+    ):
+        cluster.asg.put_scaling_policy(**named, AdjustmentType=kind, ScalingAdjustment=adjustment)
+        cluster.asg.execute_policy(**named)
+        found.append(cluster.group()["DesiredCapacity"])
+    assert found == [4, 1, 2, 0]
 
 
 @pytest.mark.aws(
@@ -530,3 +514,28 @@ def test_a_warm_pool_wants_an_ami_by_its_id(cluster):
         cluster.asg.put_warm_pool(AutoScalingGroupName=cluster.name)
     cluster.name_image()
     cluster.asg.put_warm_pool(AutoScalingGroupName=cluster.name, MaxGroupPreparedCapacity=1)
+
+
+@pytest.mark.aws(
+    does="CloudFormation changes and deletes a group that has instances, whatever its least size is.",
+    source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-autoscaling-autoscalinggroup.html",
+    sure="assumed",
+)
+def test_a_stack_s_group_goes_with_its_stack(cluster, unshared):
+    def body(least):
+        template = {"LaunchTemplateName": cluster.name, "Version": "1"}
+        settings = {"MinSize": str(least), "MaxSize": "2", "VPCZoneIdentifier": [cluster.subnet]}
+        group = {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {**settings, "LaunchTemplate": template}}
+        return json.dumps({"Resources": {"Group": group}})
+
+    def sizes():
+        groups = cluster.asg.describe_auto_scaling_groups()["AutoScalingGroups"]
+        return [group["MinSize"] for group in groups if group["AutoScalingGroupName"].startswith(f"{cluster.name}-")]
+
+    stacks = world.client(unshared, "cloudformation")
+    stacks.create_stack(StackName=cluster.name, TemplateBody=body(1))
+    wait_for(lambda: sizes() == [1])
+    stacks.update_stack(StackName=cluster.name, TemplateBody=body(2))
+    wait_for(lambda: sizes() == [2])
+    stacks.delete_stack(StackName=cluster.name)
+    wait_for(lambda: sizes() == [])
