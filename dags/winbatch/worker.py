@@ -14,6 +14,7 @@ import secrets
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,15 +31,17 @@ from winbatch.working.programs import Programs
 from winbatch.working.shards import RunItem, ShardRunner
 from winbatch.working.slots import METHOD, Method, Slots
 from winbatch.working.store import Store
-from winbatch.working.trees import GRACE
 
 EXIT_BUG = 1
 EXIT_SURROUNDINGS = 3
 EXIT_STOPPED = 143
 
-# ECS waits 30 s between telling and killing. Claims that are not released by then are released by the engine.
-_RELEASE_SECONDS = 15.0
-_CLAIM_PATIENCE = 5.0
+# Windows ends a container 5 s after it was told to stop, whatever its stopTimeout says (moby/moby#25982,
+# microsoft/Windows-Containers#16). What is finished is saved and claims are released at once, all of them side by side,
+# while items are asked to end; those that do not are ended after `trees.STOP_GRACE`. What is not done after these
+# seconds is left: claims are released by the engine then, and folders go with the container.
+_STOP_SECONDS = 3.5
+_CLAIM_PATIENCE = 1.0
 
 # Of one file that is fetched or uploaded, parts go side by side.
 _TRANSFERS = 16
@@ -113,6 +116,7 @@ class Worker:
         self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
         self._processes = Slots(settings.method)
         self._programs = Programs()
+        self._deadline: float | None = None
         store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + _TRANSFERS)
         stage = Stage.from_json(store.get(settings.stage_key), where=store.where(settings.stage_key))
         self._stage = stage
@@ -147,7 +151,9 @@ class Worker:
         try:
             return self._wait()
         finally:
-            folders.discard(self._folder)
+            discarding = threading.Thread(target=folders.discard, args=(self._folder,), daemon=True)
+            discarding.start()
+            discarding.join(self._left())
 
     def _slot(self) -> None:
         slot = self._processes.open()
@@ -182,6 +188,7 @@ class Worker:
 
     def _give_up(self, reason: str, code: int) -> int:
         """Keep what is finished, and let others have the rest, within the time that this worker is left."""
+        self._deadline = time.monotonic() + _STOP_SECONDS
         self._claims.close()
         self._runner.stop()
         endings = [threading.Thread(target=end, daemon=True) for end in (self._programs.stop, self._processes.stop)]
@@ -194,12 +201,16 @@ class Worker:
             daemon=True,
         )
         thread.start()
-        thread.join(_RELEASE_SECONDS)
+        thread.join(self._left())
         for ending in endings:
-            ending.join(2 * GRACE)
+            ending.join(self._left())
         if thread.is_alive():
-            _log.error("claims not released within %g s; the engine will release them", _RELEASE_SECONDS)
+            _log.error("claims not released within %g s; the engine will release them", _STOP_SECONDS)
         return code
+
+    def _left(self) -> float | None:
+        """Seconds until this worker must have ended; None while it need not end."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
 
 def _command(stage: Stage, store: Store, programs: Programs) -> RunItem:

@@ -180,7 +180,7 @@ class Claims:
             self._closed = True
 
     def release_all(self, reason: str, *, patience: float, save: Callable[[ClaimMark], None]) -> None:
-        """Claim nothing any more, and let others have the shards that are held.
+        """Claim nothing any more, and let others have the shards that are held, all at once.
 
         What S3 does not let go of is logged and left: the engine releases it once this worker has ended.
 
@@ -191,9 +191,19 @@ class Claims:
         """
         with self._changed:
             self._closed = True
+            held = set(self._held)
+        releasing = [self._release(mark, reason, save) for mark in sorted(held)]
+        with self._changed:
             self._changed.wait_for(lambda: self._asking == 0, patience)
-            held = sorted(self._held)
-        for mark in held:
+            late = self._held - held
+        releasing += [self._release(mark, reason, save) for mark in sorted(late)]
+        for thread in releasing:
+            thread.join()
+
+    def _release(self, mark: ClaimMark, reason: str, save: Callable[[ClaimMark], None]) -> threading.Thread:
+        """Release a shard in a thread of its own: one that S3 keeps waiting must not keep the others."""
+
+        def release() -> None:
             released = mark._replace(kind="released")
             body = _encode({"reason": reason, "at": _stamp(self._now())})
             try:
@@ -206,6 +216,10 @@ class Claims:
                 _log.error("shard %d is not released, the engine will do it: %s", mark.shard, error)
             else:
                 _log.info("released shard %d, attempt %d: %s", mark.shard, mark.attempt, reason)
+
+        thread = threading.Thread(target=release, name=f"release-{mark.shard}", daemon=True)
+        thread.start()
+        return thread
 
     def _list(self, block: int) -> list[ClaimMark]:
         first, last = block * BLOCK, min((block + 1) * BLOCK, self._stage.shards)

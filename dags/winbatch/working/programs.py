@@ -14,7 +14,7 @@ from typing import IO
 
 from winbatch import filenames
 from winbatch.working.limits import Watch, Watcher
-from winbatch.working.trees import GRACE, Tree, ending
+from winbatch.working.trees import GRACE, STOP_GRACE, Tree, ending
 
 LINE_LENGTH = 8000
 """Longer lines are cut."""
@@ -109,7 +109,7 @@ class Programs:
             running = list(self._running)
         for tree in running:
             tree.ask()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + STOP_GRACE
         for tree in running:
             _end(tree, max(0.0, deadline - time.monotonic()))
 

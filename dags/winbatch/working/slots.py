@@ -26,7 +26,7 @@ from winbatch.working.limits import Limits, Watch, Watcher
 from winbatch.working.manifest import Item
 from winbatch.working.partials import Done
 from winbatch.working.programs import Stopped
-from winbatch.working.trees import GRACE, Tree
+from winbatch.working.trees import GRACE, STOP_GRACE, Tree
 
 Method = Literal["fork", "spawn"]
 
@@ -170,7 +170,9 @@ class Slots:
             unused, self._ready = self._ready, []
         for process in running:
             process.ask()
-        deadline = time.monotonic() + GRACE
+        for process in unused:
+            process.kill()  # it has no item
+        deadline = time.monotonic() + STOP_GRACE
         for process in running:
             process.wait(max(0.0, deadline - time.monotonic()))
             process.kill()

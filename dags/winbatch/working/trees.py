@@ -17,6 +17,9 @@ from pathlib import Path
 GRACE = 3.0
 """How long a process may take to end once it is told to, in seconds."""
 
+STOP_GRACE = 2.0
+"""The same when the worker itself is told to stop: a part of the five seconds that a Windows container is left."""
+
 
 def ending(code: int) -> str:
     """In words, how a process with this exit code has ended."""

@@ -1,12 +1,15 @@
 """Real worker processes against a local S3."""
 
+import contextlib
 import dataclasses
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -415,6 +418,11 @@ SLEEPER = """
 """
 
 
+# What a Windows container is left between being told to stop and being ended (moby/moby#25982,
+# microsoft/Windows-Containers#16). That of the signal to the exit is measured here, with real processes on Linux.
+FIVE_SECONDS = 5.0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, number):
     job.code(SLEEPER)
@@ -426,7 +434,7 @@ def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, num
     process.send_signal(number)
     _out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
-    assert time.monotonic() - began < 25  # of ECS's 30
+    assert time.monotonic() - began < FIVE_SECONDS
     claimed = {mark.shard for mark in job.marks() if mark.kind == "claim"}
     released = {mark for mark in job.marks() if mark.kind == "released"}
     assert len(claimed) == 2
@@ -468,6 +476,87 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
     assert [item["item"] for item in job.results()[0]["items"]] == [0, 1, 2, 3]
 
 
+STUBBORN = """
+    import signal, time
+    from pathlib import Path
+    def run(params, context):
+        if not params["stays"]:
+            return {"done": context.item}
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (context.outputs / "large").write_bytes(bytes(1 << 20))
+        Path(params["flag"]).touch()
+        while True:
+            time.sleep(3600)
+"""
+
+
+def stubborn(job, tmp_path, shards=8):
+    """A worker with a slot a shard, each with a finished item, and one that does not end when it is asked to."""
+    job.code(STUBBORN)
+    flags = [tmp_path / f"flag.{shard}" for shard in range(shards)]
+    items = [{"stays": stays, "flag": str(flag)} for flag in flags for stays in (False, True)]
+    job.plan(items, shard_items=2)
+    return flags
+
+
+def test_eight_items_at_work_are_left_behind_in_order_within_five_seconds(job, tmp_path):
+    flags = stubborn(job, tmp_path)
+    process = job.start(slots=8)
+    wait_for(lambda: all(flag.exists() for flag in flags), alive=process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert (process.returncode, time.monotonic() - began < FIVE_SECONDS) == (143, True)
+    assert {mark for mark in job.marks() if mark.kind != "claim"} == {ClaimMark(n, 0, "released") for n in range(8)}
+    assert len(job.all_keys(job.stage.partials)) == 8
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_bucket_that_does_not_answer_any_more_does_not_hold_up_a_stop(job, tmp_path, monkeypatch):
+    flags = stubborn(job, tmp_path, shards=2)
+    with Deaf(job.url) as between:
+        monkeypatch.setattr(job, "url", between.url)
+        process = job.start(slots=2)
+        wait_for(lambda: all(flag.exists() for flag in flags), alive=process)
+        between.deaf = True
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, time.monotonic() - began < FIVE_SECONDS) == (143, True)
+    assert "the engine will release them" in err
+
+
+class Deaf:
+    """Stands between a worker and S3, and from a moment on takes what is said and answers nothing."""
+
+    def __init__(self, url):
+        self._there = tuple(url.removeprefix("http://").split(":"))
+        self.deaf = False
+
+    def __enter__(self):
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._listening.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                there = socket.create_connection(self._there)
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+
+    def _pump(self, source, target):
+        with contextlib.suppress(OSError), source, target:
+            while data := source.recv(1 << 16):
+                if not self.deaf:
+                    target.sendall(data)
+
+
 def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):
     job.plan([{"ebn0_db": 4.0, "frame_size": 1 << 20, "num_frames": 1 << 30, "seed": 1}], run="ber.simulate:run")
     process = job.start(slots=1)
@@ -477,7 +566,7 @@ def test_a_kernel_that_computes_does_not_hold_up_a_stop(job):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
-    assert time.monotonic() - began < 25  # of ECS's 30
+    assert time.monotonic() - began < FIVE_SECONDS
     assert ClaimMark(0, 0, "released") in job.marks()
 
 
