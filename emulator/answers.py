@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass
 from typing import Protocol
 from xml.sax.saxutils import escape
 
@@ -27,6 +28,19 @@ _MALFORMED = {
     "query": "MalformedInput",
     "ec2": "InvalidParameterValue",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The error by which a service refuses a call: its code, what it says, and the status of HTTP."""
+
+    code: str
+    message: str
+    status: int = 400
+
+    def to(self, asked: Asked) -> Response:
+        """Make the answer to a call."""
+        return refusal(asked, self.code, self.message, self.status)
 
 
 class Asked(Protocol):

@@ -13,7 +13,7 @@ from flask import Flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from emulator import answers, calls, locks, validation
+from emulator import answers, calls, locks, s3_requests, validation
 from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
@@ -88,7 +88,9 @@ class Application:
         if kind := self._faults.refusal(service, action):
             return refused(kind, call)(environ, start_response)
         if wrong := validation.refused(call):
-            return answers.refusal(call, wrong.code, wrong.message)(environ, start_response)
+            return wrong.to(call)(environ, start_response)
+        if call.service == "s3" and (wrong := s3_requests.refused(call, environ)):
+            return wrong.to(call)(environ, start_response)
         if (answer := self._identity.refusal(call, environ)) is not None:
             return answer(environ, start_response)
         if error := self._faults.error(service, action):

@@ -26,6 +26,8 @@ _FORM = "application/x-www-form-urlencoded"
 _CBOR = re.compile(r".*/service/[^/]+/operation/([^/]+)/?")
 # Hosts that are no bucket's: where the emulator listens, with the prefixes that some operations put before it.
 _PLAIN_HOST = re.compile(r"(?:[a-z-]+\.)?(?:localhost|127\.0\.0\.1)(?::\d+)?")
+# Of addresses that are presigned by the second version of signatures.
+_SIGNED_BY = frozenset({"AWSAccessKeyId", "Expires", "Signature"})
 # What nobody signs (AWS STS's API reference), by the version of the API that only STS has.
 _UNSIGNED = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 
@@ -166,6 +168,7 @@ def _rest(environ: Environ, signature: _Signature, query: Mapping[str, list[str]
     path = _path(environ)
     method = environ["REQUEST_METHOD"]
     protocol = "rest-json"
+    strange: list[str] = []
     for service in operations.services(signature.service):
         model = operations.service_model(service)
         if model is None:
@@ -180,6 +183,8 @@ def _rest(environ: Environ, signature: _Signature, query: Mapping[str, list[str]
             continue
         operation, labels = found
         bound = operations.bindings(service, operation)
+        if query and service == "s3" and (strange := _strange(query, bound)):
+            break
         try:
             parameters = bound.read(labels, query, environ)
             if not bound.streams and (body := _body(environ)):
@@ -187,12 +192,26 @@ def _rest(environ: Environ, signature: _Signature, query: Mapping[str, list[str]
         except (ValueError, TypeError, AttributeError, RequestParserError) as error:
             raise MalformedRequestError(service, protocol, str(error)) from error
         return _call(signature, service, operation, parameters, protocol)
+    if strange:
+        raise UnknownCall(signature.service, protocol, f"{method} {path} with {', '.join(strange)} in its query")
     if protocol == "smithy-rpc-v2-cbor" or environ.get("HTTP_SMITHY_PROTOCOL"):
         named = _CBOR.fullmatch(path)
         asked = f"{named[1] if named else path} in the protocol rpc-v2-cbor"
     else:
         asked = f"{method} {path}" + (f"?{'&'.join(query)}" if query else "")
     raise UnknownCall(signature.service, protocol, f"no operation of {signature.service} is {asked}")
+
+
+def _strange(query: Mapping[str, list[str]], bound: operations.Bindings) -> list[str]:
+    """Names in a query of S3's that its operation does not know, which may be another operation's.
+
+    `x-…` are anybody's, also those by which an address is signed (S3's guide, "Customizing access log fields").
+    """
+    return [
+        name
+        for name in query
+        if name not in bound.known and not name.lower().startswith("x-") and name not in _SIGNED_BY
+    ]
 
 
 def _path(environ: Environ) -> str:

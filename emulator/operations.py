@@ -200,6 +200,7 @@ class Bindings:
         lists: members that a query may give several times
         rest: the member that takes every other parameter of the query
         prefixed: members that take all headers with a prefix, by that of their WSGI names
+        known: all names in a query that mean something to it
         payload: the member that is the body; None when what is not bound here lies in it
         streams: whether the payload is bytes that have no form
     """
@@ -210,6 +211,7 @@ class Bindings:
     lists: tuple[tuple[str, str, Convert], ...]
     rest: str | None
     prefixed: tuple[tuple[str, str], ...]
+    known: frozenset[str]
     payload: str | None
     streams: bool
 
@@ -279,6 +281,9 @@ def bindings(service: str, operation: str) -> Bindings:
         lists=tuple(found["list"]),
         rest=rest,
         prefixed=tuple(prefixed),
+        known=frozenset(
+            {name for _, name, _ in found["querystring"] + found["list"]} | set(model.http_trait.query_args)
+        ),
         payload=payload,
         streams=bool(payload) and members[str(payload)].type_name in {"blob", "string"},
     )

@@ -6,6 +6,7 @@ request runs (`emulator.locks`).
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.access_control import PermissionResult
 from moto.s3.exceptions import S3AccessDeniedError
-from moto.s3.models import FakeBucket, S3Backend
+from moto.s3.models import FakeBucket, FakeDeleteMarker, S3Backend
 from moto.s3.responses import S3Response
 
 from emulator.context import Context
@@ -92,6 +93,28 @@ def _versioned_keys() -> frozenset[str]:
     return keys
 
 
+def _list_objects(backend: S3Backend, bucket: FakeBucket, *args: Any, **kwargs: Any) -> Any:
+    # A folder is there as long as an object in it is; moto shows those of deleted objects too.
+    there = copy.copy(bucket)
+    there.keys = {name: key for name, key in bucket.keys.items() if not isinstance(key, FakeDeleteMarker)}  # type: ignore[assignment]
+    return _moto_list_objects(backend, there, *args, **kwargs)
+
+
+_moto_list_objects = S3Backend.list_objects
+
+
+def _bucket_response_get(response: S3Response, bucket_name: str, querystring: dict[str, Any]) -> Any:
+    # moto answers this with a listing. Nothing here lets a requester pay.
+    if "requestPayment" in querystring:
+        response.backend.get_bucket(bucket_name)
+        response.data["Action"] = "GetBucketRequestPayment"
+        return response.serialized(ActionResult({"Payer": "BucketOwner"}))
+    return _moto_bucket_response_get(response, bucket_name, querystring)
+
+
+_moto_bucket_response_get = S3Response._bucket_response_get  # noqa: SLF001 - where moto looks for what a GET means
+
+
 def _delete_bucket(response: S3Response) -> TYPE_RESPONSE:
     # AWS asks the bucket's policy about its end too.
     bucket = response.backend.get_bucket(response.bucket_name)
@@ -153,6 +176,8 @@ def install(context: Context) -> None:  # noqa: ARG001 - every service is instal
     """Mend moto's buckets."""
     # Patched and not subclassed: moto makes buckets and answers in several places and names the class in each.
     S3Response.serialized = _serialized  # type: ignore[method-assign,assignment]
+    S3Response._bucket_response_get = _bucket_response_get  # type: ignore[method-assign,assignment] # noqa: SLF001
+    S3Backend.list_objects = _list_objects  # type: ignore[method-assign,assignment]
     S3Response.delete_bucket = _delete_bucket  # type: ignore[method-assign,assignment]
     S3Backend.log_incoming_request = _deliver_no_log  # type: ignore[method-assign,assignment]
     FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]

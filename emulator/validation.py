@@ -21,6 +21,7 @@ from botocore.model import Shape
 from moto.core.model import ListShape, MapShape, OperationModel, StructureShape
 
 from emulator import operations
+from emulator.answers import Refusal
 from emulator.calls import Call
 
 log = logging.getLogger(__name__)
@@ -51,14 +52,6 @@ class Problem:
         """In the words of AWS's framework."""
         value = "null" if self.value is None else f"'{self.value}'"
         return f"Value {value} at '{self.path}' failed to satisfy constraint: {self.constraint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The error by which a service answers."""
-
-    code: str
-    message: str
 
 
 # Adds to the list what is wrong with a value at a path.

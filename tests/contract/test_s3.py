@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from botocore.exceptions import ClientError
@@ -256,3 +262,113 @@ def test_logging_wants_a_policy_that_lets_it_and_comes_later_than_anybody_waits(
     assert s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]["TargetBucket"] == target
     s3.put_object(Bucket=bucket, Key="k", Body=b"1")
     assert s3.list_objects_v2(Bucket=target)["KeyCount"] == 0
+
+
+@pytest.mark.aws(
+    does="S3 refuses a presigned address whose time is over with AccessDenied, 403, Request has expired.",
+    source="https://github.com/aws/aws-sdk-php/issues/1333",
+    sure="reported",
+)
+def test_a_presigned_address_ends(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    address = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}, ExpiresIn=60)
+    assert status_of(address) == (200, "1")
+    status, body = status_of(re.sub(r"X-Amz-Date=\d{8}", "X-Amz-Date=20250101", address))
+    assert status == 403
+    assert "<Code>AccessDenied</Code><Message>Request has expired</Message>" in body
+
+
+def status_of(address):
+    try:
+        with build_opener(ProxyHandler({})).open(address) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.aws(
+    does="S3 checks a body against its Content-MD5: BadDigest when it is another's, InvalidDigest when it is none.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
+    sure="documented",
+)
+def test_a_body_has_its_md5(s3, bucket):
+    right = base64.b64encode(hashlib.md5(b"body").digest()).decode()
+    wrong = base64.b64encode(hashlib.md5(b"another").digest()).decode()
+    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"body", ContentMD5=right) is None
+    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"body", ContentMD5=wrong) == "BadDigest"
+    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"body", ContentMD5="AAAA") == "InvalidDigest"
+
+
+@pytest.mark.aws(
+    does="S3 checks a body against its x-amz-checksum header and refuses another with BadDigest.",
+    source="https://github.com/aws/aws-sdk-ruby/issues/3322",
+    sure="reported",
+)
+@pytest.mark.parametrize("name", ["CRC32", "SHA1", "SHA256"])
+def test_a_body_has_its_checksum(s3, bucket, name):
+    def put(body, checksum):
+        return code_of(s3.put_object, Bucket=bucket, Key=name, Body=body, **{f"Checksum{name}": checksum})
+
+    s3.put_object(Bucket=bucket, Key=name, Body=b"body", ChecksumAlgorithm=name)
+    checksum = s3.head_object(Bucket=bucket, Key=name, ChecksumMode="ENABLED")[f"Checksum{name}"]
+    assert put(b"body", checksum) is None
+    assert put(b"damaged", checksum) == "BadDigest"
+
+
+@pytest.mark.aws(
+    does="S3 takes a body in chunks, with its checksum behind it, and checks it too.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html",
+    sure="documented",
+)
+def test_a_body_in_chunks_has_its_checksum_behind_it(s3, bucket, endpoint):
+    def put(checksum):
+        address = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "chunks"})
+        body = f"4\r\nbody\r\n2\r\n..\r\n0\r\nx-amz-checksum-crc32:{checksum}\r\n\r\n".encode()
+        headers = {
+            "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            "x-amz-trailer": "x-amz-checksum-crc32",
+            "Content-Encoding": "aws-chunked",
+            "Content-Type": "text/plain",
+            "x-amz-decoded-content-length": "6",
+        }
+        return status_of(Request(address, body, headers, method="PUT"))
+
+    assert put(base64.b64encode(zlib.crc32(b"body..").to_bytes(4, "big")).decode())[0] == 200
+    assert s3.get_object(Bucket=bucket, Key="chunks")["Body"].read() == b"body.."
+    status, body = put("AAAAAA==")
+    assert status == 400
+    assert "<Code>BadDigest</Code>" in body
+
+
+@pytest.mark.aws(
+    does="A listing by a delimiter shows a folder only while an object in it is there, in a versioned bucket too.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html",
+    sure="documented",
+)
+def test_a_folder_goes_with_its_last_object(s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("kept/1", "gone/1"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    s3.delete_object(Bucket=bucket, Key="gone/1")
+    for call in (s3.list_objects_v2, s3.list_objects):
+        assert [entry["Prefix"] for entry in call(Bucket=bucket, Delimiter="/")["CommonPrefixes"]] == ["kept/"]
+
+
+@pytest.mark.aws(
+    does="Whoever owns a bucket pays for what is asked of it, unless the requester is made to.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketRequestPayment.html",
+    sure="documented",
+)
+def test_the_owner_pays(s3, bucket):
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+
+
+def test_a_sub_resource_that_is_not_emulated_makes_no_bucket(s3, unique):
+    with pytest.raises(ClientError) as raised:
+        s3.put_bucket_request_payment(Bucket=unique, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    address = s3.generate_presigned_url("create_bucket", Params={"Bucket": unique})
+    status, body = status_of(Request(f"{address}&newest", method="PUT"))
+    assert status == 501
+    assert "newest" in body
+    assert unique not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
