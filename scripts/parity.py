@@ -25,7 +25,7 @@ NEVER = "never"
 # Who reads the marks off the collected tests, and what names the file that it writes.
 PLUGIN, VARIABLE = "scripts.checks.rules", "WINBATCH_RULES"
 
-# By a part of the source, else of the test's file; the first that is found.
+# By a part of the source, else of the test's file, else of the rule itself; the first that is found.
 _SERVICES: Sequence[tuple[str, str]] = (
     ("/AmazonECS/", "ECS"),
     ("/AmazonECR/", "ECR"),
@@ -60,6 +60,18 @@ _SERVICES: Sequence[tuple[str, str]] = (
     ("kms", "KMS"),
     ("ec2", "EC2"),
     ("spot", "EC2"),
+    ("Auto Scaling", "EC2 Auto Scaling"),
+    ("InAutoScalingGroup", "EC2 Auto Scaling"),
+    ("SetInstanceProtection", "EC2 Auto Scaling"),
+    ("the group", "EC2 Auto Scaling"),
+    ("ECS", "ECS"),
+    ("RunTask", "ECS"),
+    ("ListTasks", "ECS"),
+    ("container", "ECS"),
+    ("ECR", "ECR"),
+    ("S3", "S3"),
+    ("EC2", "EC2"),
+    ("managed policies", "IAM"),
 )
 _ELSE = "All services"
 _TITLES: Mapping[str, str] = {
@@ -106,7 +118,7 @@ class Rule:
         """The heading that it stands under."""
         if self.service:
             return self.service
-        for text in (self.source, self.test.partition("::")[0].rpartition("/")[2]):
+        for text in (self.source, self.test.partition("::")[0].rpartition("/")[2], self.does):
             for part, service in _SERVICES:
                 if part in text:
                     return service
@@ -243,7 +255,11 @@ def _table(found: Iterable[Rule], recorded: Sequence[Record]) -> str:
 
 
 def link(source: str) -> str:
-    """A source as Markdown: an address by the last of its words, a GitHub thread as people write it."""
+    """Sources as Markdown: an address by the last of its words, a GitHub thread as people write it."""
+    return ", ".join(_link(part) for part in re.split(r"[,;] +(?=\S)", source))
+
+
+def _link(source: str) -> str:
     if match := _ISSUE.fullmatch(source):
         return f"[{match[1]}#{match[2]}]({source})"
     if match := _CALL.fullmatch(source):
