@@ -1,6 +1,7 @@
 """Airflow's REST API through MWAA's InvokeRestApi, so that the AWS credentials are the login everywhere."""
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +13,14 @@ from scripts.errors import AirflowError
 
 NOT_FOUND = 404
 CONFLICT = 409
+TOO_LARGE = 413
 # The HTTP status from which on a call may have been carried out, or may be when it is made again.
 SERVER_ERROR = 500
 # Pauses between tries to start a run, s.
 ASK_AGAIN = (1.0, 3.0, 10.0)
 _PAGE = 100
+# What InvokeRestApi takes for a body, in bytes (MWAA guide, "Invoke the Apache Airflow REST API": 6 MB).
+BODY_BYTES = 6_000_000
 # MWAA's bound on the path of InvokeRestApi, below Airflow's version prefix.
 PATH_LENGTH = 64
 # MWAA brings the DAG prefix to its workers about this often, s.
@@ -53,6 +57,12 @@ class Airflow:
         request: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
         if body is not None:
             request["Body"] = dict(body)
+            if (size := len(json.dumps(request["Body"]).encode())) > BODY_BYTES:
+                raise AirflowError(
+                    f"{method} {path} would send {size:,} bytes, and MWAA takes {BODY_BYTES:,} at most: give the job"
+                    " fewer or shorter parameters, or an object in S3 that holds them",
+                    TOO_LARGE,
+                )
         if query is not None:
             request["QueryParameters"] = dict(query)
         try:
@@ -119,7 +129,8 @@ class Airflow:
         raise AssertionError("the last try returns or raises")
 
     def unpause(self, dag: str) -> None:
-        self.call("PATCH", f"/dags/{dag}", body={"is_paused": False}, query={"update_mask": "is_paused"})
+        query = {"update_mask": "is_paused"}
+        self._insist(lambda: self.call("PATCH", f"/dags/{dag}", body={"is_paused": False}, query=query))
 
     def run(self, dag: str, run_id: str) -> dict[str, Any] | None:
         """A DAG run; None when there is none of that id."""
@@ -165,8 +176,30 @@ class Airflow:
     def _change(self, dag: str, run_id: str, body: Mapping[str, Any]) -> bool:
         path = _run_path(dag, run_id)
         if takes(path):
-            self.call("PATCH", path, body=body)
+            self._insist(lambda: self.call("PATCH", path, body=body))
         return takes(path)
+
+    def _insist(self, ask: Callable[[], object], carried_out: Callable[[], bool] = lambda: False) -> None:
+        """Call until it is known to be carried out: after ten seconds MWAA gives up, and nobody says what came of it.
+
+        Args:
+            ask: the call, which does no harm when it is made again.
+            carried_out: looks whether the try before did it, for one that would do harm.
+
+        Raises:
+            AirflowError: Airflow refuses, or did not answer for a while.
+        """
+        for pause in (*ASK_AGAIN, None):
+            try:
+                ask()
+            except AirflowError as error:
+                if pause is None or (error.status is not None and error.status < SERVER_ERROR):
+                    raise
+                time.sleep(pause)
+                if carried_out():
+                    return
+            else:
+                return
 
     def clear(self, dag: str, run_id: str) -> None:
         """Run all of a DAG run's Airflow tasks again. A run that has ended is queued again.
@@ -176,7 +209,15 @@ class Airflow:
         not told otherwise.
         """
         body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
-        self.call("POST", f"/dags/{dag}/clearTaskInstances", body=body)
+        before = self._queued_at(dag, run_id)
+        # Twice would clear what runs again by then.
+        self._insist(
+            lambda: self.call("POST", f"/dags/{dag}/clearTaskInstances", body=body),
+            lambda: self._queued_at(dag, run_id) != before,
+        )
+
+    def _queued_at(self, dag: str, run_id: str) -> object:
+        return (self.run(dag, run_id) or {}).get("queued_at")
 
     def task_states(self, dag: str, run_id: str) -> list[tuple[str, str | None]]:
         """A run's Airflow tasks, a mapped one once for each index, each with its state; None: not begun."""

@@ -30,6 +30,8 @@ CAUSES = 10
 # A comment on GitHub has room for 65,536 characters.
 COMMENT_ROWS = 250
 HOUR = 3600
+# Of what AWS said, in the one line of a job; `invoke status --run-id` has all of it.
+SAID = 160
 
 
 def plan(summary: PlanSummary) -> list[RenderableType]:
@@ -188,7 +190,8 @@ def job_line(snapshot: Snapshot) -> str:
     ]
     if ledger.items_failed:
         parts.insert(1, f"{ledger.items_failed} failed")
-    return ", ".join(parts + pace(snapshot.rate, snapshot.remaining_seconds))
+    said = [f"AWS says: {one_line(ledger.said)[:SAID]}"] if ledger.said and not ledger.finished else []
+    return ", ".join([*parts, *pace(snapshot.rate, snapshot.remaining_seconds), *said])
 
 
 def pace(rate: float | None, left: float | None) -> list[str]:
@@ -231,6 +234,8 @@ def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
         tasks = f"{current.tasks_running} ECS tasks running, {current.tasks_pending} pending"
         used = f"{tasks}; {current.instances_registered} of {current.instances_desired} instances; {used}"
     parts.append(Text(used))
+    if current is not None and current.said and not current.finished:
+        parts.append(Text(f"AWS says: {one_line(current.said)}"))
     if current is not None and current.groups:
         parts.append(_groups(current.groups))
     if snapshot.failures:

@@ -20,6 +20,9 @@ from winbatch.spec import COMMON_PARAMETERS, Spec
 
 # Tries that are lost without a fault of the work must not end it (winbatch.steps says how that happens).
 STAGE_RETRIES = 50
+# An Airflow task that is put back within ten seconds of its last process may stay queued for `task_queued_timeout`, ten
+# minutes by default (apache/airflow#71172); a sensor that is due sooner than that does not end.
+RETRY_DELAY = dt.timedelta(seconds=12)
 # A sensor that follows looks at least so often, in seconds.
 FOLLOW_SECONDS = 60.0
 # The one group of a stage that has too many of them, or too few items.
@@ -59,7 +62,7 @@ def batch_dag(spec: Spec) -> DAG:
         catchup=False,
         max_active_runs=4,
         is_paused_upon_creation=False,
-        default_args={"retries": 3, "retry_delay": dt.timedelta(seconds=10)},
+        default_args={"retries": 3, "retry_delay": RETRY_DELAY},
         tags=["winbatch", *spec.workloads, *([f"release:{release.current()}"] if release.current() else [])],
     ) as dag:
 
@@ -91,7 +94,6 @@ def batch_dag(spec: Spec) -> DAG:
                 poke_interval=FOLLOW_SECONDS,
                 timeout=TIMEOUT.total_seconds(),
                 retries=STAGE_RETRIES,
-                retry_delay=dt.timedelta(seconds=5),
                 map_index_template="{{ task.op_kwargs['group'] }}" if stage.groups else None,
             )(_drive)
             sensor = sensor.partial(name=stage.name).expand(group=groups) if stage.groups else sensor(stage.name)

@@ -115,3 +115,31 @@ def test_the_last_runs_are_asked_for_by_post_and_no_more_of_them():
     ((method, path, body),) = client.asked
     assert (method, path) == ("POST", "/dags/~/dagRuns/list")
     assert (body["dag_ids"], body["order_by"], body["page_limit"]) == (["ber", "files"], "-run_after", 2)
+
+
+@pytest.mark.parametrize("lost", NO_ANSWERS, ids=["time-out", "500", "504"])
+def test_what_may_be_said_twice_is_said_again_when_nobody_answered(lost):
+    client = Client(lost, {}, lost, {})
+    Airflow(client, "e").unpause("ber")
+    assert Airflow(client, "e").note("ber", "r", "seen")
+    assert [method for method, _, _ in client.asked] == ["PATCH"] * 4
+    with pytest.raises(AirflowError, match="404"):
+        Airflow(Client(refusal(404)), "e").unpause("ber")
+
+
+@pytest.mark.parametrize("lost", NO_ANSWERS, ids=["time-out", "500", "504"])
+def test_a_run_that_was_cleared_without_an_answer_is_not_cleared_again(lost):
+    before, after = {"queued_at": "1"}, {"queued_at": "2"}
+    client = Client(before, lost, after)
+    Airflow(client, "e").clear("ber", "r")
+    assert [method for method, _, _ in client.asked] == ["GET", "POST", "GET"]
+    client = Client(before, lost, before, {})
+    Airflow(client, "e").clear("ber", "r")
+    assert [method for method, _, _ in client.asked] == ["GET", "POST", "GET", "POST"]
+
+
+def test_more_than_mwaa_takes_is_refused_before_it_is_sent():
+    client = Client()
+    with pytest.raises(AirflowError, match="MWAA takes 6,000,000 at most: give the job fewer"):
+        Airflow(client, "e").trigger("ber", "r", {"a": "x" * 6_000_000}, NOTE)
+    assert client.asked == []

@@ -150,6 +150,17 @@ def test_a_line_of_progress_names_items_shards_tasks_instances_rate_and_time_lef
     assert (job.rate, job.remaining_seconds) == (0.1, 70.0)
 
 
+def test_what_aws_says_of_instances_that_stay_away_is_shown_in_one_line():
+    first = stage("simulate")
+    at_work = ledger(first, instances_desired=2, said="InsufficientInstanceCapacity:\nnot enough  for you. " * 9)
+    job = Snapshot("r", {"state": "running"}, [(first, at_work)])
+    assert ", AWS says: InsufficientInstanceCapacity: not enough for you. Insuff" in render.job_line(job)
+    assert len(render.job_line(job)) < 300
+    assert shown(job).count("not enough for you.") > 5
+    over = dataclasses.replace(at_work, state="failed")
+    assert "AWS says" not in render.job_line(Snapshot("r", {"state": "failed"}, [(first, over)]))
+
+
 def test_a_job_without_a_rate_promises_nothing():
     first = stage("simulate")
     job = Snapshot("r", {"state": "running"}, [(first, ledger(first))])
