@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A whole cluster's work shares this machine with Airflow, which must stay quick.
 _NICENESS = 19
+# In this part of the time in which an instance ends, the network interface of an ECS task is detached.
+_DETACHING = 0.5
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -254,6 +256,10 @@ class Agent:
             task.execution_stopped_at = time.time()
             task.last_status = "DEPROVISIONING"
             task.version += 1
+        if task.attachments:
+            # A network interface of its own takes time to be detached; until then there is no room for another.
+            time.sleep(self.context.terminate_seconds * _DETACHING)
+        with locks.CONTROL:
             self.released(task)
             task.stopped_at = time.time()
             task.last_status = "STOPPED"

@@ -517,6 +517,24 @@ def test_a_warm_pool_wants_an_ami_by_its_id(cluster):
 
 
 @pytest.mark.aws(
+    does="An ECS task is DEPROVISIONING while its network interface is detached, and has its room until it is STOPPED.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html",
+    sure="documented",
+)
+def test_a_network_interface_takes_time_to_go(cluster):
+    cluster.scale(1)
+    network = {"awsvpcConfiguration": {"subnets": [cluster.subnet], "securityGroups": [cluster.security_group]}}
+    arn = cluster.start(cluster.define("true", network="awsvpc"), networkConfiguration=network)
+    seen = []
+    while not seen or seen[-1] != "STOPPED":
+        seen.append(cluster.task(arn)["lastStatus"])
+    task = cluster.task(arn)
+    # However seldom a busy machine looks, the times say it.
+    assert (task["stoppedAt"] - task["executionStoppedAt"]).total_seconds() >= ENDING_SECONDS / 2
+    assert set(seen) <= {"PROVISIONING", "PENDING", "RUNNING", "STOPPING", "DEPROVISIONING", "STOPPED"}
+
+
+@pytest.mark.aws(
     does="CloudFormation changes and deletes a group that has instances, whatever its least size is.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-autoscaling-autoscalinggroup.html",
     sure="assumed",
