@@ -25,6 +25,7 @@ OBJECTS = {
     "StartupScriptS3Path": "StartupScriptS3ObjectVersion",
 }
 _MOST_WORKERS = 25
+_PUBLIC_AND_PRIVATE_SINCE = (3, 2)
 
 
 def defaults(given: Mapping[str, Any]) -> Settings:
@@ -84,6 +85,8 @@ def check(settings: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
         )
     if before is not None and _number(version) < _number(before["AirflowVersion"]):
         raise ValidationException(f"Airflow version cannot be downgraded from {before['AirflowVersion']} to {version}.")
+    if settings["WebserverAccessMode"] == "PUBLIC_AND_PRIVATE" and _number(version) < _PUBLIC_AND_PRIVATE_SINCE:
+        raise ValidationException(f"WebserverAccessMode PUBLIC_AND_PRIVATE is not supported for Airflow {version}.")
     _check_class(settings)
     for option in settings["AirflowConfigurationOptions"]:
         section, _, key = option.partition(".")

@@ -115,6 +115,18 @@ def test_settings_that_mwaa_refuses(given, message):
         rules.check(settings(**given))
 
 
+@pytest.mark.aws(
+    does="A web server that is public and has a private endpoint, too, is for Airflow 3.2 and later.",
+    source="https://docs.aws.amazon.com/mwaa/latest/API/API_CreateEnvironment.html",
+    sure="documented",
+)
+def test_a_public_and_private_web_server_is_for_newer_versions():
+    both = {"WebserverAccessMode": "PUBLIC_AND_PRIVATE"}
+    with pytest.raises(ValidationException, match=r"PUBLIC_AND_PRIVATE is not supported for Airflow 3\.0\.6"):
+        rules.check(settings(AirflowVersion="3.0.6", **both))
+    rules.check(settings(AirflowVersion="3.2.1", **both))
+
+
 def test_airflow_is_never_downgraded():
     with pytest.raises(ValidationException, match=r"downgraded from 3\.2\.1 to 3\.0\.6"):
         rules.check(settings(), before=settings(AirflowVersion="3.2.1"))
