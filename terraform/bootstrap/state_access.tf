@@ -17,7 +17,8 @@ data "aws_iam_policy_document" "lock" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = concat(["${var.state_key}*"], local.notes)
+      # `terraform init` asks for workspaces, which we have none of.
+      values = concat(["env:/", "${var.state_key}*"], local.notes)
     }
   }
 
