@@ -27,6 +27,10 @@ _KILLED = frozenset({-9, 128 + 9})
 # STATUS_COMMITMENT_LIMIT. A stack overflow, 0xC00000FD, is the program's defect: more memory would not help.
 _NO_MEMORY = frozenset({0xC0000017, 0xC000012D})
 
+# What programs leave whose host goes down: STATUS_DLL_INIT_FAILED, for nothing starts any more, and
+# DBG_TERMINATE_PROCESS (MS-ERREF 2.3.1).
+_HOST_ENDS = frozenset({0xC0000142, 0x40010004})
+
 
 @dataclasses.dataclass(eq=False)
 class ItemError(Exception):
@@ -93,6 +97,11 @@ def exit_code(error: BaseException) -> int | None:
 def says_no_memory(code: int) -> bool:
     """Whether an exit code says that the program was ended, or ended itself, for want of memory."""
     return code in _KILLED or code & 0xFFFFFFFF in _NO_MEMORY
+
+
+def says_host_ends(code: int | None) -> bool:
+    """Whether an exit code is one that programs have whose host goes down; a broken program may have it as well."""
+    return code is not None and code & 0xFFFFFFFF in _HOST_ENDS
 
 
 def describe(failed: Sequence[Failed]) -> tuple[Literal["failed", "memory"], list[Mapping[str, Any]]]:

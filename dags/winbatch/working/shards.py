@@ -18,6 +18,9 @@ from winbatch.working.partials import Done, Progress
 from winbatch.working.programs import Stopped
 from winbatch.working.store import Store
 
+# So long after a program that seems to have ended with its host the worker may be told to stop, in seconds.
+_HOST_SECONDS = 5.0
+
 type RunItem = Callable[[Item, Path], Done]
 
 # What the disk must have room for, in bytes, if the next item is to be worked on. An item beside it that has filled the
@@ -49,7 +52,7 @@ class ShardRunner:
         self._content_types = mimetypes.MimeTypes()
         self._lock = threading.Lock()
         self._open: dict[ClaimMark, Progress] = {}
-        self._stopped = False
+        self._stopped = threading.Event()
 
     def work(self, mark: ClaimMark, run: RunItem) -> None:
         """Work off a claimed shard: its result is in S3 afterwards, or its failures and what is finished of it.
@@ -69,7 +72,7 @@ class ShardRunner:
             self._open[mark] = progress
         failed: list[Failed] = []
         for item in items:
-            if self._stopped:
+            if self._stopped.is_set():
                 return
             if item.item in progress.finished:
                 continue
@@ -80,6 +83,8 @@ class ShardRunner:
                 except Stopped:
                     return
                 except ItemError as error:
+                    if failures.says_host_ends(error.exit_code) and self._stopped.wait(_HOST_SECONDS):
+                        return
                     logs.say(**log.fields, seconds=_since(started), error=str(error))
                     failed.append(Failed(item.item, error, log.last_lines()))
                     continue
@@ -97,7 +102,7 @@ class ShardRunner:
 
     def stop(self) -> None:
         """Begin no item any more."""
-        self._stopped = True
+        self._stopped.set()
 
     def save(self, mark: ClaimMark) -> None:
         """Keep what is finished of a shard that is being worked on.

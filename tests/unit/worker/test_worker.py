@@ -476,6 +476,35 @@ def test_a_worker_that_is_told_to_stop_keeps_what_is_finished(job, counted, tmp_
     assert [item["item"] for item in job.results()[0]["items"]] == [0, 1, 2, 3]
 
 
+HOST_GOES = """
+    import subprocess
+    from pathlib import Path
+    def run(params, context):
+        Path(params["flag"]).touch()
+        raise subprocess.CalledProcessError(0x40010004, "x.exe")
+"""
+
+
+def test_a_program_that_ends_with_its_host_is_not_at_fault(job, tmp_path):
+    flag = tmp_path / "flag"
+    job.code(HOST_GOES)
+    job.plan([{"flag": str(flag)}])
+    process = job.start(slots=1)
+    wait_for(flag.exists, alive=process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert job.marks() == {ClaimMark(0, 0, "claim"), ClaimMark(0, 0, "released")}
+
+
+def test_one_that_only_says_so_is(job, tmp_path):
+    job.code(HOST_GOES)
+    job.plan([{"flag": str(tmp_path / "flag")}])
+    (ended,) = job.work()
+    assert ended.code == 0
+    assert job.marks() == {ClaimMark(0, 0, "claim"), ClaimMark(0, 0, "failed")}
+
+
 STUBBORN = """
     import signal, time
     from pathlib import Path
