@@ -45,7 +45,9 @@ class Selection:
     advice: Sequence[str] = ()
 
 
-EVERYTHING = Selection(tuple(static.PARTS), ("tests",), tuple(suites.SLOW))
+EVERYTHING = Selection(
+    parts=tuple(static.PARTS), fast=("tests",), slow=tuple(name for name in suites.SLOW if name not in suites.NAMED)
+)
 
 
 def _winbatch(names: str) -> tuple[str, ...]:
@@ -98,9 +100,10 @@ ROOMS: dict[str, Room] = {
         files=("scripts/checks/*",),
         fast=("tests/unit/checks", "tests/unit/scripts/test_workflows.py"),
     ),
-    "verify": Room(
+    "parity": Room(
         files=("scripts/verify/*", "scripts/parity.py"),
         fast=("tests/unit/verify", "tests/unit/scripts/test_parity.py", "tests/unit/scripts/test_takedown.py"),
+        slow=("verify",),
     ),
     "operator": Room(
         files=("scripts/*", "tasks.py"),
