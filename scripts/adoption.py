@@ -39,6 +39,12 @@ _ABSENT = frozenset(
 )
 
 
+# States of an MWAA environment (botocore, Environment.Status): those in which it can be used, an update that was undone
+# included, and those in which there is none, or none that works. In the others it is on the way to one of them.
+AIRFLOW_READY = frozenset({"AVAILABLE", "UPDATE_FAILED"})
+AIRFLOW_GONE = frozenset({"CREATE_FAILED", "DELETED", "DELETING", "UNAVAILABLE"})
+
+
 class NotYet(Exception):  # noqa: N818 - it names an outcome
     """Something is still being made, and cannot be imported before it is; `str` says what."""
 
@@ -269,10 +275,12 @@ def _scaling_group(aws: Aws, values: Values) -> Iterable[str]:
 def _airflow(aws: Aws, values: Values) -> Iterable[str]:
     found = aws.client("mwaa").get_environment(Name=values["name"])["Environment"]
     if _ours(values, _as_list(found.get("Tags", {}))):
-        if found["Status"] in {"CREATING", "CREATING_SNAPSHOT", "UPDATING"}:
-            raise NotYet(f"Airflow's environment {found['Name']} is being made")
-        if found["Status"] == "AVAILABLE":
-            yield found["Name"]
+        if found["Status"] in AIRFLOW_GONE:
+            return
+        # A state that we do not know may be any: to be waited for is the safe side.
+        if found["Status"] not in AIRFLOW_READY:
+            raise NotYet(f"Airflow's environment {found['Name']} is being made or changed ({found['Status']})")
+        yield found["Name"]
 
 
 def _stack(aws: Aws, values: Values) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Taking an environment down on AWS: what must go before Terraform can destroy, and what Terraform leaves behind."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,14 @@ AGAIN_SECONDS = 300.0
 # The lifecycle states in which an instance's protection can be changed; one in another makes the whole call fail
 # (guardian/riff-raff#510, infrahouse/infrahouse-toolkit#223).
 PROTECTABLE = frozenset({"InService", "EnteringStandby", "Standby"})
+# Auto Scaling is at something else, says botocore's model of each of these calls.
+BUSY = ("ResourceContention", "ScalingActivityInProgress")
+# What AWS still lists of what it has ended or is ending.
+GOING = {
+    "instance": frozenset({"shutting-down", "terminated"}),
+    "natgateway": frozenset({"deleting", "deleted"}),
+    "task": frozenset({"STOPPED", "DELETED"}),
+}
 NOTE = "the environment is taken down"
 _ROOT = "winbatch"
 Progress = Callable[[str], None]
@@ -70,7 +79,9 @@ def drain(aws: Aws, target: Target, progress: Progress, patience: float = DRAIN_
         in_group = scale_in(scaling, target.group, asked)
         tasks, instances = _tasks(ecs, target.cluster), _instances(ecs, target.cluster)
         for arn in asked.anew("stop", tasks):
-            ecs.stop_task(cluster=target.cluster, task=arn, reason=NOTE)
+            # One that ECS has forgotten meanwhile is an invalid parameter.
+            with _unless("InvalidParameterException"):
+                ecs.stop_task(cluster=target.cluster, task=arn, reason=NOTE)
         stopped |= set(tasks)
         for some in _chunks(asked.anew("drain", instances), 10):
             ecs.update_container_instances_state(cluster=target.cluster, containerInstances=some, status="DRAINING")
@@ -149,10 +160,11 @@ def _going(aws: Aws, arn: str) -> bool:
             return bool(aws.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] == "PendingDeletion")
         if service == "ec2" and resource.startswith("instance/"):
             found = aws.client("ec2").describe_instances(InstanceIds=[name])["Reservations"]
-            return all(entry["State"]["Name"] == "terminated" for group in found for entry in group["Instances"])
+            states = {entry["State"]["Name"] for group in found for entry in group["Instances"]}
+            return states <= GOING["instance"]
         if service == "ec2" and resource.startswith("natgateway/"):
             gateways = aws.client("ec2").describe_nat_gateways(NatGatewayIds=[name])["NatGateways"]
-            return all(gateway["State"] == "deleted" for gateway in gateways)
+            return {gateway["State"] for gateway in gateways} <= GOING["natgateway"]
         if service == "ecs" and resource.startswith("task-definition/"):
             definition = aws.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
             return bool(definition["status"] != "ACTIVE")
@@ -160,7 +172,7 @@ def _going(aws: Aws, arn: str) -> bool:
             # ECS remembers a task for an hour after it has stopped, tags and all.
             cluster = resource.split("/")[1]
             tasks = aws.client("ecs").describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
-            return all(task["lastStatus"] == "STOPPED" for task in tasks)
+            return {task["lastStatus"] for task in tasks} <= GOING["task"]
         if service == "ecs" and resource.startswith("cluster/"):
             clusters = aws.client("ecs").describe_clusters(clusters=[arn])["clusters"]
             return all(cluster["status"] == "INACTIVE" for cluster in clusters)
@@ -261,13 +273,26 @@ def scale_in(scaling: Any, name: str, asked: Asked | None = None) -> int:
         _unprotect(scaling, name, some)
     # Without these at nothing the group would go on launching.
     if group["MinSize"] or group["DesiredCapacity"] or group.get("NewInstancesProtectedFromScaleIn"):
-        scaling.update_auto_scaling_group(
-            AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0, NewInstancesProtectedFromScaleIn=False
-        )
+        with _unless(*BUSY):
+            scaling.update_auto_scaling_group(
+                AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0, NewInstancesProtectedFromScaleIn=False
+            )
     pool = group.get("WarmPoolConfiguration")
     if pool and pool.get("Status") != "PendingDelete":
-        scaling.delete_warm_pool(AutoScalingGroupName=name, ForceDelete=True)
+        with _unless(*BUSY):
+            scaling.delete_warm_pool(AutoScalingGroupName=name, ForceDelete=True)
     return len(group["Instances"])
+
+
+@contextlib.contextmanager
+def _unless(*codes: str) -> Iterator[None]:
+    """Let an answer with one of these codes pass: the next look asks again, if it must."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in codes:
+            raise
+        _log.info("not now: %s", error)
 
 
 def _unprotect(scaling: Any, name: str, ids: Sequence[str]) -> None:

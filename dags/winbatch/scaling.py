@@ -74,18 +74,25 @@ class Scaling:
         """
         described = self._describe()
         missing = instances - int(described["DesiredCapacity"])
-        if missing <= 0 or not self._launches(described):
+        if missing <= 0:
             self._set(instances)
             return ""
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
+        if self._launches(described):
+            try:
+                return self._launch(missing, self._subnets(described))
+            except ClientError as error:
+                # What it has launched so far counts for the desired capacity, too.
+                log.warning("LaunchInstances is not to be had, so the group's desired capacity is set: %s", error)
         try:
-            return self._launch(missing, self._subnets(described))
-        except ClientError as error:
-            # What it has launched so far counts for this, too.
-            log.warning("LaunchInstances is not to be had, so the group's desired capacity is set: %s", error)
             self._set(instances)
-            return ""
+        except ClientError as error:
+            if _code(error) not in _BUSY:
+                raise
+            # The engine asks again.
+            return _message(error)
+        return ""
 
     def terminate(self, ec2_id: str) -> bool:
         """Terminate an instance and lower the desired capacity by one; whether nothing is left to ask for."""

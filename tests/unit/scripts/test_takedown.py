@@ -116,12 +116,19 @@ def instance(number, state="InService", *, protected=True):
 class Scaling:
     """The calls on a group that goes through these states, a look each, and takes no protection of a `moved` one."""
 
-    def __init__(self, *looks, moved=()):
-        self.looks, self.moved, self.calls = iter(looks), moved, []
+    def __init__(self, *looks, moved=(), minimum=0, busy=0):
+        self.looks, self.moved, self.minimum, self.busy, self.calls = iter(looks), moved, minimum, busy, []
 
     def describe_auto_scaling_groups(self, **_):
-        group = {"MinSize": 0, "DesiredCapacity": 0, "NewInstancesProtectedFromScaleIn": False}
+        group = {"MinSize": self.minimum, "DesiredCapacity": 0, "NewInstancesProtectedFromScaleIn": False}
         return {"AutoScalingGroups": [{**group, "Instances": instances} for instances in [next(self.looks)]]}
+
+    def update_auto_scaling_group(self, **_):
+        if self.busy:
+            self.busy -= 1
+            self.calls.append("busy")
+            raise ClientError({"Error": {"Code": "ResourceContention"}}, "UpdateAutoScalingGroup")
+        self.calls.append("update")
 
     def set_instance_protection(self, **call):
         self.calls.append(call["InstanceIds"])
@@ -142,6 +149,13 @@ def test_one_that_moved_on_in_between_does_not_keep_the_others_protected():
     scaling = Scaling([instance(1), instance(2), instance(3)], moved=["i-2"])
     takedown.scale_in(scaling, "g", takedown.Asked())
     assert scaling.calls == [["i-1", "i-2", "i-3"], ["i-1"], ["i-2"], ["i-3"]]
+
+
+def test_a_group_that_is_at_something_else_is_asked_again_at_the_next_look():
+    scaling = Scaling([instance(1)], [instance(1)], minimum=1, busy=1)
+    asked = takedown.Asked()
+    assert [takedown.scale_in(scaling, "g", asked) for _ in range(2)] == [1, 1]
+    assert scaling.calls == [["i-1"], "busy", "update"]
 
 
 def test_without_cluster_and_group_there_is_nothing_to_drain(aws):

@@ -6,7 +6,7 @@ Where botocore's model has the enumeration, that is compared; else the documente
 import botocore.session
 import pytest
 
-from scripts import jobs, takedown
+from scripts import adoption, jobs, takedown
 from winbatch import ecs_tasks, scaling
 
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html; botocore has a plain string.
@@ -98,6 +98,25 @@ def test_states_of_an_instance_that_down_waits_for():
         "terminated",
         "stopping",
         "stopped",
+    }
+
+
+def test_what_is_on_its_way_out():
+    assert enumeration("ec2", "NatGatewayState") == {"pending", "failed", "available", "deleting", "deleted"}
+    assert enumeration("ec2", "NatGatewayState") > takedown.GOING["natgateway"]
+    assert enumeration("ec2", "InstanceStateName") > takedown.GOING["instance"]
+    assert takedown.GOING["task"] == {status for status, ours in ecs_tasks.STATUSES.items() if ours == "stopped"}
+    assert enumeration("autoscaling", "WarmPoolStatus") == {"PendingDelete"}
+
+
+def test_states_of_airflows_environment():
+    assert enumeration("mwaa", "EnvironmentStatus") - adoption.AIRFLOW_READY - adoption.AIRFLOW_GONE == {
+        "CREATING",
+        "CREATING_SNAPSHOT",
+        "MAINTENANCE",
+        "PENDING",
+        "ROLLING_BACK",
+        "UPDATING",
     }
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from winbatch.deployment import Cluster
@@ -172,6 +173,16 @@ def test_a_launchinstances_that_fails_is_made_good_by_the_desired_capacity(clien
     stub.add_client_error("launch_instances", code, "no")
     sets(stub, 3)
     assert Scaling(client, CLUSTER).ask(3) == ""
+
+
+def test_a_group_that_is_at_something_else_says_so_and_is_asked_again_and_a_scale_in_fails(client, stub):
+    for desired in (0, 3):
+        describes(stub, desired=desired, WarmPoolConfiguration={})
+        stub.add_client_error("launch_instances", "ResourceContention", "no") if not desired else None
+        stub.add_client_error("set_desired_capacity", "ScalingActivityInProgress", "at something else")
+    assert Scaling(client, CLUSTER).ask(2) == "at something else"
+    with pytest.raises(ClientError, match="at something else"):
+        Scaling(client, CLUSTER).ask(0)
 
 
 def test_scaling_in_sets_the_desired_capacity(client, stub):
