@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--identity",
         choices=("off", "observe", "enforce"),
-        default="observe",
+        default="enforce",
         help="whether IAM decides each call: not at all, to be looked at only, or for good (%(default)s)",
     )
 

@@ -20,6 +20,8 @@ from emulator.context import Context
 from emulator.ecs.backend import EcsBackend
 from emulator.ecs.model import Json, Resources
 from emulator.ecs.placement import OS_FAMILY, TASK_ENI
+from emulator.host_role import HostRole
+from emulator.identity.gate import Identity, Refused
 from emulator.patching import OwnUrls, keep_with
 from emulator.timers import Timers
 
@@ -40,6 +42,7 @@ class Ec2Backend(OwnUrls, EC2Backend):
     """moto's EC2 where the end of an instance takes time, and ends what ran on it."""
 
     moto_service = "ec2"
+    identity: Identity
     timers: Timers
     terminate_seconds: float
     # Told when an instance begins to end, and when it has ended: its Auto Scaling group wants to know.
@@ -104,8 +107,10 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
         attributes[OS_FAMILY] = family
     if settings.task_eni:
         attributes[TASK_ENI] = None
+    role = HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn)
     try:
-        backend.register_instance(
+        role.join(settings.cluster)
+        joined = backend.register_instance(
             settings.cluster,
             instance.id,
             Resources(
@@ -117,7 +122,8 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
             capacity_provider=_capacity_provider(backend, settings.cluster, auto_scaling_group_arn),
             attributes=attributes,
         )
-    except ServiceException as error:
+        role.work(settings.cluster, joined.arn)
+    except (ServiceException, Refused) as error:
         # As on AWS, where the agent tries again and again and the instance runs all the same.
         log.warning("instance %s cannot join cluster %s: %s", instance.id, settings.cluster, error)
 
@@ -147,6 +153,7 @@ def _capacity_provider(backend: EcsBackend, cluster: str, group_arn: str | None)
 
 def install(context: Context) -> None:
     """Serve EC2; let a fault take an instance away."""
+    Ec2Backend.identity = context.identity
     Ec2Backend.timers = context.timers
     Ec2Backend.terminate_seconds = context.terminate_seconds
     keep_with(ec2_backends, Ec2Backend)

@@ -19,6 +19,7 @@ from threading import Thread
 
 from emulator import folders, locks
 from emulator.context import Context
+from emulator.ecs.execution import Execution
 from emulator.ecs.images import Image, Images, PullError, inside
 from emulator.ecs.logs import Discard, LogDriver, LogDriverError, Stream
 from emulator.ecs.metadata import Metadata
@@ -119,13 +120,18 @@ class Agent:
             self._request(task, Stop("TaskFailedToStart", str(error)))
             return False
         task.pull_started_at = time.time()
+        execution = Execution(self.context.identity, task)
         for number, container in enumerate(task.containers):
             try:
+                execution.pull(container.definition["image"])
                 image = self.images.pull(container.definition["image"])
                 container.image_digest = image.digest
                 task.pull_stopped_at = time.time()
                 if task.stop is not None or self._lost(task):
                     return False
+                logged = container.definition.get("logConfiguration")
+                stream = f"{container.name}/{task.id}"
+                execution.log(logged, self.context.account, self.context.region, stream)
                 running[number] = self._run(task, container, image, folder / container.name, fetched[number])
             except (PullError, LogDriverError, StartError) as error:
                 with locks.CONTROL:

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -39,7 +39,8 @@ _ALWAYS: Mapping[str, Value] = {
     "s3:signatureversion": "AWS4-HMAC-SHA256",
 }
 _TAG_KEYS = ("aws:resourcetag/", "{}:resourcetag/", "s3:buckettag/")
-MODES = ("off", "observe", "enforce")
+# Where a request carries what of it is refused.
+DENIED = "winbatch.denied"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ class Identity:
             log.warning("identity: %s", error)
             return None
         try:
+            if call.operation == "DeleteObjects":
+                environ[DENIED] = frozenset(self._denied(principal, needs, place))
+                return None
             for need in needs:
                 self._require(principal, need, place)
             self._hide_missing(principal, call, place)
@@ -131,6 +135,14 @@ class Identity:
         provider = f"arn:{self.state.partition}:iam::{self.state.account}:oidc-provider/{issuer}"
         keys = {f"{issuer}:{name}".lower(): str(value) for name, value in claims.items()}
         return self.principals.federated(provider, {**keys, "aws:federatedprovider": provider})
+
+    def _denied(self, principal: Principal, needs: list[Need], place: Place) -> Iterator[str]:
+        """What of many may not be deleted: S3 deletes the rest, and says so of each."""
+        for need in needs:
+            try:
+                self.require(principal, need, place.region)
+            except Refused:
+                yield need.resource
 
     def _hide_missing(self, principal: Principal, call: Call, place: Place) -> None:
         """Who may not list a bucket does not learn that an object is missing.
@@ -196,6 +208,10 @@ class Identity:
             policy = compiled(role.assume_role_policy_document, "trust") if role else None
             decides = True
         keys = {**_ALWAYS, **_now(), "aws:requestedregion": place.region, **need.keys}
+        if need.type == "key" and need.action.startswith("kms:"):
+            keys["kms:calleraccount"] = self.state.account
+            if aliases := self.state.key_aliases(need.resource):
+                keys["kms:resourcealiases"] = aliases
         if need.resource != "*":
             keys["aws:resourceaccount"] = self.state.account
             if self._asks_tags(principal, need.action, policy):

@@ -14,7 +14,8 @@ from moto.logs.models import logs_backends
 
 from emulator import folders, locks
 from emulator.context import Context
-from emulator.mwaa import rules
+from emulator.identity.gate import Refused
+from emulator.mwaa import duties, rules
 from emulator.mwaa.airflow import Airflow, Launch
 from emulator.mwaa.bucket import Bucket
 from emulator.mwaa.commands import Runner
@@ -62,6 +63,7 @@ class Environment:
         sync_seconds: float,
         gone: Callable[[], None],
     ) -> None:
+        self._context = context
         self.identity = identity
         self.tags = tags
         self._settings = settings
@@ -195,6 +197,7 @@ class Environment:
         try:
             self._ensure_log_groups(settings)
             launch = self._launch_of(settings)
+            self._check_role(settings)
             self._airflow.start(launch, lambda: self._sync(settings))
         except CancelledError:
             raise
@@ -208,6 +211,7 @@ class Environment:
         try:
             self._ensure_log_groups(wanted)
             launch = self._launch_of(wanted)
+            self._check_role(wanted)
             if launch != self._launch or self._must_start():
                 self._airflow.stop()
                 self._airflow.start(launch, lambda: self._sync(wanted))
@@ -279,6 +283,18 @@ class Environment:
             plugins=read("PluginsS3Path"),
             startup_script=read("StartupScriptS3Path"),
         )
+
+    def _check_role(self, settings: Settings) -> None:
+        """See that MWAA gets the execution role, and can do by it what it has to."""
+        identity, role = self._context.identity, settings["ExecutionRoleArn"]
+        try:
+            self._context.credentials.assume(role, service="airflow-env.amazonaws.com", source=self.identity.arn)
+            acting = identity.acting(role, "AmazonMWAA-airflow")
+            assert acting is not None, "it was assumed"
+            key = settings.get("KmsKey")
+            duties.check(acting, self.identity, settings, key and identity.state.key_arn(self.identity.region, key))
+        except (LookupError, Refused) as error:
+            raise LaunchError(str(error)) from error
 
     def _ensure_log_groups(self, settings: Settings) -> None:
         """MWAA makes the groups of the logs that are on, and leaves them when the environment is deleted."""

@@ -117,7 +117,7 @@ def _re_encrypt(asked: Asked) -> Iterator[Need]:
         action = reference.action("kms", f"ReEncrypt{name}")
         assert action is not None
         for arn in finding.of_kms(action, replace(asked, parameters=given))["key"]:
-            yield Need(action.name, "key", arn, keys.of_key(asked, arn))
+            yield Need(action.name, "key", arn, keys.of_key(parameters))
 
 
 _SPECIAL: Mapping[str, Callable[[Asked], Iterator[Need]]] = {"kms:ReEncrypt": _re_encrypt}

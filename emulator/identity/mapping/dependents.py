@@ -126,7 +126,6 @@ def _tagging(asked: Asked, own: Sequence[Need]) -> Iterator[Need]:
             kind, resource = "task", place.all_of("ecs", "task").replace("*/*", f"{cluster}/*")
     elif prefix == "kms":
         kind, resource = "key", place.all_of("kms", "key")
-        keys["kms:calleraccount"] = place.account
     elif prefix == "logs":
         kind, resource = "log-group", resource.removesuffix(":log-stream:")
     action = _TAGGING_IAM.get(kind or "") if prefix == "iam" else _TAGGING.get(prefix)
@@ -265,12 +264,9 @@ def _key(name: str, actions: Sequence[str], service: str, asked: Asked, *, for_a
         action = reference.action("kms", short)
         assert action is not None, short
         keys: Keys = {
-            "kms:calleraccount": place.account,
             "kms:viaservice": f"{service}.{place.region}.amazonaws.com",
             "aws:viaawsservice": "true",
         }
-        if aliases := world.key_aliases(arn):
-            keys["kms:resourcealiases"] = aliases
         if for_aws and "Grant" in short:
             keys["kms:grantisforawsresource"] = "true"
         yield Need(action.name, "key", arn, keys)

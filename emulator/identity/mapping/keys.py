@@ -48,7 +48,7 @@ def of_resource(asked: Asked, action: str, kind: str | None, arn: str) -> Keys:
     """Condition keys that belong to a resource."""
     prefix, parameters = asked.prefix, asked.parameters
     if prefix == "kms" and kind == "key":
-        return of_key(asked, arn)
+        return of_key(parameters)
     if prefix == "iam" and kind == "role" and action not in {"iam:CreateRole", "iam:PutRolePermissionsBoundary"}:
         # What bounds the role as it is; to the two others the key is the boundary that is asked for.
         bound = asked.world.role_boundary(arn.rpartition("/")[2])
@@ -62,12 +62,9 @@ def of_resource(asked: Asked, action: str, kind: str | None, arn: str) -> Keys:
     return {}
 
 
-def of_key(asked: Asked, arn: str) -> Keys:
-    """Condition keys of a call that uses a key."""
-    parameters = asked.parameters
-    keys: Keys = {"kms:calleraccount": asked.place.account}
-    if aliases := asked.world.key_aliases(arn):
-        keys["kms:resourcealiases"] = aliases
+def of_key(parameters: Mapping[str, Any]) -> Keys:
+    """Condition keys of a call that uses a key, but for those that are the key's own."""
+    keys: Keys = {}
     context = parameters.get("EncryptionContext") or {}
     if context:
         keys |= {f"kms:encryptioncontext:{name.lower()}": value for name, value in context.items()}
