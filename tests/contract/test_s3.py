@@ -222,6 +222,8 @@ def test_a_bucket_for_its_own_account_is_open_to_it_and_closed_to_others(s3, buc
     def only(account):
         return {
             "Effect": "Deny",
+            # Whoever locks everybody out of a policy needs the account's root user to take it away.
+            "Action": "s3:*Object",
             "Condition": {
                 "StringNotEquals": {"aws:PrincipalAccount": account},
                 "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
