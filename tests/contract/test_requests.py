@@ -23,7 +23,7 @@ def unchecked(endpoint):
             service,
             endpoint_url=endpoint,
             region_name=REGION,
-            aws_access_key_id="test",
+            aws_access_key_id="local",
             aws_secret_access_key="test",
             config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, inject_host_prefix=False),
         )
