@@ -23,7 +23,7 @@ class Execution:
     """An ECS task's execution role at work."""
 
     def __init__(self, identity: Identity, task: EcsTask) -> None:
-        role = task.overrides.get("executionRoleArn") or getattr(task.definition, "execution_role_arn", None)
+        role = task.execution_role_arn
         self._acting: Acting | None = identity.acting(role, task.id) if role else None
         self._partition = identity.state.partition
 
