@@ -33,6 +33,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from winbatch import denials
 from winbatch.errors import WinbatchError
 
 # A path or a URL may be this long, in characters.
@@ -197,4 +198,4 @@ def _client_line(error: ClientError, again: str) -> str:
         return f"the environment is not (wholly) there: {message or code}; invoke up{again}"
     if code in {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"}:
         return f"the AWS credentials are expired or wrong ({code}): log in again and call again"
-    return f"AWS refused {error.operation_name}: {code}: {message}"
+    return f"AWS refused {error.operation_name}: {denials.explained(message) or f'{code}: {message}'}"

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import batched
 from typing import Any
 
-from winbatch import metrics
+from winbatch import denials, metrics
 from winbatch.capacity import Group, Instance
 from winbatch.deployment import Deployment, Workload
 from winbatch.driver import Conflict, Entry, Object, Refused, Throttled
@@ -42,6 +42,7 @@ _REFUSED = frozenset(
         "UnsupportedFeatureException",
     }
 )
+_GRANT = "give it that right and apply again: invoke up"
 _LOOK = "look at the cluster, the task definition and the role's rights, and apply again: invoke up"
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -160,8 +161,9 @@ class AwsPorts:
             if _code(error) == "InvalidParameterException" and "No Container Instances" in str(error):
                 return []
             if _code(error) in _REFUSED:
-                reason = f"ECS refuses to start {workload.task_definition}: {error}"
-                raise Refused(reason, advice(str(error)) or _LOOK) from error
+                denied = denials.explained(str(error))
+                reason = f"ECS refuses to start {workload.task_definition}: {denied or error}"
+                raise Refused(reason, _GRANT if denied else advice(str(error)) or _LOOK) from error
             raise
         started = [task["taskArn"] for task in answer["tasks"]]
         reasons = [str(failure.get("reason") or failure.get("detail") or failure) for failure in answer["failures"]]

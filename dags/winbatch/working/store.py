@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from winbatch import denials
 from winbatch.errors import JobError, StorageError
 
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
@@ -282,6 +283,8 @@ def _told(where: str) -> Iterator[None]:
         yield
     except ClientError as error:
         details = error.response.get("Error", {})
+        if denied := denials.explained(str(details.get("Message"))):
+            raise StorageError(f"{where}: S3 refuses {error.operation_name}: {denied}") from error
         raise StorageError(
             f"{where}: S3 answers {error.operation_name} with {details.get('Code')}: {details.get('Message')};"
             f" {_ADVICE.get(_code(error), _LOOK)}"

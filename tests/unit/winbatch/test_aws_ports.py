@@ -109,7 +109,6 @@ def test_a_throttle_among_the_failures_is_one_too(ecs, ports):
     ("code", "message", "advice"),
     [
         ("ClientException", "ECS was unable to assume the role 'arn:aws:iam::1:role/x' that was provided", "the role"),
-        ("AccessDeniedException", "User: … is not authorized to perform: ecs:RunTask on resource: …", "that right"),
         ("InvalidParameterException", "TaskDefinition is inactive", "look at the cluster"),
         ("ClusterNotFoundException", "Cluster not found.", "look at the cluster"),
     ],
@@ -120,6 +119,15 @@ def test_a_call_that_is_refused_for_good_says_what_to_do(ecs, ports, code, messa
         run(ports)
     assert message in str(caught.value)
     assert advice in caught.value.advice
+
+
+def test_a_right_that_is_missing_is_named_with_the_place_of_its_statement(ecs, ports):
+    user = "arn:aws:sts::1:assumed-role/winbatch-dev-airflow/s"
+    message = f"User: {user} is not authorized to perform: iam:PassRole on resource: arn:r because no policy allows it"
+    ecs.stub.add_client_error("run_task", "AccessDeniedException", message)
+    with pytest.raises(Refused, match=r"role winbatch-dev-airflow may not iam:PassRole on arn:r .*role\.tf") as caught:
+        run(ports)
+    assert caught.value.advice == "give it that right and apply again: invoke up"
 
 
 def test_an_empty_cluster_is_no_refusal(ecs, ports):
