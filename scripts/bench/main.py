@@ -10,7 +10,20 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.bench import aggregate, dags, deploy, figures, kernel, machine, orchestration, root, rules, tests, worker
+from scripts.bench import (
+    aggregate,
+    calls,
+    dags,
+    deploy,
+    figures,
+    kernel,
+    machine,
+    orchestration,
+    root,
+    rules,
+    tests,
+    worker,
+)
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.options import Options
@@ -194,6 +207,11 @@ def _tests(bench: Bench) -> Measured:
     return tests.measure(bench.settings.root / "build" / test_report.FILE)
 
 
+def _calls(bench: Bench) -> Measured:
+    with Steps().step("Calls of the emulator, decided and not") as step:
+        return calls.measure(bench.settings, bench.options.runs, step.update)
+
+
 def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
@@ -205,6 +223,7 @@ def _write(file: Path, report: Mapping[str, Any]) -> None:
 
 # In this order: the simulations compute while the long shards sleep, and what comes last takes the environment down.
 PARTS: Mapping[str, Callable[[Bench], Measured]] = {
+    "aws.identity": _calls,
     "engine.dag": _dag,
     "worker": _worker,
     "kernel": _kernel,
