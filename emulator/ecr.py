@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import flask
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ecr.exceptions import (
@@ -28,6 +29,7 @@ from werkzeug.wrappers import Request, Response
 
 from emulator.blobs import Blobs, Upload
 from emulator.context import Context
+from emulator.identity.gate import CALLER
 from emulator.patching import OwnUrls, keep_with, serve_with
 from emulator.routes import json_response
 
@@ -275,7 +277,7 @@ class EcrResponse(ECRResponse):
             # AWS's tokens hold for 12 hours and are somebody's; moto's ended in 2015, so that a client that looks asks
             # again and again, and are everybody's.
             entry["expiresAt"] = dt.datetime.now(dt.UTC) + dt.timedelta(hours=12)
-            password = EcrBackend.tokens.mint(self.access_key, entry["expiresAt"])
+            password = EcrBackend.tokens.mint(flask.request.environ.get(CALLER), entry["expiresAt"])
             entry["authorizationToken"] = base64.b64encode(f"AWS:{password}".encode()).decode()
         return answer
 

@@ -39,8 +39,9 @@ _ALWAYS: Mapping[str, Value] = {
     "s3:signatureversion": "AWS4-HMAC-SHA256",
 }
 _TAG_KEYS = ("aws:resourcetag/", "{}:resourcetag/", "s3:buckettag/")
-# Where a request carries what of it is refused.
+# Where a request carries what of it is refused, and the access key of who sent it: moto takes AWS's own for keys only.
 DENIED = "winbatch.denied"
+CALLER = "winbatch.caller"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Identity:
         Raises:
             NotImplementedError: what the call takes is not known
         """
+        environ[CALLER] = call.access_key
         if self.mode == "off":
             return None
         try:
