@@ -74,13 +74,6 @@ data "aws_iam_policy_document" "platform" {
     ] : "${local.arn.logs}:log-group:${group}"]
   }
 
-  # VPC flow logs.
-  statement {
-    sid       = "DeliverLogs"
-    actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"]
-    resources = ["*"]
-  }
-
   statement {
     sid = "Alarms"
     actions = [

@@ -79,8 +79,7 @@ DEPENDENT: Mapping[str, tuple[str, ...]] = {
     "ec2:AllocateAddress": _TAGS,
     "ec2:AuthorizeSecurityGroupEgress": _TAGS,
     "ec2:AuthorizeSecurityGroupIngress": _TAGS,
-    # EC2's guide, "IAM role for publishing flow logs": who makes one may hand logs on.
-    "ec2:CreateFlowLogs": (*_TAGS, "iam:PassRole", "logs:CreateLogDelivery", "logs:DeleteLogDelivery"),
+    "ec2:CreateFlowLogs": (*_TAGS, "iam:PassRole"),
     "ec2:CreateInternetGateway": _TAGS,
     "ec2:CreateLaunchTemplate": (*_TAGS, "ssm:GetParameters"),
     "ec2:CreateLaunchTemplateVersion": ("ssm:GetParameters",),
