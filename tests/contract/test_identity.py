@@ -95,7 +95,7 @@ def encrypt(client: Callable[..., Any], bucket: str, key: str) -> None:
 )
 @pytest.mark.aws(
     does="An access key that nobody has is refused, in each protocol's own words",
-    source="the common errors of the S3, EC2, Auto Scaling and ECS API references",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html",
     sure="documented",
 )
 def test_a_key_that_nobody_has(endpoint, service, call, code):
@@ -104,7 +104,7 @@ def test_a_key_that_nobody_has(endpoint, service, call, code):
 
 @pytest.mark.aws(
     does="A request without a signature is refused",
-    source="S3 API reference, Error responses (AccessDenied)",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
     sure="documented",
 )
 def test_nobody_is_anonymous(endpoint, bucket):
@@ -173,7 +173,7 @@ def test_nobody_is_anonymous(endpoint, bucket):
 )
 @pytest.mark.aws(
     does="A refusal names who, what, on which resource and which kind of policy was missing",
-    source="IAM User Guide, Troubleshoot access denied error messages",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html",
     sure="documented",
 )
 def test_who_has_no_policy_is_told_so(actor, unique, service, call, parameters, code, words):
@@ -183,7 +183,7 @@ def test_who_has_no_policy_is_told_so(actor, unique, service, call, parameters, 
 
 @pytest.mark.aws(
     does="Without s3:ListBucket a missing object is Access Denied; with it for a prefix of the key, it is NoSuchKey",
-    source="S3 API reference, GetObject, Permissions; ceph/ceph#68577 on s3:prefix",
+    source="https://github.com/ceph/ceph/pull/68577",
     sure="reported",
 )
 def test_a_missing_object_is_seen_only_by_who_may_list(actor, client, bucket):
@@ -198,7 +198,7 @@ def test_a_missing_object_is_seen_only_by_who_may_list(actor, client, bucket):
 
 @pytest.mark.aws(
     does="What a role may is bound to the prefixes that its policy names",
-    source="S3 User Guide, Policies and permissions in Amazon S3",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-policy-language-overview.html",
     sure="documented",
 )
 def test_a_worker_writes_below_its_prefix_only(actor, bucket):
@@ -210,7 +210,7 @@ def test_a_worker_writes_below_its_prefix_only(actor, bucket):
 
 @pytest.mark.aws(
     does="Writing to a bucket that a KMS key encrypts takes kms:GenerateDataKey, reading it kms:Decrypt, through S3",
-    source="S3 User Guide, Using server-side encryption with AWS KMS keys, Permissions",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html",
     sure="documented",
 )
 def test_an_encrypted_object_takes_its_key(actor, client, bucket, key):
@@ -227,7 +227,7 @@ def test_an_encrypted_object_takes_its_key(actor, client, bucket, key):
 
 @pytest.mark.aws(
     does="A key whose policy does not admit the account is nobody's, whatever IAM allows",
-    source="KMS Developer Guide, Key policies in AWS KMS",
+    source="https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html",
     sure="documented",
 )
 def test_iam_counts_for_nothing_at_a_key_that_does_not_admit_the_account(client, key):
@@ -242,7 +242,7 @@ def test_iam_counts_for_nothing_at_a_key_that_does_not_admit_the_account(client,
 
 @pytest.mark.aws(
     does="Who hands a role to a service needs iam:PassRole on it, for that service",
-    source="IAM User Guide, Grant a user permissions to pass a role to an AWS service",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html",
     sure="documented",
 )
 def test_a_role_is_handed_over_by_who_may(actor, client, unique):
@@ -258,7 +258,7 @@ def test_a_role_is_handed_over_by_who_may(actor, client, unique):
 
 @pytest.mark.aws(
     does="Who tags what he makes needs the action that tags, with its conditions",
-    source="EC2 User Guide, Grant permission to tag Amazon EC2 resources during creation",
+    source="https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html",
     sure="documented",
 )
 def test_tags_on_what_is_made_take_an_action_of_their_own(actor):
@@ -272,7 +272,7 @@ def test_tags_on_what_is_made_take_an_action_of_their_own(actor):
 
 @pytest.mark.aws(
     does="A condition on a key that the action does not know never matches",
-    source="Service authorization reference (ecr:DescribeRepositories knows no aws:RequestTag)",
+    source="https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html",
     sure="documented",
 )
 def test_a_key_that_the_action_does_not_know_is_as_if_it_were_absent(actor):
@@ -284,7 +284,7 @@ def test_a_key_that_the_action_does_not_know_is_as_if_it_were_absent(actor):
 
 @pytest.mark.aws(
     does="What a resource's tags allow holds for what has them",
-    source="IAM User Guide, Controlling access to AWS resources using tags",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html",
     sure="documented",
 )
 def test_tags_decide(actor, client):
@@ -298,7 +298,7 @@ def test_tags_decide(actor, client):
 
 @pytest.mark.aws(
     does="A permissions boundary bounds what a role's policies allow",
-    source="IAM User Guide, Permissions boundaries for IAM entities",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html",
     sure="documented",
 )
 def test_a_boundary_bounds(actor, client, unique, bucket):
@@ -311,7 +311,7 @@ def test_a_boundary_bounds(actor, client, unique, bucket):
 
 @pytest.mark.aws(
     does="A session policy bounds its session",
-    source="IAM User Guide, Policies and permissions in IAM, Session policies",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html",
     sure="documented",
 )
 def test_a_session_policy_bounds(actor, bucket):
@@ -323,7 +323,7 @@ def test_a_session_policy_bounds(actor, bucket):
 
 @pytest.mark.aws(
     does="A bucket's policy denies whoever it names, the administrator as well",
-    source="IAM User Guide, Policy evaluation logic",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html",
     sure="documented",
 )
 def test_a_bucket_s_policy_denies_everybody(client, bucket):
@@ -336,7 +336,7 @@ def test_a_bucket_s_policy_denies_everybody(client, bucket):
 
 @pytest.mark.aws(
     does="A role is assumed by whom its trust policy names, and by nobody else",
-    source="IAM User Guide, Roles terms and concepts, Trust policy",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html",
     sure="documented",
 )
 def test_trust_decides_who_assumes(client, unique):
@@ -349,7 +349,7 @@ def test_trust_decides_who_assumes(client, unique):
 
 @pytest.mark.aws(
     does="A web identity assumes a role whose trust names its provider, audience and subject",
-    source="IAM User Guide, Create a role for OpenID Connect federation",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html",
     sure="documented",
 )
 def test_a_job_of_github_assumes_the_role_that_is_for_it(client, unique):
@@ -374,7 +374,7 @@ def test_a_job_of_github_assumes_the_role_that_is_for_it(client, unique):
 
 @pytest.mark.aws(
     does="Of many objects those are deleted that may be, and each of the others is named",
-    source="S3 API reference, DeleteObjects",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html",
     sure="documented",
 )
 def test_of_many_deletions_some_are_refused(actor, client, bucket):
