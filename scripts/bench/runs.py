@@ -10,8 +10,9 @@ from typing import Any
 
 from scripts.bench.environment import Environment
 from scripts.errors import BenchError
-from winbatch import engine, keys
+from winbatch import keys
 from winbatch.job import Job
+from winbatch.ledger import Ledger
 
 LOOK_SECONDS = 1.0
 SAMPLE_SECONDS = 0.4
@@ -155,9 +156,9 @@ def _phases(made: Environment, dag: str, run_id: str) -> dict[str, float]:
         return moments
     planned = Job.from_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), where=key)
     for stage in planned.stages:
-        arns = ecs.list_tasks(
-            cluster=made.cluster["name"], startedBy=engine.started_by(stage), desiredStatus="STOPPED"
-        )["taskArns"]
+        written_down = s3.get_object(Bucket=bucket, Key=keys.ledger_key(stage))["Body"].read()
+        # ECS lists none that have stopped by who started them.
+        arns = [*Ledger.from_json(written_down, where=keys.ledger_key(stage)).known]
         tasks = ecs.describe_tasks(cluster=made.cluster["name"], tasks=arns)["tasks"] if arns else []
         for what in ("createdAt", "startedAt", "stoppedAt"):
             times = [task[what].timestamp() for task in tasks if what in task]

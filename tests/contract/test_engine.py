@@ -171,8 +171,11 @@ class Job:
 
     def stopped(self):
         """Whether every ECS task there was has ended, its log delivered; one told to stop still works a while."""
-        arns = AwsPorts(self.deployment).task_arns(engine.started_by(self.stage))
-        tasks = self.cluster.ecs.describe_tasks(cluster=self.cluster.name, tasks=arns)["tasks"]
+        ecs, name = self.cluster.ecs, self.cluster.name
+        arns = [
+            arn for to in ("RUNNING", "STOPPED") for arn in ecs.list_tasks(cluster=name, desiredStatus=to)["taskArns"]
+        ]
+        tasks = ecs.describe_tasks(cluster=name, tasks=arns)["tasks"]
         return all(task["lastStatus"] == "STOPPED" for task in tasks)
 
     def live(self):
