@@ -9,10 +9,11 @@ import re
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .world import MANIFEST, digest_of, layer
+from .world import ACCOUNT, MANIFEST, REGION, digest_of, layer
 
 SPEC = "https://github.com/opencontainers/distribution-spec/blob/main/spec.md"
 GUIDE = "https://docs.aws.amazon.com/AmazonECR/latest/userguide"
@@ -69,6 +70,10 @@ class Client:
         ).encode()
         path = f"/v2/{repository}/manifests/{reference}"
         return manifest, self.ask("PUT", path, manifest, Content_Type=MANIFEST)
+
+
+def document(statement):
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 @pytest.fixture
@@ -236,3 +241,33 @@ def test_what_is_not_there(registry, repository):
     asked = ("PUT", f"/v2/{repository}/manifests/v1", manifest)
     assert registry.error(*asked, Content_Type=MANIFEST)[:2] == (404, "BLOB_UNKNOWN")
     assert registry.error(*asked[:2], b"{", Content_Type=MANIFEST)[:2] == (400, "MANIFEST_INVALID")
+
+
+@pytest.mark.aws(
+    does="The registry asks IAM for the actions of whoever got the password, and says DENIED with IAM's words.",
+    source=f"{GUIDE}/image-push-iam.html",
+    sure="documented",
+)
+def test_the_registry_asks_iam(client, endpoint, registry, repository, unique):
+    registry.push(repository, "v1", b"layer")
+    iam, allowed = client("iam"), ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:InitiateLayerUpload"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName=unique, AssumeRolePolicyDocument=json.dumps(document(trust)))["Role"]["Arn"]
+    policy = json.dumps(document({"Effect": "Allow", "Action": allowed, "Resource": "*"}))
+    iam.put_role_policy(RoleName=unique, PolicyName="read", PolicyDocument=policy)
+    session = client("sts").assume_role(RoleArn=role, RoleSessionName="reader")["Credentials"]
+    ecr = boto3.client(
+        "ecr",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+    reader = Client(endpoint, ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"])
+
+    assert reader.ask("GET", f"/v2/{repository}/manifests/v1")[0] == 200
+    location = reader.ask("POST", f"/v2/{repository}/blobs/uploads/")[1]["Location"]
+    status, code, message = reader.error("PATCH", location, b"layer")
+    assert (status, code) == (403, "DENIED")
+    assert f"assumed-role/{unique}/reader is not authorized to perform: ecr:UploadLayerPart on resource" in message

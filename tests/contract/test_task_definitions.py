@@ -93,6 +93,23 @@ def test_a_secret_that_is_not_there_fails_the_task(cluster, role, reference, rea
 
 
 @pytest.mark.aws(
+    does="A secret that the execution role may not read fails the ECS task with IAM's words.",
+    source=f"{ECS}/developerguide/task_execution_IAM_role.html",
+    sure="documented",
+)
+def test_a_secret_that_may_not_be_read_fails_the_task(cluster, role):
+    cluster.scale(1)
+    cluster.iam.delete_role_policy(RoleName=cluster.name, PolicyName="read")
+    cluster.ssm.put_parameter(Name=f"/{cluster.name}/a", Value="secret", Type="String")
+    secrets = [{"name": "A", "valueFrom": f"/{cluster.name}/a"}]
+    task = ended(cluster, cluster.define("true", executionRoleArn=role, secrets=secrets))
+    where = f"Fetching secret data from SSM Parameter Store in {REGION}: AccessDeniedException: User: "
+    assert task["stoppedReason"].startswith(where)
+    assert f"assumed-role/{cluster.name}/" in task["stoppedReason"]
+    assert "is not authorized to perform: ssm:GetParameters" in task["stoppedReason"]
+
+
+@pytest.mark.aws(
     does="A task definition with secrets needs an execution role.",
     source=f"{ECS}/developerguide/specifying-sensitive-data.html",
     sure="documented",
