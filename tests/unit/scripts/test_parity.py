@@ -142,7 +142,8 @@ MODELS = {
 
 def test_each_page_of_an_api_reference_is_of_an_operation_or_a_shape_that_there_is():
     session = botocore.session.get_session()
-    sources = "\n".join(sorted({rule.source for rule in parity.rules(ROOT)}))
+    # The page is held to the marks by a check of its own.
+    sources = (ROOT / "docs" / "parity.md").read_text()
     found = set(re.findall(r"https://docs\.aws\.amazon\.com/([\w-]+)/\S*?API_(?:budgets_)?(\w+)\.html", sources))
     assert len(found) > 30
     for service, name in sorted(found):
