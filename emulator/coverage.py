@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import botocore.session
-from moto.core.base_backend import BaseBackend
 from moto.core.responses import BaseResponse
 from moto.core.utils import camelcase_to_underscores
 
+from emulator import s3_requests
 from emulator.runtime import SERVICES
 
 # Services that the platform's Terraform and its code call, by botocore's name: moto's name, None where it has none.
@@ -82,6 +82,9 @@ def _answers(name: str) -> Callable[[str], bool]:
         from emulator.mwaa.responses import MwaaResponse  # noqa: PLC0415 - the one service that is ours alone
 
         return lambda operation: hasattr(MwaaResponse, camelcase_to_underscores(operation))
+    if name == "s3":
+        # It answers by the address, and not every operation has a method of its own there.
+        return s3_requests.EMULATED.__contains__
     moto = USED[name]
     if moto is None:
         return lambda _: False
@@ -93,9 +96,6 @@ def _classes(moto: str) -> Iterator[type]:
     """The classes that answer for a service: ours where there is one, else moto's."""
     importlib.import_module(f"moto.{moto}.responses")
     todo: list[type] = list(BaseResponse.__subclasses__())
-    if moto == "s3":
-        # It answers by the address, and not every operation has a method of its own there.
-        todo += BaseBackend.__subclasses__()
     while todo:
         made = todo.pop()
         todo += made.__subclasses__()
