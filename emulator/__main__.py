@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         help="whether IAM decides each call: not at all, to be looked at only, or for good (%(default)s)",
     )
 
+    serve.add_argument(
+        "--check-answers",
+        action="store_true",
+        help="hold each answer to AWS's model of it, and log an error for whatever the model does not have",
+    )
+
     airflow = commands.add_parser("install-airflow", help="make the Airflow environment of a version ahead of time")
     airflow.set_defaults(module="emulator.mwaa.environment_builder")
     airflow.add_argument("--version", help="Airflow version, such as 3.0.6; without it, every version that there is")

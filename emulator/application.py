@@ -13,7 +13,7 @@ from flask import Flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from emulator import answers, calls, locks, s3_requests, validation
+from emulator import answers, calls, locks, s3_requests, shapes, validation
 from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
@@ -48,10 +48,11 @@ def _quiet_app(service: Any) -> Flask:
 class Application:
     """Answers every request of every service."""
 
-    def __init__(self, routes: Routes, faults: Faults, identity: Identity) -> None:
+    def __init__(self, routes: Routes, faults: Faults, identity: Identity, *, check_answers: bool) -> None:
         self._routes = routes
         self._identity = identity
         self._faults = faults
+        self._check_answers = check_answers
         self._counts: Counter[str] = Counter()
         self._counting = Lock()
         routes.add("requests", self._respond_counts)
@@ -97,9 +98,24 @@ class Application:
             return answers.refusal(call, *error)(environ, start_response)
         late = self._faults.lateness(service, action)
         with locks.of(service):
-            chunks = list(self._moto(environ, start_response))
+            chunks = self._answer(call, environ, start_response)
         # Who does not wait for the answer has asked nevertheless.
         time.sleep(late)
+        return chunks
+
+    def _answer(self, call: Call, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        if not self._check_answers:
+            return list(self._moto(environ, start_response))
+        statuses: list[str] = []
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
+            statuses.append(status)
+            return start_response(status, headers, exc_info)
+
+        chunks = list(self._moto(environ, start))
+        if statuses[-1].startswith("2"):
+            for stranger in shapes.strangers(call, b"".join(chunks)):
+                log.error("an answer of %s is not as its model: %s", call.service, stranger)
         return chunks
 
     def _respond_counts(self, request: Request, rest: str) -> Response:  # noqa: ARG002

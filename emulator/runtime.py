@@ -60,6 +60,7 @@ class Runtime:
         terminate_seconds: float,
         airflow: bool,
         identity: str,
+        check_answers: bool,
     ) -> None:
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._port = port
@@ -71,6 +72,7 @@ class Runtime:
         self._terminate_seconds = terminate_seconds
         self._airflow = airflow
         self._identity_mode = identity
+        self._check_answers = check_answers
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -80,7 +82,7 @@ class Runtime:
             faults = Faults(routes)
             # The port comes first: a second emulator must end before it touches the first one's folders.
             identity = Identity(self._account, self._region, routes, self._identity_mode)
-            server = Server(self._port, Application(routes, faults, identity))
+            server = Server(self._port, Application(routes, faults, identity, check_answers=self._check_answers))
             stack.callback(server.server_close)
             self._forget_earlier()
             # It answers until everything that it started has stopped: a worker that is told to stop writes to S3.

@@ -37,6 +37,7 @@ def main(options: argparse.Namespace) -> None:
         terminate_seconds=options.terminate_seconds,
         airflow=options.airflow,
         identity=options.identity,
+        check_answers=options.check_answers,
     ) as running:
         ready = options.state / "ready.json"
         # Whole or not there: others read it while it is written.

@@ -69,9 +69,10 @@ def measure(settings: Settings, runs: int, update: Callable[[str], object]) -> t
     folder = Path(tempfile.mkdtemp(prefix="calls-"))
     try:
         with (
-            _emulator(folder / "off", settings.region, "off") as (off, free),
-            _emulator(folder / "on", settings.region, "enforce") as (on, decided),
+            emulator(folder / "off", settings.region, "off") as (off, first),
+            emulator(folder / "on", settings.region, "enforce") as (on, second),
         ):
+            free, decided = _role(first), _role(second)
             # What is imported and compiled once is no part of a request.
             for caller in (free, decided):
                 _call(caller, BATCH)
@@ -134,7 +135,12 @@ def _call(caller: Caller, count: int) -> None:
 
 
 @contextlib.contextmanager
-def _emulator(folder: Path, region: str, identity: str) -> Iterator[tuple[psutil.Process, Caller]]:
+def emulator(folder: Path, region: str, identity: str) -> Iterator[tuple[psutil.Process, Caller]]:
+    """An emulator as long as the context lasts: its process, and its administrator.
+
+    Raises:
+        BenchError: it does not start.
+    """
     folder.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -149,8 +155,7 @@ def _emulator(folder: Path, region: str, identity: str) -> Iterator[tuple[psutil
                     raise BenchError(f"the emulator does not start: {folder / 'log'} says why")
                 time.sleep(0.05)
             endpoint = f"http://127.0.0.1:{port}"
-            administrator = Caller(endpoint, region, *LOCAL_CREDENTIALS.values())
-            yield psutil.Process(process.pid), _role(administrator)
+            yield psutil.Process(process.pid), Caller(endpoint, region, *LOCAL_CREDENTIALS.values())
         finally:
             process.terminate()
 

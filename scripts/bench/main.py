@@ -18,6 +18,7 @@ from scripts.bench import (
     figures,
     kernel,
     machine,
+    memory,
     orchestration,
     root,
     rules,
@@ -216,6 +217,10 @@ def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
 
+def _memory(bench: Bench) -> Measured:
+    return memory.measure(bench.settings), {}
+
+
 def _write(file: Path, report: Mapping[str, Any]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -235,4 +240,5 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "terraform": _terraform,
     "tests": _tests,
     "aws.rules": _rules,
+    "aws.memory": _memory,
 }

@@ -21,7 +21,7 @@ from tests.emulated import Emulator, emulating
 from . import world
 
 # Instances come and go at once.
-QUICK = ("--instance-seconds", "0.2", "--terminate-seconds", "0.2")
+QUICK = ("--instance-seconds", "0.2", "--terminate-seconds", "0.2", "--check-answers")
 
 
 @pytest.fixture(scope="session")
