@@ -15,10 +15,10 @@ from scripts.errors import BenchError
 from scripts.settings import Settings
 
 MOST_MB = 20
-# Enough to be seen over what allocators round; the figure is for more.
-ITEMS = 4_000
+# As many as the figure is for: less would vanish in what allocators have to spare.
+ITEMS = 10_000
 SHARD_ITEMS = 2
-TASKS = 400
+TASKS = 1_000
 TASKS_A_CALL = 10  # at most, for RunTask
 STOP_SECONDS = 60.0
 
