@@ -35,9 +35,10 @@ SLOW: dict[str, tuple[str, ...]] = {
         "tests/terraform/test_existing_network.py",
     ),
     "verify": ("tests/e2e/test_verify.py",),
+    "roles": ("tests/terraform/test_roles.py",),
 }
 # Longer than what it tells after most changes: run by who names it, and for each pull request by a machine of its own.
-NAMED = frozenset({"verify"})
+NAMED = frozenset({"roles", "verify"})
 
 
 def record(context: Context, name: str) -> Path:
