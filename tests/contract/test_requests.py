@@ -11,24 +11,16 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from .world import REGION
+from .world import ON_AWS, REGION
 
 
 @pytest.fixture(scope="module")
-def unchecked(endpoint):
+def unchecked(request):
     """Clients that send whatever they are given, as those of other languages do."""
-
-    def make(service):
-        return boto3.client(
-            service,
-            endpoint_url=endpoint,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="test",
-            config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, inject_host_prefix=False),
-        )
-
-    return make
+    local = {} if ON_AWS else {"aws_access_key_id": "local", "aws_secret_access_key": "test"}
+    local |= {} if ON_AWS else {"endpoint_url": request.getfixturevalue("endpoint")}
+    config = Config(parameter_validation=False, retries={"total_max_attempts": 1}, inject_host_prefix=bool(ON_AWS))
+    return lambda service: boto3.client(service, region_name=REGION, config=config, **local)
 
 
 def refusal(call, **parameters):
@@ -46,6 +38,7 @@ ONE = "1 validation error detected: Value"
 FAILED = "failed to satisfy constraint: Member must"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A name that its pattern does not allow is refused with InvalidParameterException, which names both.",
     source="https://github.com/awslabs/aws-embedded-metrics-java/issues/65",
@@ -57,6 +50,7 @@ def test_a_log_group_s_name_keeps_to_its_pattern(unchecked):
     assert message.startswith(f"{ONE} 'name:tag' at 'logGroupName' {FAILED} satisfy regular expression pattern: ")
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="Auto Scaling refuses an empty value with ValidationError and the length that it must have.",
     source="https://github.com/hashicorp/terraform-provider-aws/issues/37523",
@@ -68,6 +62,7 @@ def test_auto_scaling_counts_characters(unchecked):
     assert found == ("ValidationError", message)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="ECR refuses a repository's name with InvalidParameterException, in words of its own.",
     source="https://github.com/boto/boto3/issues/3191",
@@ -80,6 +75,7 @@ def test_ecr_has_words_of_its_own(unchecked):
     assert message.startswith(start)
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A value outside an enumeration is refused with ValidationException, which lists the values that there are.",
     source="https://github.com/boto/boto3/issues/3428",
@@ -91,6 +87,7 @@ def test_an_enumeration_is_closed(unchecked):
     assert message.startswith(f"{ONE} 'AES-256' at 'keySpec' {FAILED} satisfy enum value set: [")
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="Several faults of a request are told together, by their paths within it.",
     source="https://github.com/hashicorp/terraform-provider-aws/issues/36076",
@@ -103,6 +100,7 @@ def test_all_that_is_wrong_is_told_at_once(unchecked):
     assert "at 'tags.1.member.tagKey' " in message
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="EC2 refuses a number below its least with InvalidParameterValue, which names parameter and value.",
     source="https://github.com/aws/aws-sdk-ruby/pull/2575",
@@ -114,6 +112,7 @@ def test_ec2_names_parameter_and_value(unchecked):
     assert message.startswith("Value ( 1 ) for parameter maxResults is invalid.")
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="EC2 refuses a request without a required parameter with MissingParameter.",
     source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
@@ -123,6 +122,7 @@ def test_ec2_misses_a_parameter(unchecked):
     assert told(unchecked("ec2").create_vpc_endpoint, ServiceName="s")[0] == "MissingParameter"
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A JSON value of another type than the model's is refused with SerializationException.",
     source="https://github.com/aarondfrancis/sidecar/issues/148",

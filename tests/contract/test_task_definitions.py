@@ -109,6 +109,7 @@ def test_a_secret_that_may_not_be_read_fails_the_task(cluster, role):
     assert "is not authorized to perform: ssm:GetParameters" in task["stoppedReason"]
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="A task definition with secrets needs an execution role.",
     source=f"{ECS}/developerguide/specifying-sensitive-data.html",
@@ -189,6 +190,7 @@ def test_what_is_not_emulated_is_not_ignored(cluster, container, name):
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
+@pytest.mark.on_aws
 @pytest.mark.aws(
     does="ListTasks with startedBy takes no other filter; RUNNING, the default status, may stand beside it.",
     source="https://github.com/aws/aws-sdk-go-v2/issues/1893; botocore, ListTasks",
