@@ -123,6 +123,15 @@ STATEMENTS: dict[str, tuple[policies.Kind, dict[str, Any], str | None]] = {
     "identity": ("identity", {"Action": "s3:GetObject", "Resource": OBJECTS}, None),
     # The one that is known and needed.
     "login": ("identity", {"Action": "ecr:GetAuthorizationToken", "Resource": "*"}, None),
+    # Newer than the analyser's own list.
+    "newer": (
+        "identity",
+        {
+            "Action": "autoscaling:LaunchInstances",
+            "Resource": "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/x",
+        },
+        None,
+    ),
     "misspelt": ("identity", {"Action": "s3:GetObjekt", "Resource": OBJECTS}, "UNKNOWN_ACTION"),
     "mismatch": ("identity", {"Action": "s3:ListBucket", "Resource": OBJECTS}, "RESOURCE_MISMATCH"),
     "all_objects": ("identity", {"Action": "s3:GetObject", "Resource": "*"}, "DataExfiltration"),
