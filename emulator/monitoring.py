@@ -12,11 +12,13 @@ from typing import Any
 
 from moto.autoscaling.models import autoscaling_backends
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
-from moto.logs.models import LogsBackend, logs_backends
+from moto.logs.exceptions import LogsClientError
+from moto.logs.models import LogGroup, LogsBackend, logs_backends
 from moto.sns.exceptions import SNSException
 from moto.sns.models import sns_backends
 
 from emulator.context import Context
+from emulator.identity.gate import Identity, Refused
 from emulator.patching import OwnUrls, keep_with
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,34 @@ class Logs(OwnUrls, LogsBackend):
     """moto's log groups; events in the embedded metric format become metrics, as on AWS."""
 
     moto_service = "logs"
+    identity: Identity
+
+    def create_log_group(self, log_group_name: str, tags: dict[str, str], **kwargs: Any) -> LogGroup:
+        if key := kwargs.get("kmsKeyId"):
+            self._check_key(f"{self._arn}:log-group:{log_group_name}", key)
+        return super().create_log_group(log_group_name, tags, **kwargs)
+
+    @property
+    def _arn(self) -> str:
+        return f"arn:{self.partition}:logs:{self.region_name}:{self.account_id}"
+
+    def _check_key(self, group_arn: str, key: str) -> None:
+        """See that the service may use a group's key: its own name stands in the key's policy.
+
+        Source: CloudWatch Logs User Guide, "Encrypt log data in CloudWatch Logs using AWS KMS"; the words are those of
+        hashicorp/terraform-provider-aws#29282.
+        """
+        arn = self.identity.state.key_arn(self.region_name, key)
+        service = self.identity.service(f"logs.{self.region_name}.amazonaws.com")
+        context = {"kms_EncryptionContext:aws:logs:arn": group_arn}
+        if arn is None:
+            raise KeyRefusedError(group_arn)
+        try:
+            service.require("kms:DescribeKey", arn, "key", self.region_name)
+            for action in ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"):
+                service.require(action, arn, "key", self.region_name, **context)
+        except Refused as error:
+            raise KeyRefusedError(group_arn) from error
 
     def put_log_events(
         self, log_group_name: str, log_stream_name: str, log_events: list[dict[str, Any]]
@@ -61,10 +91,19 @@ class Logs(OwnUrls, LogsBackend):
             log.warning("not in the embedded metric format (%r): %s", error, message[:200])
 
 
+class KeyRefusedError(LogsClientError):
+    """CloudWatch Logs may not use a key."""
+
+    def __init__(self, group_arn: str) -> None:
+        words = f"The specified KMS key does not exist or is not allowed to be used with Arn '{group_arn}'"
+        super().__init__("AccessDeniedException", words)
+
+
 class Alarms(OwnUrls, CloudWatchBackend):
     """moto's alarms, which change their state and do nothing."""
 
     moto_service = "cloudwatch"
+    identity: Identity
 
     def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
         alarm: Alarm | None = self.alarms.get(alarm_name)
@@ -88,14 +127,30 @@ class Alarms(OwnUrls, CloudWatchBackend):
                 return
         elif service == "sns":
             try:
+                self._check_topic(alarm, action)
                 sns_backends[self.account_id][self.region_name].publish(
                     json.dumps(self._message(alarm, before)), arn=action, subject=_subject(alarm)
                 )
-            except SNSException as error:
-                log.warning("alarm %s: %s", alarm.name, error)
+            except (SNSException, Refused) as error:
+                log.warning("alarm %s: failed to execute action %s: %s", alarm.name, action, error)
             return
         # AWS writes this into the alarm's history.
         log.warning("alarm %s: failed to execute action %s", alarm.name, action)
+
+    def _check_topic(self, alarm: Alarm, topic_arn: str) -> None:
+        """See that CloudWatch may publish, and may use the topic's key.
+
+        Source: SNS Developer Guide, "Enable compatibility between event sources … and encrypted topics".
+
+        Raises:
+            Refused: it may not
+        """
+        service = self.identity.service("cloudwatch.amazonaws.com", source=alarm.alarm_arn)
+        service.require("sns:Publish", topic_arn, "topic", self.region_name)
+        topic = sns_backends[self.account_id][self.region_name].topics.get(topic_arn)
+        arn = self.identity.state.key_arn(self.region_name, topic.kms_master_key_id) if topic else None
+        for action in ("kms:Decrypt", "kms:GenerateDataKey") if arn else ():
+            service.require(action, str(arn), "key", self.region_name)
 
     def _message(self, alarm: Alarm, before: str) -> dict[str, Any]:
         return {
@@ -115,8 +170,9 @@ def _subject(alarm: Alarm) -> str:
     return f'{alarm.state_value}: "{alarm.name}" in {alarm.region_name}'[:100]
 
 
-def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
+def install(context: Context) -> None:
     """Serve CloudWatch and its logs."""
+    Logs.identity = Alarms.identity = context.identity
     keep_with(logs_backends, Logs)
     keep_with(cloudwatch_backends, Alarms)
 

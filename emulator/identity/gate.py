@@ -173,7 +173,11 @@ class Identity:
 
     def service(self, name: str, *, source: str = "") -> Acting:
         """A service in its own name, on behalf of a resource of the account."""
-        keys = {"aws_SourceAccount": self.state.account, **({"aws_SourceArn": source} if source else {})}
+        keys = {
+            "aws_SourceAccount": self.state.account,
+            "aws_SourceOwner": self.state.account,
+            **({"aws_SourceArn": source} if source else {}),
+        }
         return Acting(self, self.principals.service(name, **keys))
 
     def service_role(self, service: str, name: str) -> Acting:

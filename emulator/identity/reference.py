@@ -23,7 +23,7 @@ _GLOBAL_NAMES = """
     multifactorauthpresent principalaccount principalarn principalisawsservice principalorgid
     principalorgpaths principalservicename principalservicenameslist principaltype referer requestedregion
     resourceaccount resourceorgid resourceorgpaths securetransport sourceaccount sourcearn sourceidentity
-    sourceip sourceorgid sourceorgpaths sourcevpc sourcevpcarn sourcevpce tokenissuetime useragent userid
+    sourceip sourceowner sourceorgid sourceorgpaths sourcevpc sourcevpcarn sourcevpce tokenissuetime useragent userid
     username viaawsservice vpceaccount vpceorgid vpceorgpaths vpcsourceip
 """
 _GLOBAL = frozenset(f"aws:{name}" for name in _GLOBAL_NAMES.split())

@@ -386,6 +386,62 @@ def test_of_many_deletions_some_are_refused(actor, client, bucket):
     assert [(entry["Key"], entry["Code"]) for entry in answer["Errors"]] == [("others/a", "AccessDenied")]
 
 
+def of_service(service, *actions, **condition):
+    found = {"Effect": "Allow", "Principal": {"Service": service}, "Action": [*actions], "Resource": "*"}
+    return found | ({"Condition": condition} if condition else {})
+
+
+@pytest.mark.aws(
+    does="A log group's key is used by CloudWatch Logs in its own name, with the group as the encryption context.",
+    source="https://github.com/hashicorp/terraform-provider-aws/issues/29282",
+    sure="reported",
+)
+def test_a_log_group_is_encrypted_by_a_key_that_lets_the_service(client, key, unique):
+    logs, kms = client("logs"), client("kms")
+    code, words = refused(logs.create_log_group, logGroupName=unique, kmsKeyId=key)
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{unique}"
+    assert code == "AccessDeniedException"
+    assert words == f"The specified KMS key does not exist or is not allowed to be used with Arn '{arn}'"
+    own = {"Effect": "Allow", "Principal": TRUST["Principal"], "Action": "kms:*", "Resource": "*"}
+    actions = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*")
+    context = {"StringLike": {"kms:EncryptionContext:aws:logs:arn": arn}}
+    service = f"logs.{REGION}.amazonaws.com"
+    statements = (own, of_service(service, *actions, **context), of_service(service, "kms:DescribeKey"))
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(*statements))
+    logs.create_log_group(logGroupName=unique, kmsKeyId=key)
+
+
+@pytest.mark.aws(
+    does="An alarm reaches an encrypted topic when topic and key let CloudWatch, for that alarm.",
+    source="https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html",
+    sure="documented",
+)
+def test_an_alarm_tells_a_topic_that_lets_it(client, key, unique):
+    kms, sns, sqs, cloudwatch = (client(service) for service in ("kms", "sns", "sqs", "cloudwatch"))
+    topic = sns.create_topic(Name=unique, Attributes={"KmsMasterKeyId": key})["TopicArn"]
+    queue = sqs.create_queue(QueueName=unique)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    cloudwatch.put_metric_alarm(
+        AlarmName=unique, AlarmActions=[topic], MetricName="m", Namespace="n", Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+
+    def told() -> int:
+        for state in ("OK", "ALARM"):
+            cloudwatch.set_alarm_state(AlarmName=unique, StateValue=state, StateReason="a drill")
+        return len(sqs.receive_message(QueueUrl=queue).get("Messages", ()))
+
+    alarm = {"ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{unique}"}}
+    publish = of_service("cloudwatch.amazonaws.com", "sns:Publish", **alarm)
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy(publish))
+    assert told() == 0
+    own = {"Effect": "Allow", "Principal": TRUST["Principal"], "Action": "kms:*", "Resource": "*"}
+    service = of_service("cloudwatch.amazonaws.com", "kms:Decrypt", "kms:GenerateDataKey*", **alarm)
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(own, service))
+    assert told() == 1
+
+
 def test_the_page_says_which_statement_was_for_what(endpoint, actor, bucket, unique):
     listing = {"Sid": "List", **allow("s3:ListBucket", resource=f"arn:aws:s3:::{bucket}")}
     s3 = actor(listing, {"Sid": "Unneeded", **allow("sqs:*")})("s3")
