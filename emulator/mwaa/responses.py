@@ -95,7 +95,12 @@ class MwaaResponse(BaseResponse):
             raise ValidationException(f"The path {path} must not leave Airflow's API.")
         query, body = parameters.get("QueryParameters"), parameters.get("Body")
         try:
-            answer = environment.client.call(parameters["Method"], path, query, body)
+            answer = environment.client.invoke(parameters["Method"], path, query, body)
+        except ValueError as error:
+            raise ValidationException(f"InvokeRestApi takes 6 MB: {error}.") from error
+        except TimeoutError as error:
+            log.warning("%s %s: no answer in time", parameters["Method"], path)
+            raise RestApiServerException(504, {"detail": "Airflow did not answer within 10 seconds"}) from error
         except (OSError, http.client.HTTPException) as error:
             log.warning("%s %s: %s", parameters["Method"], path, error)
             raise RestApiServerException(503, {"detail": f"Airflow does not answer: {error}"}) from error

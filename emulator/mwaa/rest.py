@@ -10,6 +10,9 @@ from threading import Lock
 from typing import Any
 from urllib.parse import quote, urlencode
 
+# MWAA's guide, "Using the Apache Airflow REST API": a call ends after so long, with so much.
+INVOKE_SECONDS = 10.0
+INVOKE_BYTES = 6 << 20
 _API = "/api/v2"
 _UNAUTHORIZED = 401
 _OK = range(200, 300)
@@ -53,7 +56,9 @@ class Client:
             raise PermissionError(f"Airflow refuses the login with {answer.status}: {answer.body}")
         return str(answer.body["access_token"])
 
-    def call(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
+    def call(
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, *, timeout: float = 60
+    ) -> Answer:
         """Call Airflow's API.
 
         Args:
@@ -61,13 +66,28 @@ class Client:
             path: below `/api/v2`, such as `/dags`
             query: parameters; a list repeats one
             body: a JSON value, None for no body
+            timeout: seconds to wait for an answer
         """
         target = _API + quote(path, safe="/~%:@!$&'()*+,;=-._")
         if query:
             target += "?" + urlencode({name: _text(value) for name, value in query.items()}, doseq=True)
-        answer = self._request(method, target, body=body, token=self._current_token())
+        answer = self._request(method, target, body=body, token=self._current_token(), timeout=timeout)
         if answer.status == _UNAUTHORIZED:
-            answer = self._request(method, target, body=body, token=self._current_token(renew=True))
+            answer = self._request(method, target, body=body, token=self._current_token(renew=True), timeout=timeout)
+        return answer
+
+    def invoke(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
+        """Call Airflow's API within the limits of InvokeRestApi; what takes longer may be done nevertheless.
+
+        Raises:
+            ValueError: what is sent or answered is too large
+            TimeoutError: there is no answer in time
+        """
+        if len(json.dumps(body)) > INVOKE_BYTES:
+            raise ValueError("the request is too large")
+        answer = self.call(method, path, query, body, timeout=INVOKE_SECONDS)
+        if len(json.dumps(answer.body)) > INVOKE_BYTES:
+            raise ValueError("the answer is too large")
         return answer
 
     def _current_token(self, *, renew: bool = False) -> str:
