@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import logging
@@ -39,6 +40,9 @@ def main(options: argparse.Namespace) -> None:
         identity=options.identity,
         check_answers=options.check_answers,
     ) as running:
+        # What is there now stays: the collector need not look at it again, with each of the many objects to come.
+        gc.collect()
+        gc.freeze()
         ready = options.state / "ready.json"
         # Whole or not there: others read it while it is written.
         partial = ready.with_suffix(".partial")

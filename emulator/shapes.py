@@ -6,7 +6,7 @@ For tests: an emulator with `--check-answers` writes an error to its log for eac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -19,6 +19,33 @@ from emulator.calls import Call
 # What each answer of a protocol may have beside its output.
 _BESIDE = frozenset({"requestId", "RequestId", "ResponseMetadata"})
 _NUMBERS = frozenset({"integer", "long", "float", "double"})
+# ECS's task lifecycle (its guide, "Amazon ECS task lifecycle"), and the API reference's words for each.
+_TASK = frozenset(
+    {
+        "PROVISIONING",
+        "PENDING",
+        "ACTIVATING",
+        "RUNNING",
+        "DEACTIVATING",
+        "STOPPING",
+        "DEPROVISIONING",
+        "STOPPED",
+        "DELETED",
+    }
+)
+# Values of members that are documented and of which the model has no enumeration, by structure and member.
+_DOCUMENTED: Mapping[tuple[str, str], frozenset[str]] = {
+    ("Task", "lastStatus"): _TASK,
+    ("Task", "desiredStatus"): frozenset({"PENDING", "RUNNING", "STOPPED"}),
+    ("Container", "lastStatus"): _TASK,
+    ("ContainerInstance", "status"): frozenset(
+        {"REGISTERING", "REGISTRATION_FAILED", "ACTIVE", "INACTIVE", "DEREGISTERING", "DRAINING"}
+    ),
+    ("Cluster", "status"): frozenset({"ACTIVE", "PROVISIONING", "DEPROVISIONING", "FAILED", "INACTIVE"}),
+    ("Attachment", "status"): frozenset(
+        {"PRECREATED", "CREATED", "ATTACHING", "ATTACHED", "DETACHING", "DETACHED", "DELETED", "FAILED"}
+    ),
+}
 
 
 def strangers(call: Call, body: bytes) -> list[str]:
@@ -49,16 +76,13 @@ def strangers(call: Call, body: bytes) -> list[str]:
 
 
 def _in_json(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    if isinstance(shape, StructureShape) and not shape.is_document_type:
+    if isinstance(shape, StructureShape):
+        if shape.is_document_type:
+            return
         if not isinstance(value, dict):
             yield f"{path}: {value!r} is no structure"
             return
-        members = {member.serialization.get("name", name): member for name, member in shape.members.items()}
-        for name, item in value.items():
-            if name not in members:
-                yield f"{path}.{name}: no such member"
-            elif item is not None:
-                yield from _in_json(members[name], item, f"{path}.{name}")
+        yield from _members_in_json(shape, value, path)
     elif isinstance(shape, ListShape):
         if not isinstance(value, list):
             yield f"{path}: {value!r} is no list"
@@ -73,6 +97,18 @@ def _in_json(shape: Shape, value: Any, path: str) -> Iterator[str]:
             yield from _in_json(shape.value, item, f"{path}{{}}")
     else:
         yield from _scalar(shape, value, path)
+
+
+def _members_in_json(shape: StructureShape, value: dict[str, Any], path: str) -> Iterator[str]:
+    members = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+    for name, item in value.items():
+        if name not in members:
+            yield f"{path}.{name}: no such member"
+        elif item is not None:
+            yield from _in_json(members[name], item, f"{path}.{name}")
+            known = _DOCUMENTED.get((shape.name, name))
+            if known is not None and item not in known:
+                yield f"{path}.{name}: {item!r} is none of {sorted(known)}"
 
 
 def _scalar(shape: Shape, value: Any, path: str) -> Iterator[str]:

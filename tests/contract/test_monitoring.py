@@ -209,3 +209,15 @@ def test_a_budget_keeps_whom_it_tells(client, unique):
     assert tags["ResourceTags"] == [{"Key": "root", "Value": "winbatch"}]
     with pytest.raises(ClientError, match="does not exist"):
         budgets.describe_subscribers_for_notification(**budget, Notification={**notification, "Threshold": 90.0})
+
+
+def test_a_query_is_answered_whole_or_not_at_all(client, unique):
+    logs = client("logs")
+    logs.create_log_group(logGroupName=unique)
+    asked = {"logGroupName": unique, "startTime": 0, "endTime": 1}
+    query = logs.start_query(**asked, queryString="fields @timestamp, @message | sort @timestamp desc | limit 5")
+    assert logs.get_query_results(queryId=query["queryId"])["status"] == "Complete"
+    with pytest.raises(ClientError) as raised:
+        logs.start_query(**asked, queryString="filter @message like /a/ | stats count(*) by bin(5m)")
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert "`filter`" in raised.value.response["Error"]["Message"]

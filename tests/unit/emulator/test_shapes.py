@@ -24,6 +24,7 @@ def task(**fields):
         ({}, None),
         ({"stopCode": "TaskFailedToStart", "createdAt": 1.5, "version": 2}, None),
         ({"stopcode": "TaskFailedToStart"}, "DescribeTasks.tasks[].stopcode: no such member"),
+        ({"lastStatus": "GONE"}, "DescribeTasks.tasks[].lastStatus: 'GONE' is none of "),
         ({"stopCode": "Tired"}, "DescribeTasks.tasks[].stopCode: 'Tired' is none of "),
         ({"version": "2"}, "DescribeTasks.tasks[].version: '2' is no long"),
         ({"containers": {}}, "DescribeTasks.tasks[].containers: {} is no list"),
