@@ -135,6 +135,16 @@ def _os_family(instance: Instance) -> str | None:
     return f"WINDOWS_SERVER_{match[1]}_{match[2].upper()}" if match else None
 
 
+def says_ready(instance: Instance, auto_scaling_group_arn: str) -> bool:
+    """Whether an instance may complete the hook that holds it; if not, the hook times out, as on AWS."""
+    try:
+        HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn).ready()
+    except Refused as error:
+        log.warning("instance %s cannot say that it is ready: %s", instance.id, error)
+        return False
+    return True
+
+
 def ecs_of(instance: Instance) -> EcsBackend:
     """The ECS of an instance's account and region."""
     ec2 = instance.ec2_backend

@@ -23,7 +23,7 @@ from emulator.autoscaling.journal import Journal
 from emulator.autoscaling.launching import COMING, RESOLVED, configuration, launch, places, subnets
 from emulator.ecs.model import ContainerInstance
 from emulator.faults import Faults
-from emulator.instances import ecs_of, join_cluster
+from emulator.instances import ecs_of, join_cluster, says_ready
 from emulator.timers import Timers
 
 if TYPE_CHECKING:
@@ -231,7 +231,8 @@ class Group(FakeAutoScalingGroup):
         self._initialised.add(state.instance_id)
         hook = user_data.parse(str(state.instance.user_data or "")).launch_hook
         if hook in self._holds.get(state.instance_id, ()):
-            self.complete(state.instance_id, str(hook), "CONTINUE")
+            if says_ready(state.instance, self.arn):
+                self.complete(state.instance_id, str(hook), "CONTINUE")
         else:
             self._join(state)
 
