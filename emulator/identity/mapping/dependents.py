@@ -114,9 +114,12 @@ def _tagging(asked: Asked, own: Sequence[Need]) -> Iterator[Need]:
             yield Need("ec2:CreateTags", made, place.all_of("ec2", made), keys)
         return
     tags = given_tags(parameters)
-    if not tags or not own:
+    # That tags which ECS gives by itself need the right, too, no source says: it is the stricter reading.
+    given = tags or (prefix == "ecs" and (parameters.get("propagateTags") or parameters.get("enableECSManagedTags")))
+    if not given or not own:
         return
-    keys = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()} | {"aws:tagkeys": tuple(tags)}
+    keys = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
+    keys |= {"aws:tagkeys": tuple(tags)} if tags else {}
     kind: str | None = own[0].type
     resource = own[0].resource
     if prefix == "ecs":

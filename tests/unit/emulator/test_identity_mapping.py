@@ -69,6 +69,16 @@ CALLS = [
     ),
     (
         "ecs",
+        "RunTask",
+        {"cluster": "c", "taskDefinition": "t", "propagateTags": "TASK_DEFINITION"},
+        [
+            ("ecs:RunTask", f"arn:aws:ecs:{HERE}:task-definition/t:3"),
+            ("ecs:TagResource", f"arn:aws:ecs:{HERE}:task/c/*"),
+            ("iam:PassRole", f"{ROLE}/task"),
+        ],
+    ),
+    (
+        "ecs",
         "RegisterTaskDefinition",
         {"family": "f", "taskRoleArn": f"{ROLE}/task"},
         [("ecs:RegisterTaskDefinition", f"arn:aws:ecs:{HERE}:task-definition/f:*"), ("iam:PassRole", f"{ROLE}/task")],
