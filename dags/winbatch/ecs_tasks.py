@@ -73,7 +73,7 @@ _PERMANENT = (
         "the image is of another Windows than the hosts: build it on their base, or set cluster.windows.version",
     ),
     (
-        r"unable to assume the role|is invalid or cannot be assumed",
+        r"unable to assume the role|cannot be assumed",
         "the role is missing, or does not trust ECS: apply again: invoke up",
     ),
     (

@@ -108,8 +108,13 @@ class Job:
         image = images.assemble(files, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
         images.push(self.cluster.ecr, self.cluster.repository, image)
         reference = f"{world.ACCOUNT}.dkr.ecr.{world.REGION}.amazonaws.com/{self.cluster.repository}@{image.digest}"
-        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-        role = self.cluster.iam.create_role(RoleName=self.cluster.name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        tasks = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [tasks]})
+        iam, name = self.cluster.iam, self.cluster.name
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        objects = {"Effect": "Allow", "Action": ["s3:*"], "Resource": [f"arn:aws:s3:::{self.bucket}*"]}
+        allowed = json.dumps({"Version": "2012-10-17", "Statement": [objects]})
+        iam.put_role_policy(RoleName=name, PolicyName="objects", PolicyDocument=allowed)
         definition = self.cluster.define(
             "",
             image=reference,
@@ -220,7 +225,7 @@ def test_a_killed_worker_and_a_lost_host_cost_only_what_they_held(job):
             done.append(host["InstanceId"])
 
     ledger = job.drive(meanwhile)
-    assert len(done) == 2
+    assert len(done) == 2, ledger.reason
     assert ledger.state == "succeeded"
     assert_every_item_once(job)
 
