@@ -41,14 +41,26 @@ def client():
         thread.join()
 
 
+@pytest.mark.aws(
+    does="InvokeRestApi ends after ten seconds with an error, while the call may have been carried out.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/access-mwaa-apache-airflow-rest-api.html",
+    sure="documented",
+)
 def test_a_call_ends_in_time(client, monkeypatch):
+    assert rest.INVOKE_SECONDS == 10
     assert client.invoke("POST", "/slow", body={}).status == 200
     monkeypatch.setattr(rest, "INVOKE_SECONDS", 0.1)
     with pytest.raises(TimeoutError):
         client.invoke("POST", "/slow", body={})
 
 
+@pytest.mark.aws(
+    does="InvokeRestApi takes and gives 6 MB at most.",
+    source="https://docs.aws.amazon.com/mwaa/latest/userguide/access-mwaa-apache-airflow-rest-api.html",
+    sure="documented",
+)
 def test_a_call_sends_and_answers_so_much(client, monkeypatch):
+    assert rest.INVOKE_BYTES == 6 * 2**20
     monkeypatch.setattr(rest, "INVOKE_BYTES", 1000)
     assert client.invoke("POST", "/x", body={"bytes": 900}).body == {"x": "x" * 900}
     with pytest.raises(ValueError, match="request"):
