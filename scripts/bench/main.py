@@ -22,6 +22,7 @@ from scripts.bench import (
     orchestration,
     root,
     rules,
+    statements,
     tests,
     worker,
 )
@@ -213,6 +214,10 @@ def _calls(bench: Bench) -> Measured:
         return calls.measure(bench.settings, bench.options.runs, step.update)
 
 
+def _statements(bench: Bench) -> Measured:
+    return statements.measure(bench.settings.root / "build" / test_report.FIGURES), {}
+
+
 def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
@@ -240,5 +245,6 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "terraform": _terraform,
     "tests": _tests,
     "aws.rules": _rules,
+    "aws.statements": _statements,
     "aws.memory": _memory,
 }

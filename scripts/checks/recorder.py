@@ -6,6 +6,7 @@ It is loaded by the checks alone: `python -m pytest -p scripts.checks.recorder`.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,14 @@ class Recorder:
         self._file = file
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        entry = {
+        entry: dict[str, Any] = {
             "test": report.nodeid,
             "phase": report.when,
             "outcome": report.outcome,
             "seconds": round(report.duration, 3),
         }
+        if report.when == "call" and report.user_properties:
+            entry["figures"] = dict(report.user_properties)
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 

@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
 FILE = "tests.json"
+FIGURES = "figures.json"
 # Names the file in which the recorder notes.
 VARIABLE = "WINBATCH_TEST_RECORD"
 # So many of the slowest are named.
@@ -24,12 +25,14 @@ class Phase:
         phase: setup, call or teardown.
         outcome: passed, failed or skipped.
         seconds: how long it took.
+        figures: that the test has measured, by name (pytest's `record_property`).
     """
 
     test: str
     phase: str
     outcome: str
     seconds: float
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(file: Path) -> list[Phase]:
@@ -38,6 +41,15 @@ def read(file: Path) -> list[Phase]:
         return []
     whole = [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     return [Phase(**json.loads(line)) for line in whole]
+
+
+def figures(phases: Iterable[Phase]) -> dict[str, dict[str, float]]:
+    """What tests that passed have measured: by the figure's name, and by test."""
+    found: dict[str, dict[str, float]] = {}
+    for entry in phases:
+        for name, value in entry.figures.items() if entry.outcome == "passed" else ():
+            found.setdefault(name, {})[entry.test] = value
+    return found
 
 
 def outcomes(phases: Iterable[Phase]) -> Counter[str]:

@@ -86,8 +86,10 @@ def _run(settings: Settings, chosen: Selection) -> None:
             _phase(context, "slow", slow, _slow_lanes(), seconds)
     finally:
         context.lanes.end()
+        phases = {name: report.read(suites.record(context, name)) for name in names}
+        if figures := report.figures(entry for some in phases.values() for entry in some):
+            report.write(settings.root / "build" / report.FIGURES, {**facts, "figures": figures})
         if chosen == rooms.EVERYTHING:
-            phases = {name: report.read(suites.record(context, name)) for name in names}
             report.write(settings.root / "build" / report.FILE, report.summary(phases, seconds, facts))
 
 

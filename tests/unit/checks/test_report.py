@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from scripts.bench import statements
 from scripts.bench import tests as bench
 from scripts.checks import report
 from scripts.checks.report import Phase
@@ -47,7 +48,7 @@ import time, pytest
 def slow():
     time.sleep(0.2)
 
-def test_good(slow): ...
+def test_good(slow, record_property): record_property("a.share", 0.5)
 def test_bad(): assert 1 == 2
 @pytest.mark.skip
 def test_skipped(): ...
@@ -70,6 +71,7 @@ def test_what_pytest_runs_is_recorded_once(tmp_path, monkeypatch, workers):
         unfinished.write('{"test": "x", "pha')
     phases = report.read(file)
     assert report.outcomes(phases) == {"passed": 2, "failed": 1, "skipped": 1}
+    assert report.figures(phases) == {"a.share": {"test_it.py::test_good": 0.5}}
     (set_up,) = [entry for entry in phases if entry.phase == "setup" and entry.test.endswith("test_good")]
     assert set_up.seconds >= 0.2
 
@@ -93,3 +95,12 @@ def test_the_bench_takes_the_last_whole_run(tmp_path):
         "tests.total_seconds": (1000.0, True),
     }
     assert details == json.loads(file.read_text())
+
+
+def test_the_bench_takes_what_tests_have_measured(tmp_path):
+    file = tmp_path / "figures.json"
+    with pytest.raises(BenchError, match="make test ONLY=roles writes it"):
+        statements.measure(file)
+    file.write_text(json.dumps({**MACHINE, "figures": {statements.NAME: {"a": 0.97, "b": 0.96}}}))
+    (figure,) = statements.measure(file)
+    assert (figure.values, figure.holds) == ([0.97, 0.96], True)
