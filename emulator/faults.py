@@ -14,6 +14,7 @@ GET lists the faults at work, POST adds one, DELETE ends one (`/_emulator/faults
 {"kind": "end-task", "task": "<ARN>", "code": "…", "reason": "…"}              it stops, with that stop code
 {"kind": "refuse", "service": "ecs", "action": "RunTask", "code": "…", "message": "…", "status": 400, "times": 1}
 {"kind": "lose-instance", "instance": "i-…"}                                   the EC2 instance dies, now
+{"kind": "fail-agent", "times": 1}                                             the next host's agent does not start
 {"kind": "spot-notice", "instance": "i-…", "seconds": 5}                       … in 5 s; without: in 120 s, as on AWS
 {"kind": "no-capacity", "code": "VcpuLimitExceeded", "times": 3}               EC2 refuses the next three instances
 {"kind": "no-capacity", "code": "InsufficientInstanceCapacity", "type": "c5.xlarge", "zone": "…", "market": "spot"}
@@ -53,6 +54,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "end-task": {"task": str, "code": str, "reason": str},
     "refuse": {"service": str, "action": str, "code": str, "message": str, "status": int, "times": int},
     "lose-instance": {"instance": str},
+    "fail-agent": {"times": int},
     "spot-notice": {"instance": str, "seconds": float},
     "no-capacity": {"code": str, "type": str, "zone": str, "market": str, "times": int},
 }
@@ -67,6 +69,7 @@ _REQUIRED = {
     "end-task": {"task", "code", "reason"},
     "refuse": {"service", "action", "code", "message"},
     "lose-instance": {"instance"},
+    "fail-agent": set(),
     "spot-notice": {"instance"},
     "no-capacity": {"code"},
 }
@@ -116,6 +119,10 @@ class Faults:
         """The seconds by which the ECS task that asks starts late."""
         fault = self._take("delay-start", lambda _: True)
         return float(fault.spec["seconds"]) if fault else 0.0
+
+    def agent_failure(self) -> bool:
+        """Whether the ECS agent of the instance that asks does not start."""
+        return self._take("fail-agent", lambda _: True) is not None
 
     def start_failure(self) -> str | None:
         """Why the container that asks does not start."""

@@ -13,6 +13,8 @@ _CLUSTER = (
 _TASK_ENI = re.compile(r"-EnableTaskENI\b|\bECS_ENABLE_TASK_ENI=['\"]?true")
 _SPOT_DRAINING = re.compile(r"ECS_ENABLE_SPOT_INSTANCE_DRAINING['\"]?\s*[,=]\s*['\"]?true")
 _RESERVED = re.compile(r"ECS_RESERVED_MEMORY['\"]?\s*[,=]\s*['\"]?(\d+)")
+_UNHEALTHY = re.compile(r"\bSet-ASInstanceHealth\b[^\n]*-HealthStatus\s+['\"]?Unhealthy[^\n]*")
+_NO_GRACE = re.compile(r"-ShouldRespectGracePeriod[\s:]+\$false")
 _LAUNCH_HOOK = re.compile(r"Complete-ASLifecycleAction\b[^\n]*?-LifecycleHookName\s+['\"]?([\w-]+)")
 
 
@@ -25,6 +27,7 @@ class AgentSettings:
         task_eni: whether ECS tasks may have network interfaces of their own
         reserved_memory: MiB that no ECS task gets
         launch_hook: the lifecycle hook that the script completes, at each boot; None when it completes none
+        reports: whether the script reports its instance unhealthy, grace period or not, when the agent does not start
         spot_draining: whether it drains when EC2 takes its Spot Instance back
     """
 
@@ -33,6 +36,7 @@ class AgentSettings:
     reserved_memory: int
     launch_hook: str | None = None
     spot_draining: bool = False
+    reports: bool = False
 
 
 def parse(user_data: str | None) -> AgentSettings:
@@ -47,4 +51,5 @@ def parse(user_data: str | None) -> AgentSettings:
         int(reserved[1]) if reserved else 0,
         hook[1] if hook else None,
         bool(_SPOT_DRAINING.search(script)),
+        any(_NO_GRACE.search(line) for line in _UNHEALTHY.findall(script)),
     )

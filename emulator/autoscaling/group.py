@@ -228,8 +228,14 @@ class Group(FakeAutoScalingGroup):
         """An instance's user data has run; it may complete the hook that holds the instance."""
         if state.lifecycle_state in _GOING:
             return
+        settings = user_data.parse(str(state.instance.user_data or ""))
+        if settings.cluster is not None and self.faults.agent_failure():
+            # It runs and counts, and nobody but its own script can say that it is of no use.
+            if settings.reports:
+                self.autoscaling_backend.set_health(state.instance_id, "Unhealthy", respect_grace=False)
+            return
         self._initialised.add(state.instance_id)
-        hook = user_data.parse(str(state.instance.user_data or "")).launch_hook
+        hook = settings.launch_hook
         if hook in self._holds.get(state.instance_id, ()):
             if says_ready(state.instance, self.arn):
                 self.complete(state.instance_id, str(hook), "CONTINUE")

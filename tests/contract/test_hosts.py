@@ -236,6 +236,29 @@ def test_an_unhealthy_instance_is_replaced(cluster):
 
 
 @pytest.mark.aws(
+    does="Initialize-ECSAgent fails now and then; its instance stays and counts unless it is reported unhealthy.",
+    source="https://github.com/aws/amazon-ecs-agent/issues/2416",
+    sure="reported",
+)
+def test_an_instance_without_an_agent_stays_unless_it_says_so(cluster, fault):
+    fault("fail-agent", times=1)
+    desire(cluster, 1)
+    wait_for(lambda: list(members(cluster).values()) == ["InService"])
+    (host,) = members(cluster)
+    desire(cluster, 2)
+    wait_for(lambda: len(cluster.instances()) == 1)
+    assert cluster.instances()[0]["ec2InstanceId"] != host
+    assert members(cluster)[host] == "InService"
+
+    report = "Set-ASInstanceHealth -InstanceId $id -HealthStatus Unhealthy -ShouldRespectGracePeriod $false"
+    cluster.extend_user_data(report)
+    fault("fail-agent", times=1)
+    desire(cluster, 3)
+    wait_for(lambda: len(cluster.instances()) == 2)
+    assert len([item for item in activities(cluster) if "user health-check" in item["Cause"]]) == 1
+
+
+@pytest.mark.aws(
     does="A terminating hook holds an instance in Terminating:Wait until it is completed, with either result.",
     source=f"{GUIDE}/lifecycle-hooks-overview.html",
     sure="documented",

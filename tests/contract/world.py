@@ -150,6 +150,14 @@ class Cluster:
         data = {**versions["LaunchTemplateVersions"][0]["LaunchTemplateData"], "ImageId": image}
         self.ec2.create_launch_template_version(LaunchTemplateName=self.name, LaunchTemplateData=data)
 
+    def extend_user_data(self, line: str) -> None:
+        """Let new instances' user data have a line more."""
+        versions = self.ec2.describe_launch_template_versions(LaunchTemplateName=self.name, Versions=["$Latest"])
+        data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        script = base64.b64decode(data["UserData"]) + f"\n{line}".encode()
+        data = {**data, "UserData": base64.b64encode(script).decode()}
+        self.ec2.create_launch_template_version(LaunchTemplateName=self.name, LaunchTemplateData=data)
+
     def create_group(self) -> None:
         self.asg.create_auto_scaling_group(
             AutoScalingGroupName=self.name,

@@ -26,6 +26,11 @@ from emulator.user_data import AgentSettings, parse
             AgentSettings(None, False, 0, "h-1"),
         ),
         ("ECS_ENABLE_SPOT_INSTANCE_DRAINING=true", AgentSettings(None, False, 0, spot_draining=True)),
+        (
+            "Set-ASInstanceHealth -InstanceId $i -HealthStatus Unhealthy -ShouldRespectGracePeriod $false -Force",
+            AgentSettings(None, False, 0, reports=True),
+        ),
+        ("Set-ASInstanceHealth -InstanceId $i -HealthStatus Unhealthy", AgentSettings(None, False, 0)),
         ("Write-Host hello", AgentSettings(None, False, 0)),
         ("", AgentSettings(None, False, 0)),
     ],
