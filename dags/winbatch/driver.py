@@ -272,7 +272,7 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
     # What is being ended takes no ECS task any more, though ECS lists it for minutes.
     instances = [instance for instance in ports.instances() if instance.ec2_id not in group.leaving]
     why = ledger.short_at if engine.asks_why(ledger, ports.now()) and len(instances) < group.desired else None
-    said = ports.why_short(why) if why else None
+    said = ports.why_short(why - engine.SAID_BEFORE) if why else None
     marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
     unsettled = engine.unsettled(stage, ledger.done)

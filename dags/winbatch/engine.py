@@ -52,9 +52,11 @@ STOP_AGAIN = dt.timedelta(minutes=5)
 ASK_AGAIN = dt.timedelta(seconds=60)
 # RunTask found no place where there seemed to be one: so long until the next try.
 CROWDED_PAUSE = dt.timedelta(seconds=5)
-# When instances are missing this long, AWS is asked why, and again so often.
-SHORT_GRACE = dt.timedelta(seconds=30)
+# When instances are missing this long, AWS is asked why, and again so often. The scale-out has asked for them before
+# the first tick, so an answer may be this much older.
+SHORT_GRACE = dt.timedelta(seconds=5)
 SAID_EVERY = dt.timedelta(seconds=60)
+SAID_BEFORE = dt.timedelta(minutes=2)
 
 # Workers of a large stage are kept together in so many blocks of it, more when there are many of them.
 BLOCKS_AT_ONCE = 4
