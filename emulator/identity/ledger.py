@@ -79,7 +79,7 @@ class Ledger:
                 "refused": refused,
                 "unused": [statement for statement in statements if statement not in allowed],
                 "unproven": [statement for statement in statements if (role, statement) not in proven],
-                "statements": len(statements),
+                "proven": [statement for statement in statements if (role, statement) in proven],
             }
         return page
 
