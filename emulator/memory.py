@@ -7,8 +7,11 @@ object of S3 takes some 4 KB beside its content, of which most are attributes th
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from datetime import datetime
 from functools import cache
+from threading import Lock
 from types import SimpleNamespace
 from typing import IO, Any
 
@@ -16,6 +19,8 @@ from moto.core.common_models import BaseModel
 from moto.s3 import models, responses
 from moto.s3.models import FakeKey
 from moto.settings import get_s3_default_key_buffer_size
+from moto.utilities.tagging_service import TaggingService
+from moto.utilities.utils import LowercaseDict
 
 from emulator.context import Context
 
@@ -81,7 +86,20 @@ class Content:
 class Key(FakeKey):
     """moto's object with what most objects have in the class, so that one takes a quarter of the memory."""
 
-    # A dictionary of more than 30 attributes is not shared with others of its class, and takes 1.5 KB.
+    # A dictionary of more than 30 attributes is not shared with others of its class, and takes 1.5 KB. Account, region
+    # and access control list are the emulator's own where nobody says otherwise.
+    account_id: str
+    acl: Any
+    partition = "aws"
+    region_name: str
+    # Contents are read under S3's own lock (`emulator.locks`).
+    lock: Any = Lock()
+    # Of restoring from an archive, which is done at once.
+    _status: str | None = None
+    _tick = 0
+    _time_progressed = datetime.min  # noqa: DTZ901 - moto's times have no zone
+    _transitions: list[tuple[str | None, str]] = [(None, "IN_PROGRESS"), ("IN_PROGRESS", "RESTORED")]  # noqa: RUF012 - as moto declares it
+    model_name = "s3::keyrestore"
     _expiry: Any = None
     _is_versioned = False
     _max_buffer_size = get_s3_default_key_buffer_size()
@@ -101,12 +119,22 @@ class Key(FakeKey):
     multipart: Any = None
     website_redirect_location: str | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        kind = type(self)
-        self.__dict__ = {
-            name: value for name, value in self.__dict__.items() if not _same(value, getattr(kind, name, _MISSING))
-        }
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OF_THE_CLASS:
+            return
+        default = getattr(type(self), name, _MISSING)
+        if not _same(value, default):
+            object.__setattr__(self, name, sys.intern(value) if name == "bucket_name" and value else value)
+        elif getattr(self, name) is not default:
+            object.__delattr__(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_value_buffer"} | {"value": self.value}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in state.items() if name != "value"})
+        self._value_buffer = Content(self._max_buffer_size)  # type: ignore[assignment]
+        self.value = state["value"]  # type: ignore[misc]
 
     def __del__(self) -> None:
         # moto warns of what its tests have not disposed of by hand.
@@ -114,6 +142,7 @@ class Key(FakeKey):
 
 
 _MISSING = object()
+_OF_THE_CLASS = frozenset({"lock", "_time_progressed", "_transitions"})
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -124,13 +153,27 @@ def _untracked(cls: type[BaseModel], *args: Any, **kwargs: Any) -> BaseModel:  #
     return object.__new__(cls)
 
 
-def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
+def _tag_resource(tagger: TaggingService, arn: str, tags: list[dict[str, str]] | None) -> None:
+    # An object without tags needs no place for them.
+    if tags or ":s3:::" not in arn:
+        _moto_tag_resource(tagger, arn, tags)
+
+
+_moto_tag_resource = TaggingService.tag_resource
+
+
+def install(context: Context) -> None:
     """Let moto forget."""
+    Key.account_id, Key.region_name = context.account, context.region
+    TaggingService.tag_resource = _tag_resource  # type: ignore[method-assign,assignment]
+    # The same few names of headers, an object's each.
+    LowercaseDict._keytransform = lambda _, key: sys.intern(key.lower())  # type: ignore[method-assign,assignment] # noqa: SLF001
     BaseModel.__new__ = _untracked  # type: ignore[method-assign]
     for module in (models, responses):
         module.FakeKey = Key  # type: ignore[attr-defined]
         # Nobody changes an access control list: another takes its place.
         module.get_canned_acl = cache(models.get_canned_acl)  # type: ignore[attr-defined]
+    Key.acl = models.get_canned_acl("private")
     # The name by which moto's objects find the class of their content.
     models.tempfile = SimpleNamespace(SpooledTemporaryFile=Content)  # type: ignore[attr-defined,assignment]
 

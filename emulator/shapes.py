@@ -18,6 +18,8 @@ from emulator.calls import Call
 
 # What each answer of a protocol may have beside its output.
 _BESIDE = frozenset({"requestId", "RequestId", "ResponseMetadata"})
+# Enumerations that lag: S3's has STANDARD alone, and S3 lists versions in every class.
+_OPEN = frozenset({"ObjectVersionStorageClass"})
 _NUMBERS = frozenset({"integer", "long", "float", "double"})
 # ECS's task lifecycle (its guide, "Amazon ECS task lifecycle"), and the API reference's words for each.
 _TASK = frozenset(
