@@ -162,11 +162,11 @@ def _text(shape: Shape, text: str, path: str) -> Iterator[str]:
             float(text)
         except ValueError:
             yield f"{path}: {text!r} is no {kind}"
-    elif (
-        text and (allowed := getattr(shape, "enum", None)) and text.lower() not in {known.lower() for known in allowed}
-    ):
+    elif text and shape.name not in _OPEN:
+        allowed = getattr(shape, "enum", ())
         # EC2 itself writes `windows` and `available` where its model has capitals.
-        yield f"{path}: {text!r} is none of {allowed}"
+        if allowed and text.lower() not in {known.lower() for known in allowed}:
+            yield f"{path}: {text!r} is none of {allowed}"
 
 
 def _tag(element: ET.Element) -> str:
