@@ -73,14 +73,14 @@ class HostRole:
         for action in _REPORTS:
             self._require(action, cluster_arn, "cluster")
 
-    def ready(self) -> None:
-        """See that it may say that it is ready.
+    def tell(self, action: str) -> None:
+        """See that it may tell its group something, such as that it is ready.
 
         Raises:
             Refused: it may not
         """
         if self._acting is not None and self._group_arn is not None:
-            self._require("autoscaling:CompleteLifecycleAction", self._group_arn, "autoScalingGroup")
+            self._require(f"autoscaling:{action}", self._group_arn, "autoScalingGroup")
 
     def _require(self, action: str, resource: str, kind: str | None, **keys: str) -> None:
         assert self._acting is not None

@@ -135,12 +135,12 @@ def _os_family(instance: Instance) -> str | None:
     return f"WINDOWS_SERVER_{match[1]}_{match[2].upper()}" if match else None
 
 
-def says_ready(instance: Instance, auto_scaling_group_arn: str) -> bool:
-    """Whether an instance may complete the hook that holds it; if not, the hook times out, as on AWS."""
+def may_say(instance: Instance, auto_scaling_group_arn: str, action: str) -> bool:
+    """Whether an instance may tell its group something by an action of Auto Scaling's; if not, nobody hears of it."""
     try:
-        HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn).ready()
+        HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn).tell(action)
     except Refused as error:
-        log.warning("instance %s cannot say that it is ready: %s", instance.id, error)
+        log.warning("instance %s: %s", instance.id, error)
         return False
     return True
 

@@ -23,7 +23,7 @@ from emulator.autoscaling.journal import Journal
 from emulator.autoscaling.launching import COMING, RESOLVED, configuration, launch, places, subnets
 from emulator.ecs.model import ContainerInstance
 from emulator.faults import Faults
-from emulator.instances import ecs_of, join_cluster, says_ready
+from emulator.instances import ecs_of, join_cluster, may_say
 from emulator.timers import Timers
 
 if TYPE_CHECKING:
@@ -231,13 +231,13 @@ class Group(FakeAutoScalingGroup):
         settings = user_data.parse(str(state.instance.user_data or ""))
         if settings.cluster is not None and self.faults.agent_failure():
             # It runs and counts, and nobody but its own script can say that it is of no use.
-            if settings.reports:
+            if settings.reports and may_say(state.instance, self.arn, "SetInstanceHealth"):
                 self.autoscaling_backend.set_health(state.instance_id, "Unhealthy", respect_grace=False)
             return
         self._initialised.add(state.instance_id)
         hook = settings.launch_hook
         if hook in self._holds.get(state.instance_id, ()):
-            if says_ready(state.instance, self.arn):
+            if may_say(state.instance, self.arn, "CompleteLifecycleAction"):
                 self.complete(state.instance_id, str(hook), "CONTINUE")
         else:
             self._join(state)

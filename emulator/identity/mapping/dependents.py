@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.identity import reference
 from emulator.identity.mapping import ec2, s3
@@ -85,19 +85,10 @@ def of(asked: Asked, own: Sequence[Need]) -> Iterator[Need]:
         if not asked.world.has_service_role(service):
             arn = asked.place.arn_of("iam", "role", f"aws-service-role/{service}/{role}")
             yield Need("iam:CreateServiceLinkedRole", "role", arn, {"iam:awsservicename": service})
-    if prefix == "ec2":
-        yield from _of_ec2(asked)
-    elif prefix == "s3":
-        yield from _of_s3(asked)
-    elif name in {"autoscaling:CreateAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup"}:
-        yield from _launching(asked)
-    elif prefix == "airflow" and operation == "CreateEnvironment":
-        yield from _of_mwaa(asked)
-    elif name == "ecr:CreateRepository":
-        encryption = parameters.get("encryptionConfiguration") or {}
-        if encryption.get("encryptionType") == "KMS" and (key := encryption.get("kmsKey")):
-            yield from _key(key, _KEY_OF_ECR, "ecr", asked, for_aws=True)
-    elif name == "logs:CreateLogGroup" and parameters.get("kmsKeyId"):
+    further = _FURTHER.get(name) or _FURTHER.get(prefix)
+    if further is not None:
+        yield from further(asked)
+    if name == "logs:CreateLogGroup" and parameters.get("kmsKeyId"):
         # Source: CloudWatch Logs API reference, CreateLogGroup; the key itself is the service's to use.
         for need in own[:1]:
             yield Need("logs:AssociateKmsKey", need.type, need.resource, {})
@@ -175,6 +166,21 @@ def _of_ec2(asked: Asked) -> Iterator[Need]:
         keys: Keys = {"route53:vpcs": (f"VPCId={parameters.get('VpcId')},VPCRegion={place.region}",)}
         zone = f"arn:{place.partition}:route53:::hostedzone/*"
         yield Need("route53:AssociateVPCWithHostedZone", "hostedzone", zone, keys)
+
+
+def _launching_at_once(asked: Asked) -> Iterator[Need]:
+    """LaunchInstances asks in its caller's name.
+
+    Source: Auto Scaling User Guide, "Launching instances with synchronous provisioning".
+    """
+    for kind in ("fleet", "instance", "launch-template", "subnet"):
+        yield Need("ec2:CreateFleet", kind, asked.place.all_of("ec2", kind), {})
+
+
+def _of_repository(asked: Asked) -> Iterator[Need]:
+    encryption = asked.parameters.get("encryptionConfiguration") or {}
+    if encryption.get("encryptionType") == "KMS" and (key := encryption.get("kmsKey")):
+        yield from _key(key, _KEY_OF_ECR, "ecr", asked, for_aws=True)
 
 
 def _launching(asked: Asked) -> Iterator[Need]:
@@ -273,3 +279,15 @@ def _key(name: str, actions: Sequence[str], service: str, asked: Asked, *, for_a
         if for_aws and "Grant" in short:
             keys["kms:grantisforawsresource"] = "true"
         yield Need(action.name, "key", arn, keys)
+
+
+# What some operations take beside tags and roles; of EC2 and S3, all.
+_FURTHER: Mapping[str, Callable[[Asked], Iterator[Need]]] = {
+    "airflow:CreateEnvironment": _of_mwaa,
+    "autoscaling:CreateAutoScalingGroup": _launching,
+    "autoscaling:LaunchInstances": _launching_at_once,
+    "autoscaling:UpdateAutoScalingGroup": _launching,
+    "ec2": _of_ec2,
+    "ecr:CreateRepository": _of_repository,
+    "s3": _of_s3,
+}

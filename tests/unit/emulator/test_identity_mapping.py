@@ -155,6 +155,15 @@ CALLS = [
         {"InstanceId": "i-1"},
         [("autoscaling:TerminateInstanceInAutoScalingGroup", WORLD.group_arn(REGION, "g"))],
     ),
+    (
+        "autoscaling",
+        "LaunchInstances",
+        {"AutoScalingGroupName": "g", "RequestedCapacity": 1},
+        [
+            ("autoscaling:LaunchInstances", WORLD.group_arn(REGION, "g")),
+            *(("ec2:CreateFleet", ec2(f"{kind}/*")) for kind in ("fleet", "instance", "launch-template", "subnet")),
+        ],
+    ),
     ("autoscaling", "DescribeAutoScalingGroups", {}, [("autoscaling:DescribeAutoScalingGroups", "*")]),
     ("s3", "ListBuckets", {}, [("s3:ListAllMyBuckets", "*")]),
     ("s3", "ListObjectsV2", {"Bucket": "b", "Prefix": "p"}, [("s3:ListBucket", "arn:aws:s3:::b")]),
