@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.ec2.models import security_groups
+from moto.ec2.models.flow_logs import FlowLogs
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
 from emulator.context import Context
+from emulator.identity.gate import Identity, Refused
 from emulator.patching import serve_with
+
+log = logging.getLogger(__name__)
 
 
 class Rule(SecurityGroupRule):
@@ -29,6 +34,36 @@ class Rule(SecurityGroupRule):
 
 class Ec2Response(EC2Response):
     """moto's handlers with what they confuse put right."""
+
+    identity: Identity
+
+    def create_flow_logs(self) -> ActionResult:
+        result = super().create_flow_logs()
+        made: list[str] = result.result["FlowLogIds"]  # type: ignore[index] # moto's own dictionary
+        for flow in self.ec2_backend.describe_flow_logs(made, None) if made else ():
+            if flow.deliver_logs_permission_arn and flow.deliver_logs_status == "SUCCESS":
+                self._deliver(flow)
+        return result
+
+    def _deliver(self, flow: FlowLogs) -> None:
+        """See that the service gets the flow log's role, and may write by it.
+
+        Source: VPC User Guide, "IAM role for publishing flow logs to CloudWatch Logs"; "Troubleshoot VPC flow logs".
+        """
+        where = f"{self.region}:{self.current_account}"
+        source = f"arn:{self.partition}:ec2:{where}:vpc-flow-log/{flow.id}"
+        group = f"arn:{self.partition}:logs:{where}:log-group:{flow.log_group_name}"
+        role = str(flow.deliver_logs_permission_arn)
+        try:
+            service = self.identity.service("vpc-flow-logs.amazonaws.com", source=source)
+            service.require("sts:AssumeRole", role, "role", self.region)
+            if (acting := self.identity.acting(role, flow.id)) is not None:
+                acting.require("logs:DescribeLogStreams", f"{group}:log-stream:", "log-group", self.region)
+                for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                    acting.require(action, f"{group}:log-stream:{flow.id}", "log-stream", self.region)
+        except Refused as error:
+            log.warning("flow log %s: %s", flow.id, error)
+            flow.deliver_logs_status, flow.deliver_logs_error_message = "FAILED", "Access error"
 
     def create_launch_template(self) -> ActionResult:
         result = super().create_launch_template()
@@ -64,8 +99,9 @@ class Ec2Response(EC2Response):
         return result
 
 
-def install(context: Context) -> None:  # noqa: ARG001 - every service is installed alike
+def install(context: Context) -> None:
     """Mend moto's EC2."""
+    Ec2Response.identity = context.identity
     security_groups.SecurityGroupRule = Rule  # type: ignore[misc] # where moto's backend looks for its class
     serve_with("ec2", Ec2Response, EC2Response)
 

@@ -442,6 +442,34 @@ def test_an_alarm_tells_a_topic_that_lets_it(client, key, unique):
     assert told() == 1
 
 
+@pytest.mark.aws(
+    does="A flow log whose role may not write has the status FAILED and says Access error.",
+    source="https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-troubleshooting.html",
+    sure="documented",
+)
+def test_a_flow_log_is_delivered_by_a_role_that_may_write(client, unique):
+    ec2, iam = client("ec2"), client("iam")
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    client("logs").create_log_group(logGroupName=unique)
+    trust = policy({**TRUST, "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}})
+    role = iam.create_role(RoleName=unique, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+
+    def delivered() -> tuple[str, str | None]:
+        made = ec2.create_flow_logs(
+            ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName=unique,
+            DeliverLogsPermissionArn=role,
+        )  # fmt: skip
+        (flow,) = ec2.describe_flow_logs(FlowLogIds=made["FlowLogIds"])["FlowLogs"]
+        ec2.delete_flow_logs(FlowLogIds=made["FlowLogIds"])
+        return flow["DeliverLogsStatus"], flow.get("DeliverLogsErrorMessage")
+
+    assert delivered() == ("FAILED", "Access error")
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{unique}:*"
+    writing = allow("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", resource=arn)
+    iam.put_role_policy(RoleName=unique, PolicyName="p", PolicyDocument=policy(writing))
+    assert delivered() == ("SUCCESS", None)
+
+
 def test_the_page_says_which_statement_was_for_what(endpoint, actor, bucket, unique):
     listing = {"Sid": "List", **allow("s3:ListBucket", resource=f"arn:aws:s3:::{bucket}")}
     s3 = actor(listing, {"Sid": "Unneeded", **allow("sqs:*")})("s3")
