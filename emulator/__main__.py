@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
     airflow = commands.add_parser("install-airflow", help="make the Airflow environment of a version ahead of time")
     airflow.set_defaults(module="emulator.mwaa.environment_builder")
-    airflow.add_argument("--version", help="Airflow version, such as 3.0.6; without it, every version that there is")
+    airflow.add_argument("--version", help="Airflow version, such as 3.2.1; without it, every version that there is")
     airflow.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
 
     operations = commands.add_parser("operations", help="say as JSON which operations of AWS are answered")

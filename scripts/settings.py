@@ -117,7 +117,7 @@ class Settings:
         block = re.search(r"^airflow\s*=\s*\{$(.*?)^\}$", text, re.MULTILINE | re.DOTALL)
         version = assignment(block[1], "version") if block else None
         if version is None:
-            raise SettingsError(f"{self.var_file.name}: no version in airflow; set one, such as 3.0.6")
+            raise SettingsError(f"{self.var_file.name}: no version in airflow; set one, such as 3.2.1")
         return version
 
     @property

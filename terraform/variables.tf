@@ -12,7 +12,7 @@ variable "airflow" {
       schedulers     = optional(number)
     }))
     startup_script = optional(string)
-    version        = optional(string, "3.0.6")
+    version        = optional(string, "3.2.1")
     webserver = optional(object({
       access_mode     = optional(string)
       api_only        = optional(bool)

@@ -14,8 +14,9 @@ LOCKS = Path(__file__).parent / "locks"
 SUPPORTED = tuple(
     sorted((path.stem.removeprefix("airflow-") for path in LOCKS.glob("airflow-*.txt")), key=lambda v: v.split("."))
 )
-# The newest that AWS's API lists.
-DEFAULT = "3.0.6"
+# MWAA takes its newest for one that names none. Its API describes modes of 3.2 and later, although the list of versions
+# there ends at 3.0.6.
+DEFAULT = "3.2.1"
 
 
 def lock(version: str) -> Path:

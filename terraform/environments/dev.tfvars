@@ -19,7 +19,7 @@ network = {
 }
 
 airflow = {
-  version           = "3.0.6"
+  version           = "3.2.1"
   environment_class = "mw1.micro"
   # The verbs need no way to the page. Who wants to see it: cidrs = { vpn = "…" }, see modules/airflow/README.md.
   webserver = { access_mode = "PRIVATE_ONLY", api_only = true }

@@ -21,7 +21,7 @@ storage = {
 }
 
 airflow = {
-  version           = "3.0.6"
+  version           = "3.2.1"
   environment_class = "mw1.micro"
   # Whoever is on this machine reaches the page; no rule lets anybody else in.
   webserver = { access_mode = "PRIVATE_ONLY", api_only = true }

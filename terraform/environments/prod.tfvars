@@ -18,7 +18,7 @@ network = {
 }
 
 airflow = {
-  version           = "3.0.6"
+  version           = "3.2.1"
   environment_class = "mw1.small"
   scale             = { max_workers = 5 }
   # As in dev.

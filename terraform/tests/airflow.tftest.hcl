@@ -32,8 +32,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_mwaa_environment.mwaa.airflow_version == "3.0.6" && aws_mwaa_environment.mwaa.webserver_access_mode == "PRIVATE_ONLY"
-    error_message = "Airflow 3.0.6, and its page inside the VPC."
+    condition     = aws_mwaa_environment.mwaa.airflow_version == "3.2.1" && aws_mwaa_environment.mwaa.webserver_access_mode == "PRIVATE_ONLY"
+    error_message = "Airflow 3.2.1, and its page inside the VPC."
   }
 
   assert {

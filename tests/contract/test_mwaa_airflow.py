@@ -12,6 +12,7 @@ import psutil
 import pytest
 from botocore.config import Config
 
+from emulator.mwaa import versions
 from tests.emulated import ROOT, Emulator
 from tests.processes import runs
 from tests.waiting import wait_for
@@ -193,7 +194,7 @@ def test_an_environment_from_creation_to_deletion(platform):
     assert environment["Status"] == "AVAILABLE", environment
     assert environment["LastUpdate"]["Status"] == "SUCCESS"
     assert environment["Tags"] == {"owner": "tests"}
-    assert environment["AirflowVersion"] == platform.api("GET", "/version")["version"] == "3.0.6"
+    assert environment["AirflowVersion"] == platform.api("GET", "/version")["version"] == versions.DEFAULT
 
     shows_a_dag_and_runs_it(platform)
     takes_a_changed_dag_and_forgets_a_deleted_one(platform)
@@ -274,7 +275,7 @@ def refuses_requirements_that_contradict_mwaa(platform):
     environment = platform.settled("bad")
     assert environment["Status"] == "CREATE_FAILED"
     error = environment["LastUpdate"]["Error"]["ErrorMessage"]
-    assert "requirements.txt cannot be installed beside what MWAA fixes for Airflow 3.0.6" in error
+    assert "requirements.txt cannot be installed beside what MWAA fixes for Airflow 3.2.1" in error
     assert "flask==2.2.5" in error
     assert platform.page()["bad"]["processes"] == {}
     platform.mwaa.delete_environment(Name="bad")

@@ -71,7 +71,7 @@ def test_tags_may_be_of_any_script():
 )
 def test_defaults_are_mwaas():
     made = settings()
-    assert made["AirflowVersion"] == "3.0.6"
+    assert made["AirflowVersion"] == versions.DEFAULT
     assert (made["EnvironmentClass"], made["MinWorkers"], made["MaxWorkers"]) == ("mw1.small", 1, 10)
     assert (made["Schedulers"], made["MinWebservers"], made["MaxWebservers"]) == (2, 2, 2)
     assert {name for name, value in made["LoggingConfiguration"].items() if value["Enabled"]} == {"TaskLogs"}
@@ -128,8 +128,8 @@ def test_a_public_and_private_web_server_is_for_newer_versions():
 
 
 def test_airflow_is_never_downgraded():
-    with pytest.raises(ValidationException, match=r"downgraded from 3\.2\.1 to 3\.0\.6"):
-        rules.check(settings(), before=settings(AirflowVersion="3.2.1"))
+    with pytest.raises(ValidationException, match=r"downgraded from 3\.3\.1 to 3\.2\.1"):
+        rules.check(settings(AirflowVersion="3.2.1"), before=settings(AirflowVersion="3.3.1"))
     rules.check(settings(AirflowVersion="3.3.1"), before=settings(AirflowVersion="3.2.1"))
 
 

@@ -41,7 +41,7 @@ def test_the_dags_are_told_all_they_need(client, outputs, deployment):
         "dags_prefix": "dags",
         "data_prefixes": ["jobs", "sim"],
         "data_bucket": f"winbatch-local-{ACCOUNT}-{REGION}-data",
-        "airflow": {"environment": "winbatch-local", "version": "3.0.6"},
+        "airflow": {"environment": "winbatch-local", "version": "3.2.1"},
         "metrics_log_group": "/winbatch/local/engine/metrics",
     }
     assert {key: cluster[key] for key in ("name", "capacity_provider", "auto_scaling_group")} == dict.fromkeys(
@@ -109,7 +109,7 @@ def test_the_workers_run_as_windows_containers(client, deployment):
 def test_airflow_runs_and_each_of_its_log_groups_ends(client, outputs):
     mwaa = client("mwaa").get_environment(Name=outputs["mwaa_environment"])["Environment"]
     assert mwaa["Status"] == "AVAILABLE"
-    assert mwaa["AirflowVersion"] == "3.0.6"
+    assert mwaa["AirflowVersion"] == "3.2.1"
     assert outputs["airflow_webserver_url"] == f"https://{mwaa['WebserverUrl']}"
     groups = client("logs").describe_log_groups()["logGroups"]
     ours = {group["logGroupName"]: group for group in groups}

@@ -27,7 +27,7 @@ airflow = {
   log_level         = "WARNING"
   scale             = { max_webservers = 3, max_workers = 3, min_webservers = 2, min_workers = 1, schedulers = 2 }
   startup_script    = "#!/bin/sh\ntrue\n"
-  version           = "3.0.6"
+  version           = "3.2.1"
   webserver         = { access_mode = "PRIVATE_ONLY", cidrs = { vpn = "10.99.0.0/16" } }
 }
 

@@ -1,12 +1,12 @@
 variable "airflow_version" {
   description = "The Airflow version, one that MWAA offers."
   type        = string
-  default     = "3.0.6"
+  default     = "3.2.1"
   nullable    = false
 
   validation {
     condition     = can(regex("^3\\.[0-9]+\\.[0-9]+$", var.airflow_version))
-    error_message = "airflow.version must be an Airflow 3 version in full, such as 3.0.6: the DAGs are written for Airflow 3."
+    error_message = "airflow.version must be an Airflow 3 version in full, such as 3.2.1: the DAGs are written for Airflow 3."
   }
 }
 
