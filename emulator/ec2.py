@@ -11,6 +11,7 @@ from moto.ec2.models import security_groups
 from moto.ec2.models.flow_logs import FlowLogs
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
+from moto.logs.models import logs_backends
 
 from emulator.context import Context
 from emulator.identity.gate import Identity, Refused
@@ -41,7 +42,7 @@ class Ec2Response(EC2Response):
         result = super().create_flow_logs()
         made: list[str] = result.result["FlowLogIds"]  # type: ignore[index] # moto's own dictionary
         for flow in self.ec2_backend.describe_flow_logs(made, None) if made else ():
-            if flow.deliver_logs_permission_arn and flow.deliver_logs_status == "SUCCESS":
+            if flow.deliver_logs_permission_arn:
                 self._deliver(flow)
         return result
 
@@ -52,7 +53,11 @@ class Ec2Response(EC2Response):
         """
         where = f"{self.region}:{self.current_account}"
         source = f"arn:{self.partition}:ec2:{where}:vpc-flow-log/{flow.id}"
-        group = f"arn:{self.partition}:logs:{where}:log-group:{flow.log_group_name}"
+        # A group is named, or is the destination; moto looks for those alone that are named.
+        name = flow.log_group_name or str(flow.log_destination).rpartition(":log-group:")[2].removesuffix(":*")
+        if name in logs_backends[self.current_account][self.region].groups:
+            flow.deliver_logs_status, flow.deliver_logs_error_message = "SUCCESS", None
+        group = f"arn:{self.partition}:logs:{where}:log-group:{name}"
         role = str(flow.deliver_logs_permission_arn)
         try:
             service = self.identity.service("vpc-flow-logs.amazonaws.com", source=source)

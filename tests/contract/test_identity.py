@@ -456,7 +456,8 @@ def test_a_flow_log_is_delivered_by_a_role_that_may_write(client, unique):
 
     def delivered() -> tuple[str, str | None]:
         made = ec2.create_flow_logs(
-            ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName=unique,
+            ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL",
+            LogDestination=f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{unique}",
             DeliverLogsPermissionArn=role,
         )  # fmt: skip
         (flow,) = ec2.describe_flow_logs(FlowLogIds=made["FlowLogIds"])["FlowLogs"]
