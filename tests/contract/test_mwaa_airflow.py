@@ -67,6 +67,17 @@ BESIDE = """
         def serialize(self):
             return "beside.OwnTrigger", {"delta": 2}
 """
+# What MWAA's own components need of the execution role (emulator/mwaa/duties.py names each).
+DUTIES = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["airflow:PublishMetrics", "cloudwatch:PutMetricData", "logs:*", "s3:*", "sqs:*"],
+            "Resource": "*",
+        }
+    ],
+}
 
 
 class Platform:
@@ -80,7 +91,9 @@ class Platform:
         self.mwaa = self.client("mwaa")
         self.s3.create_bucket(Bucket="dags", CreateBucketConfiguration={"LocationConstraint": world.REGION})
         self.s3.put_bucket_versioning(Bucket="dags", VersioningConfiguration={"Status": "Enabled"})
-        self.role = iam.create_role(RoleName="airflow", AssumeRolePolicyDocument=json.dumps({"Statement": []}))
+        trust = json.dumps(world.AIRFLOW_TRUST)
+        self.role = iam.create_role(RoleName="airflow", AssumeRolePolicyDocument=trust)
+        iam.put_role_policy(RoleName="airflow", PolicyName="duties", PolicyDocument=json.dumps(DUTIES))
         self.network = {
             "SubnetIds": [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2],
             "SecurityGroupIds": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
@@ -189,7 +202,8 @@ def test_an_environment_from_creation_to_deletion(platform):
     platform.put("dags/beside.py", BESIDE)
     platform.put("dags/paths.py", DAG)
     arn = platform.create("wb", Tags={"owner": "tests"}, AirflowConfigurationOptions={"core.parallelism": "8"})["Arn"]
-    assert platform.mwaa.get_environment(Name="wb")["Environment"]["Status"] == "CREATING"
+    begun = platform.mwaa.get_environment(Name="wb")["Environment"]
+    assert begun["Status"] == "CREATING", begun["LastUpdate"]
     environment = platform.settled("wb")
     assert environment["Status"] == "AVAILABLE", environment
     assert environment["LastUpdate"]["Status"] == "SUCCESS"
@@ -276,7 +290,7 @@ def refuses_requirements_that_contradict_mwaa(platform):
     assert environment["Status"] == "CREATE_FAILED"
     error = environment["LastUpdate"]["Error"]["ErrorMessage"]
     assert "requirements.txt cannot be installed beside what MWAA fixes for Airflow 3.2.1" in error
-    assert "flask==2.2.5" in error
+    assert "flask==3.1.3" in error
     assert platform.page()["bad"]["processes"] == {}
     platform.mwaa.delete_environment(Name="bad")
     wait_for(lambda: "bad" not in platform.mwaa.list_environments()["Environments"])

@@ -33,17 +33,8 @@ def request_of(client, unique):
     s3, iam, ec2 = client("s3"), client("iam"), client("ec2")
     s3.create_bucket(Bucket=unique, CreateBucketConfiguration={"LocationConstraint": world.REGION})
     s3.put_bucket_versioning(Bucket=unique, VersioningConfiguration={"Status": "Enabled"})
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    role = iam.create_role(RoleName=unique, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    trust = json.dumps(world.AIRFLOW_TRUST)
+    role = iam.create_role(RoleName=unique, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{i}.0/24", AvailabilityZone=world.REGION + zone)

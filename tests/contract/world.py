@@ -21,6 +21,17 @@ from tests.waiting import wait_for
 ON_AWS = os.environ.get("WINBATCH_TEST_AWS", "")
 REGION = ON_AWS or "eu-central-1"
 ACCOUNT = "123456789012"
+# Of an execution role of MWAA's.
+AIRFLOW_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 _USER_DATA = """<powershell>

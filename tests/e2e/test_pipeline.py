@@ -171,13 +171,14 @@ def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeli
             requirements,
             "apache-airflow==2.0\n",
             "up",
-            r"requirements\.txt:\d+: apache-airflow==2\.0 conflicts with .*3\.0\.6",
+            r"requirements\.txt:\d+: apache-airflow==2\.0 conflicts with apache-airflow==3\.",
         ),
     ):
         kept = file.read_text()
         file.write_text(kept + text)
-        assert re.search(line, pipeline.operator.refused(verb))
+        said = pipeline.operator.refused(verb)
         file.write_text(kept)
+        assert re.search(line, said)
         assert served(pipeline) == before
     assert pipeline.operator.json("up")["changes"] == 0
     assert served(pipeline) == before

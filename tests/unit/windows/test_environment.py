@@ -50,7 +50,7 @@ def endpoint(tmp_path, monkeypatch):
         for name, value in {"AWS_ENDPOINT_URL": process.endpoint, "HTTP_PROXY": process.endpoint}.items():
             monkeypatch.setenv(name, value)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "x")
+            monkeypatch.setenv(name, "local")
         with provider.kept(provider.for_tests(), dict(os.environ), tmp_path) as variables:
             for name, value in variables.items():
                 monkeypatch.setenv(name, value)
