@@ -105,7 +105,7 @@ class Ports(Protocol):
         """Have the Auto Scaling group have so many instances. Returns what AWS refuses of that, in one line."""
 
     def why_short(self, since: dt.datetime) -> str:
-        """What Auto Scaling says of instances that it could not launch since then, in one line; empty: nothing."""
+        """Read what Auto Scaling says of instances that it could not launch since then: one line, empty for nothing."""
 
     def drain(self, arns: Sequence[str]) -> None:
         """Let nothing more be placed on container instances."""

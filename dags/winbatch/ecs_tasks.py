@@ -174,7 +174,7 @@ class Worker:
 
     @property
     def advice(self) -> str:
-        """What to do, where no further attempt would help; empty where one may."""
+        """Say what to do where no further attempt would help; empty where one may."""
         return advice(self.reason) if self.fault in ("image", "start", "unstarted") else ""
 
     @property
@@ -200,7 +200,7 @@ def no_room(reason: str) -> bool:
 
 
 def advice(reason: str) -> str:
-    """What to do about a reason that no further attempt mends; empty where one may help."""
+    """Say what to do about a reason that no further attempt mends; empty where one may help."""
     if throttled(reason):
         return ""
     for begin, words in MISFITS.items():

@@ -372,7 +372,7 @@ def told(ledger: Ledger, said: str, now: dt.datetime) -> Ledger:
 
 
 def asks_why(ledger: Ledger, now: dt.datetime) -> bool:
-    """Whether instances have stayed away so long that AWS should be asked why."""
+    """Say whether instances have stayed away so long that AWS should be asked why."""
     if ledger.short_at is None or now - ledger.short_at < SHORT_GRACE:
         return False
     return ledger.said_at is None or now - ledger.said_at >= SAID_EVERY

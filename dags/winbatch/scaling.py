@@ -113,7 +113,7 @@ class Scaling:
         return True
 
     def why_short(self, since: dt.datetime) -> str:
-        """What the group says of instances that it could not launch since then, in one line; empty: nothing."""
+        """Read what the group says of instances that it could not launch since then: one line, empty for nothing."""
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         try:
