@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.airflow import Airflow
 from scripts.aws import Aws, tagged
 from scripts.errors import AirflowError, PreflightError
+from winbatch.scaling import BUSY
 
 # Until ECS tasks and instances are gone, s. A Windows instance takes minutes to shut down.
 DRAIN_SECONDS = 900.0
@@ -21,8 +22,6 @@ AGAIN_SECONDS = 300.0
 # The lifecycle states in which an instance's protection can be changed; one in another makes the whole call fail
 # (guardian/riff-raff#510, infrahouse/infrahouse-toolkit#223).
 PROTECTABLE = frozenset({"InService", "EnteringStandby", "Standby"})
-# Auto Scaling is at something else, says botocore's model of each of these calls.
-BUSY = ("ResourceContention", "ScalingActivityInProgress")
 # What AWS still lists of what it has ended or is ending.
 GOING = {
     "instance": frozenset({"shutting-down", "terminated"}),

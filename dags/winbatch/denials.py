@@ -1,4 +1,4 @@
-"""What a refusal of IAM's says: whose right is missing, to what, and where the statement for it belongs."""
+"""Reads a refusal of IAM's: whose right is missing, to what, and where the statement for it belongs."""
 
 import re
 

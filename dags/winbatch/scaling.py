@@ -41,8 +41,8 @@ FAILED = frozenset({"Failed", "Cancelled"})
 _LAUNCH = 100
 # Looked at of the group's last activities: each instance that could not be launched is one.
 _ACTIVITIES = 20
-# Answers to an order to terminate that mean: the group is at something else, ask again.
-_BUSY = frozenset({"ResourceContention", "ScalingActivityInProgress"})
+# Answers of Auto Scaling that mean: the group is at something else, ask again.
+BUSY = frozenset({"ResourceContention", "ScalingActivityInProgress"})
 
 
 class Scaling:
@@ -88,7 +88,7 @@ class Scaling:
         try:
             self._set(instances)
         except ClientError as error:
-            if _code(error) not in _BUSY:
+            if _code(error) not in BUSY:
                 raise
             # The engine asks again.
             return _message(error)
@@ -103,7 +103,7 @@ class Scaling:
                 InstanceId=ec2_id, ShouldDecrementDesiredCapacity=True
             )
         except ClientError as error:
-            if _code(error) in _BUSY or throttled(_message(error), _code(error)):
+            if _code(error) in BUSY or throttled(_message(error), _code(error)):
                 log.info("%s is not terminated yet: %s", ec2_id, error)
                 return False
             # It is gone already, or the group may not become smaller.
@@ -131,7 +131,7 @@ class Scaling:
         return " ".join(str(last.get("StatusMessage") or last.get("Description", "")).split())
 
     def _launches(self, described: Mapping[str, Any]) -> bool:
-        """Whether LaunchInstances works for the group, and this boto3 knows it.
+        """Say whether LaunchInstances works for the group, and this boto3 knows it.
 
         It takes groups of a launch template that are wholly On-Demand or wholly Spot, and none with a warm pool (Auto
         Scaling user guide, "Launch instances synchronously"). The boto3 of MWAA's Airflow 3.0.6 is older than it.

@@ -52,7 +52,7 @@ class Board:
     demands: Mapping[str, Demand] = dataclasses.field(default_factory=dict)
 
     def others(self, me: str, now: dt.datetime) -> dict[str, float]:
-        """What other stages want that have been heard of lately, and what is kept for other jobs."""
+        """Give what other stages want that have been heard of lately, and what is kept for other jobs."""
         return {
             name: demand.instances
             for name, demand in self.demands.items()

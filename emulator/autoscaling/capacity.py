@@ -1,4 +1,4 @@
-"""Where and how a group asks EC2 for an instance, and EC2's words when it has none. Pure.
+"""Says where and how a group asks EC2 for an instance, and EC2's words when it has none. Pure.
 
 The words are those that people report: kubernetes/autoscaler's and 2i2c-org/infrastructure#3334 for
 InsufficientInstanceCapacity, aws-parallelcluster's users' for Spot, eks-charts' users' for VcpuLimitExceeded.
@@ -18,7 +18,7 @@ _ALL = 100
 
 @dataclass(frozen=True)
 class Place:
-    """What EC2 is asked for: an instance type in a subnet's Availability Zone, on a market.
+    """Names what EC2 is asked for: an instance type in a subnet's Availability Zone, on a market.
 
     `subnet` is None in a group that names zones only.
     """

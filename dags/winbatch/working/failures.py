@@ -100,7 +100,7 @@ def says_no_memory(code: int) -> bool:
 
 
 def says_host_ends(code: int | None) -> bool:
-    """Whether an exit code is one that programs have whose host goes down; a broken program may have it as well."""
+    """Say whether programs whose host goes down have this exit code; a broken program may have it as well."""
     return code is not None and code & 0xFFFFFFFF in _HOST_ENDS
 
 
