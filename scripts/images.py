@@ -9,10 +9,12 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import platform
+import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PART = 8 << 20
 # What the image of a workload starts.
 WORKER = ("python", "-m", "winbatch.worker")
+# Where a program is looked for behind the interpreter's folder and the user's own.
+_MACHINE = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 @dataclass(frozen=True)
@@ -68,25 +72,34 @@ def build(settings: Settings, workload: str) -> Image:
     """
     if workload not in settings.workloads:
         raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
-    files = {f"app/{name}": path.read_bytes() for name, path in staging.app_files(settings.root, workload)}
+    paths = {f"app/{name}": path for name, path in staging.app_files(settings.root, workload)}
+    files = {name: path.read_bytes() for name, path in paths.items()}
+    programs = {name for name, path in paths.items() if path.stat().st_mode & stat.S_IXUSR}
     home = interpreter_folder(settings, workload)
     if not (home / "bin" / "python").exists():
         raise ImageError(f"there is no interpreter for workload {workload} yet: invoke setup")
     environment = {
-        "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": os.pathsep.join([str(home / "bin"), *map(str, settings.local_path), *_MACHINE]),
         # matplotlib would keep its font list in the user's home.
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "PYTHONUNBUFFERED": "1",
     }
-    return assemble(files, environment)
+    return assemble(files, environment, programs=programs)
 
 
-def assemble(files: Mapping[str, bytes], environment: Mapping[str, str], entrypoint: Sequence[str] = WORKER) -> Image:
-    """An image of files (path in the image to content) and an environment, the same bytes for the same input.
+def assemble(
+    files: Mapping[str, bytes],
+    environment: Mapping[str, str],
+    entrypoint: Sequence[str] = WORKER,
+    *,
+    programs: Set[str] = frozenset(),
+) -> Image:
+    """Make an image of files (path in the image to content) and an environment, the same bytes for the same input.
 
-    Its Python modules are compiled, by the Python that runs this, on which the workloads' environments stand.
+    Its Python modules are compiled, by the Python that runs this, on which the workloads' environments stand. What
+    `programs` names may be started, and so may whatever is a program by its content.
     """
-    layer = pack(_compiled(files))
+    layer = pack(_compiled(files), programs)
     config = _json(
         {
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
@@ -110,15 +123,15 @@ def assemble(files: Mapping[str, bytes], environment: Mapping[str, str], entrypo
     return Image(manifest, config, layer)
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """A tar of files and the folders above them: sorted, without times, owned by root."""
+def pack(files: Mapping[str, bytes], programs: Set[str] = frozenset()) -> bytes:
+    """Make a tar of files and the folders above them: sorted, without times, owned by root."""
     folders = {str(parent) for name in files for parent in Path(name).parents if str(parent) != "."}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(folders | set(files)):
             entry = tarfile.TarInfo(name)
             if name in files:
-                entry.mode = 0o644
+                entry.mode = 0o755 if name in programs or _is_program(name, files[name]) else 0o644
                 entry.size = len(files[name])
                 tar.addfile(entry, io.BytesIO(files[name]))
             else:
@@ -126,6 +139,11 @@ def pack(files: Mapping[str, bytes]) -> bytes:
                 entry.mode = 0o755
                 tar.addfile(entry)
     return buffer.getvalue()
+
+
+def _is_program(name: str, content: bytes) -> bool:
+    """Say whether a file is a program by its content: on Windows, on shares and in archives there is no execute bit."""
+    return content.startswith((b"\x7fELF", b"#!")) or (content.startswith(b"MZ") and name.lower().endswith(".exe"))
 
 
 def _compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ What wins, first to last: the command line's option (`--env`), the process envir
 | `WINBATCH_CACHE` | `.cache` | folder of what can be made again |
 | `WINBATCH_PORT` | 5566 | where the emulator listens on 127.0.0.1 |
 | `WINBATCH_MIN_FREE_MIB` | 2048 | free disk space below which the local environment does not start |
+| `WINBATCH_LOCAL_PATH` | `.local/bin` | folders, with colons, whose programs local containers find by name |
 | `WINBATCH_TF_MIRROR` | | a filesystem mirror of Terraform providers |
 | `WINBATCH_TF_RELEASES` | the vendor's | where Terraform's releases are fetched from |
 | `WINBATCH_DEBUG` | | set: errors come with their traceback |
@@ -41,6 +42,7 @@ class Settings:
         cache: folder of what can be made again.
         port: for the emulator; a running one says itself where it listens.
         min_free_mib: free disk space that the local environment wants, MiB.
+        local_path: folders whose programs the containers of the local environment find by name.
         tf_mirror: a filesystem mirror of Terraform providers, if one was named.
         tf_releases: base URL of Terraform's releases.
     """
@@ -51,6 +53,7 @@ class Settings:
     cache: Path
     port: int
     min_free_mib: int
+    local_path: tuple[Path, ...]
     tf_mirror: Path | None
     tf_releases: str
 
@@ -174,6 +177,7 @@ class Settings:
             cache=_folder(environ, "WINBATCH_CACHE", root / ".cache"),
             port=_number(environ, "WINBATCH_PORT", DEFAULT_PORT, lowest=1024, highest=65535),
             min_free_mib=_number(environ, "WINBATCH_MIN_FREE_MIB", 2048, lowest=0, highest=2**40),
+            local_path=_folders(environ, "WINBATCH_LOCAL_PATH", root / ".local" / "bin"),
             tf_mirror=Path(mirror).absolute() if mirror else None,
             tf_releases=(environ.get("WINBATCH_TF_RELEASES") or RELEASES).rstrip("/"),
         )
@@ -197,6 +201,19 @@ def _folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
     except OSError as error:
         raise SettingsError(f"{name}={value}: {error.strerror}; name a folder that is there or can be made") from error
     return folder
+
+
+def _folders(environ: Mapping[str, str], name: str, default: Path) -> tuple[Path, ...]:
+    """Read a search path; its folders need not be there (yet).
+
+    Raises:
+        SettingsError: one is named relatively, and would be another one in each folder that a command is called in.
+    """
+    folders = tuple(Path(word).expanduser() for word in environ.get(name, "").split(os.pathsep) if word)
+    for folder in folders:
+        if not folder.is_absolute():
+            raise SettingsError(f"{name}: {folder} is relative; name folders by their whole paths, with colons")
+    return folders or (default,)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:

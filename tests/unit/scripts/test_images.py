@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import tarfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,27 @@ from hypothesis import strategies as st
 
 from scripts.errors import ImageError
 from scripts.images import assemble, build, pack, repository_name
+
+
+def modes(layer):
+    """The mode of each file of a layer."""
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        return {entry.name: entry.mode for entry in tar if entry.isfile()}
+
+
+def mine(settings, root, files=()):
+    """A checkout with one workload, whose interpreter is this one."""
+    (root / "dags" / "winbatch").mkdir(parents=True)
+    folder = root / "images" / "mine"
+    (folder / "files").mkdir(parents=True)
+    (folder / "workload.toml").write_text("")
+    for name, content in dict(files).items():
+        (folder / "files" / name).write_bytes(content)
+    python = settings.cache / "workloads" / "worker" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    return replace(settings, root=root)
+
 
 NAMES = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(lambda parts: "app/" + "/d".join(parts) + ".py")
 
@@ -24,6 +46,37 @@ def test_a_layer_holds_the_files_and_is_the_same_bytes_for_the_same_files(files)
         assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
         assert {entry.name: tar.extractfile(entry).read() for entry in entries if entry.isfile()} == files
         assert {(entry.mtime, entry.uid, entry.gid, entry.uname) for entry in entries} <= {(0, 0, 0, "")}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "executable"),
+    [
+        ("app/solve", b"\x7fELF\2", True),
+        ("app/Solve.EXE", b"MZ\x90", True),
+        ("app/solve.sh", b"#!/bin/sh\n", True),
+        ("app/tables.exe", b"no program", False),
+        ("app/solve.dll", b"MZ\x90", False),
+        ("app/data.bin", b"\x7fEL", False),
+        ("app/empty", b"", False),
+    ],
+)
+def test_what_is_a_program_by_its_content_may_be_started(name, content, executable):
+    assert modes(pack({name: content}))[name] == (0o755 if executable else 0o644)
+
+
+@pytest.mark.parametrize(("mode", "packed"), [(0o700, 0o755), (0o775, 0o755), (0o600, 0o644), (0o666, 0o644)])
+def test_an_execute_bit_of_the_checkout_reaches_the_image(settings, tmp_path, mode, packed):
+    settings = mine(settings, tmp_path, {"solve.m": b"1;"})
+    (tmp_path / "images" / "mine" / "files" / "solve.m").chmod(mode)
+    assert modes(build(settings, "mine").layer)["app/solve.m"] == packed
+
+
+def test_a_program_of_ones_own_is_found_behind_those_of_the_image(settings, tmp_path):
+    own = replace(mine(settings, tmp_path), local_path=(tmp_path / "a", tmp_path / "b"))
+    variables = json.loads(build(own, "mine").config)["config"]["Env"]
+    (path,) = [value.removeprefix("PATH=") for value in variables if value.startswith("PATH=")]
+    interpreter = str(settings.cache / "workloads" / "worker" / "bin")
+    assert path.split(":")[:3] == [interpreter, str(tmp_path / "a"), str(tmp_path / "b")]
 
 
 def test_an_image_says_where_its_bytes_are():

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from scripts.errors import SettingsError
@@ -27,6 +29,15 @@ def test_folders_are_the_checkouts_unless_they_are_named(tmp_path):
     named = Settings.load("dev", environ={"WINBATCH_STATE": str(tmp_path), "WINBATCH_CACHE": str(tmp_path / "c")})
     assert named.state == tmp_path / "dev"
     assert named.cache == tmp_path / "c"
+
+
+def test_a_persons_own_programs_lie_in_the_checkout_unless_folders_are_named(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert Settings.load(environ={}).local_path == (ROOT / ".local" / "bin",)
+    named = Settings.load(environ={"WINBATCH_LOCAL_PATH": "/opt/a:~/bin:"}).local_path
+    assert named == (Path("/opt/a"), Path("/home/me/bin"))
+    with pytest.raises(SettingsError, match="WINBATCH_LOCAL_PATH: bin is relative; name folders by their whole paths"):
+        Settings.load(environ={"WINBATCH_LOCAL_PATH": "/opt/a:bin"})
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])
