@@ -14,7 +14,8 @@ import platform
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def assemble(
     environment: Mapping[str, str],
     entrypoint: Sequence[str] = WORKER,
     *,
-    programs: Set[str] = frozenset(),
+    programs: AbstractSet[str] = frozenset(),
 ) -> Image:
     """Make an image of files (path in the image to content) and an environment, the same bytes for the same input.
 
@@ -123,7 +124,7 @@ def assemble(
     return Image(manifest, config, layer)
 
 
-def pack(files: Mapping[str, bytes], programs: Set[str] = frozenset()) -> bytes:
+def pack(files: Mapping[str, bytes], programs: AbstractSet[str] = frozenset()) -> bytes:
     """Make a tar of files and the folders above them: sorted, without times, owned by root."""
     folders = {str(parent) for name in files for parent in Path(name).parents if str(parent) != "."}
     buffer = io.BytesIO()
