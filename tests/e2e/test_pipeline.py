@@ -1,4 +1,7 @@
-"""The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment."""
+"""The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment.
+
+On the oldest Airflow that MWAA runs, so that a release, its smoke job and a rollback are seen on it, too.
+"""
 
 import dataclasses
 import errno
@@ -10,14 +13,16 @@ import subprocess
 
 import pytest
 
+from emulator.mwaa import versions
 from scripts.release import Releases
 from tests.waiting import wait_until_empty
 
-from .operators import INVOKE, copy_checkout, keeping_provider, make_operator
+from .operators import INVOKE, choose_airflow, copy_checkout, keeping_provider, make_operator
 from .world import NAME, World
 
 pytestmark = pytest.mark.slow
 
+VERSION = versions.SUPPORTED[0]
 KEY = "alias/winbatch-local-tfstate"
 
 
@@ -82,6 +87,7 @@ def pipeline(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pipeline")
     root = folder / "checkout"
     copy_checkout(root)
+    choose_airflow(root, VERSION)
     git(root, "init", "-q", "-b", "main")
     commit(root, "The first")
     with keeping_provider(make_operator(folder / "state", root)) as operator:
@@ -203,6 +209,7 @@ def test_a_release_whose_smoke_job_fails_gives_way_to_the_one_before(pipeline):
     assert (before in dags, defect in dags) == (True, False)
     # Its image and its task definition are there still.
     pipeline.make("smoke")
+    assert pipeline.world.airflow("GET", "/version")["version"] == VERSION
     wait_until_empty(pipeline.world.left)
     git(pipeline.root, "revert", "--no-edit", "HEAD")
 
