@@ -6,10 +6,9 @@ item's number for each thing that its code said.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -17,12 +16,11 @@ from scripts import jobs
 from scripts.errors import JobFailed, SettingsError
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
+from winbatch import attempts
+from winbatch.attempts import Record, Told
 from winbatch.deployment import Workload
-from winbatch.errors import JobError
 from winbatch.stage import ClaimMark, Stage
 from winbatch.working.store import Store
-
-Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "invalid result", "lost", "given back"]
 
 # An ECS task's lines and its claims carry times of the same host; this is for what lies in its log driver's buffer.
 BEFORE = timedelta(seconds=5)
@@ -30,16 +28,6 @@ AFTER = timedelta(seconds=60)
 
 # An item's number has no more digits.
 _LONGEST_NUMBER = 18
-_FAILED: dict[str, Outcome] = {"failed": "failed", "memory": "out of memory"}
-# The first that is there says how an attempt ended. A result beside what the engine says is another attempt's, or is
-# none; beside a release it came while its worker was told to stop.
-_ENDED: dict[str, Outcome] = {
-    "crash": "crashed",
-    "invalid": "invalid result",
-    "lost": "lost",
-    "result": "done",
-    "released": "given back",
-}
 
 
 class NotBegun(JobFailed):
@@ -65,27 +53,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Attempt(Told):
     """One claim of the item's shard, as far as it concerns the item.
 
     Attributes:
-        number: 0 for the first.
-        task: ARN of the ECS task that claimed it.
-        claimed_at: when.
-        outcome: what came of it.
-        reason: why, where there is something to say.
-        ended_at: when; None while it is at work, or where nobody noted it.
-        kept: the last log lines of the item, as its failure holds them.
         lines: what the item wrote.
     """
 
-    number: int
-    task: str
-    claimed_at: datetime
-    outcome: Outcome
-    reason: str = ""
-    ended_at: datetime | None = None
-    kept: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
 
     @property
@@ -144,7 +118,7 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
 
     Raises:
         DeploymentError: the stage's workload is not deployed any more.
-        JobError: a mark of the shard does not parse.
+        JobError: a record of the shard does not parse.
         JobFailed: the job is not planned.
         NotBegun: the item's shard was never claimed.
         SettingsError: there is no such stage or item.
@@ -153,11 +127,8 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
     shard = stage.shard_of(item)
     s3 = workspace.aws.client("s3")
     written = _written(s3, outputs.data_bucket, stage.result_key(shard))
-    try:
-        marks = _marks(Store(s3, outputs.data_bucket), stage, shard)
-        found = attempts(item, marks, done_at=written)
-    except (KeyError, TypeError, ValueError) as error:
-        raise JobError(f"{stage.claims_of(shard)}: a mark that is not of this release ({error!r})") from error
+    records = _records(Store(s3, outputs.data_bucket), stage, shard)
+    found = attempts.told(item, records, done_at=written)
     if not found:
         raise NotBegun(
             f"item {item} of stage {stage.stage} has not begun: no ECS task has claimed its shard {shard};"
@@ -197,47 +168,6 @@ def choose_stage(snapshot: Snapshot, item: int, name: str) -> Stage:
     return stage
 
 
-def attempts(
-    item: int, marks: Mapping[ClaimMark, Mapping[str, Any]], *, done_at: datetime | None = None
-) -> list[Attempt]:
-    """What was tried for an item, without its lines.
-
-    Args:
-        item: its number.
-        marks: of its shard, each with its object.
-        done_at: when the shard's result was written; None: there is none.
-    """
-    bodies: dict[int, dict[str, Mapping[str, Any]]] = {}
-    for mark, body in marks.items():
-        bodies.setdefault(mark.attempt, {})[mark.kind] = body
-    if bodies and done_at:
-        bodies[max(bodies)]["result"] = {"at": done_at.isoformat()}
-    return [_attempt(item, number, bodies[number]) for number in sorted(bodies) if "claim" in bodies[number]]
-
-
-def _attempt(item: int, number: int, bodies: Mapping[str, Mapping[str, Any]]) -> Attempt:
-    claim = bodies["claim"]
-    attempt = partial(Attempt, number, str(claim["task"]), datetime.fromisoformat(claim["at"]))
-    for kind, outcome in _FAILED.items():
-        if kind not in bodies:
-            continue
-        body = bodies[kind]
-        ended = datetime.fromisoformat(body["at"])
-        failure = next((entry for entry in body["failures"] if entry["item"] == item), None)
-        if failure is None:
-            # Others of the shard failed, and this one is among the shard's partial results.
-            return attempt(outcome="done", ended_at=ended)
-        code = failure.get("exit_code")
-        reason = str(failure["error"]) if code is None else f"{failure['error']} (exit code {code})"
-        return attempt(outcome=outcome, reason=reason, ended_at=ended, kept=tuple(failure.get("log", ())))
-    for kind, outcome in _ENDED.items():
-        if kind in bodies:
-            body = bodies[kind]
-            ended = datetime.fromisoformat(body["at"])
-            return attempt(outcome=outcome, reason=str(body.get("reason", "")), ended_at=ended)
-    return attempt(outcome="at work")
-
-
 def parse(event: Mapping[str, Any], item: int, attempt: int) -> Line | None:
     """An event of a log stream as a line of this item's attempt; None when it is none.
 
@@ -274,7 +204,7 @@ def stream(workload: Workload, task: str) -> str:
     return f"{workload.log_stream_prefix}/{workload.container}/{task.rsplit('/', 1)[-1]}"
 
 
-def _with_lines(logs: Any, workload: Workload, item: int, attempt: Attempt) -> Attempt:
+def _with_lines(logs: Any, workload: Workload, item: int, attempt: Told) -> Attempt:
     events = _events(
         logs,
         workload.log_group,
@@ -285,7 +215,7 @@ def _with_lines(logs: Any, workload: Workload, item: int, attempt: Attempt) -> A
     # A log driver stamps a line when it gets it, in another order than that in which threads wrote.
     found = [line for event in events if (line := parse(event, item, attempt.number)) is not None]
     lines = sorted(found, key=lambda line: line.at or attempt.claimed_at)
-    return replace(attempt, lines=(*lines, *unsaid(lines, attempt.kept)))
+    return Attempt(**vars(attempt), lines=(*lines, *unsaid(lines, attempt.kept)))
 
 
 def unsaid(lines: Sequence[Line], kept: Sequence[str]) -> Iterator[Line]:
@@ -317,13 +247,13 @@ def _events(logs: Any, group: str, name: str, begin: datetime, end: datetime | N
         token = answer["nextForwardToken"]
 
 
-def _marks(data: Store, stage: Stage, shard: int) -> dict[ClaimMark, Mapping[str, Any]]:
-    found: dict[ClaimMark, Mapping[str, Any]] = {}
+def _records(data: Store, stage: Stage, shard: int) -> dict[ClaimMark, Record]:
+    found: dict[ClaimMark, Record] = {}
     for key in data.keys(stage.claims_of(shard)):
         mark = stage.parse_claim_key(key)
         body = data.find(key) if mark is not None else None
         if mark is not None and body is not None:
-            found[mark] = json.loads(body)
+            found[mark] = Record.decode(body, where=data.where(key))
     return found
 
 

@@ -4,8 +4,8 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
+from winbatch.attempts import ShardKind
 from winbatch.results import ItemFailure
-from winbatch.rules import ShardKind
 
 ITEMS = 10
 """So many items of a cause are named."""

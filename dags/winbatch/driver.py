@@ -12,7 +12,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from winbatch import capacity, engine, metrics, results, shares
+from winbatch import attempts, capacity, engine, metrics, results, shares
+from winbatch.attempts import Record, ShardKind
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
@@ -21,10 +22,8 @@ from winbatch.keys import ledger_key, ledger_key_of, stage_key
 from winbatch.ledger import Fault, Ledger
 from winbatch.metrics import Sample
 from winbatch.results import ItemFailure
-from winbatch.rules import ShardKind
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
-from winbatch.times import format_time
 
 log = logging.getLogger(__name__)
 
@@ -392,7 +391,7 @@ def _settle(
     holders = set()
     keys = [stage.claim_key(mark) for mark in marks]
     for mark, key, claim in zip(marks, keys, ports.get_many(keys), strict=True):
-        owner = _owner(claim, key) if claim else ""
+        owner = Record.decode(claim.body, where=key).task if claim else ""
         if owner in live:
             continue
         holders.add(owner)
@@ -400,18 +399,10 @@ def _settle(
     return holders
 
 
-def _owner(claim: Object, key: str) -> str:
-    try:
-        return str(json.loads(claim.body)["task"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise JobError(f"{key}: not a claim ({error!r}); something else wrote it: remove it") from error
-
-
 def put_mark(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
     """Mark an attempt at a shard, unless that was done before."""
-    body = json.dumps({"reason": reason, "at": format_time(ports.now())})
     try:
-        ports.put(stage.claim_key(mark), body.encode(), new=True)
+        ports.put(stage.claim_key(mark), attempts.encode_reason(reason, ports.now()), new=True)
     except Conflict:
         log.debug("%s was there already", stage.claim_key(mark))
 
@@ -422,16 +413,13 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
     stored = ports.get(key)
     if stored is None:
         raise JobError(f"{key} is gone; somebody deletes objects of a running job")
-    try:
-        data = json.loads(stored.body)
+    record = Record.decode(stored.body, where=key)
+    if record.failures is not None:
         # What a worker wrote names the items; the engine only knows how the worker ended.
-        if "failures" in data:
-            for failure in data["failures"]:
-                yield ItemFailure(int(failure["item"]), mark.shard, kind, str(failure["error"]), tuple(failure["log"]))
-            return
-        reason = str(data.get("reason", "its ECS tasks went away"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JobError(f"{key}: not a mark of this release ({error!r})") from error
+        for failure in record.failures:
+            yield ItemFailure(failure.item, mark.shard, kind, failure.error, failure.log)
+        return
+    reason = record.reason or "its ECS tasks went away"
     finished = _finished(ports, stage, mark.shard)
     for item in stage.shard_lines(mark.shard):
         if item not in finished:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from winbatch.rules import TaskKind
+from winbatch.attempts import TaskKind
 from winbatch.stage import ClaimKind
 from winbatch.throttling import throttled
 

@@ -20,13 +20,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Literal
 
-from winbatch import capacity, shares
+from winbatch import attempts, capacity, shares
+from winbatch.attempts import Judgement, Kind, Rule, ShardKind
 from winbatch.capacity import Instance
 from winbatch.causes import like
 from winbatch.ecs_tasks import START_TIMEOUT, Worker
 from winbatch.ledger import SAMPLE_EVERY, SAMPLES, Asked, Fault, GroupCount, Known, Ledger, Wave
 from winbatch.results import ItemFailure
-from winbatch.rules import OF_MARK, Kind, Rule, ShardKind
 from winbatch.stage import BLOCK, ClaimKind, ClaimMark, Stage, count_done
 from winbatch.times import format_time
 
@@ -430,60 +430,36 @@ def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _S
     done = ledger.done
     for shard in seen.results:
         done |= 1 << shard
-    kinds: dict[int, dict[int, dict[ClaimKind, dt.datetime]]] = defaultdict(lambda: defaultdict(dict))
-    for mark, at in seen.marks.items():
-        if not done >> mark.shard & 1:
-            kinds[mark.shard][mark.attempt][mark.kind] = at
-    still_open, retry, failed = [], [], []
+    known = attempts.histories((mark, at) for mark, at in seen.marks.items() if not done >> mark.shard & 1)
+    judged = [
+        history.judge(limits.rules, rounds=ledger.rounds, broken=shard in seen.broken)
+        for shard, history in known.items()
+    ]
+    sorted_: dict[str, list[Judgement]] = defaultdict(list)
+    for judgement in judged:
+        sorted_[judgement.state].append(judgement)
+    waits, failed = sorted_["waits"], [(each.mark, each.cause) for each in sorted_["failed"] if each.cause]
     # A result that nobody claimed to make, and that is none.
-    broken = [
+    unclaimed = [
         (ClaimMark(shard, 0, "invalid"), reason)
         for shard, reason in seen.broken.items()
-        if shard not in kinds and not done >> shard & 1
+        if shard not in known and not done >> shard & 1
     ]
-    free = 0
-    for shard, attempts in kinds.items():
-        last = max(attempts)
-        causes = {attempt: _cause(marks) for attempt, marks in attempts.items()}
-        counts = Counter(cause for cause in causes.values() if cause)
-        over = [kind for kind, count in counts.items() if count >= limits.rules[kind].attempts * ledger.rounds]
-        cause = causes[last]
-        if over:
-            failed.append((ClaimMark(shard, last, _mark_of(attempts[last])), over[0]))
-        elif "released" in attempts[last]:
-            free += 1
-        elif cause:
-            ended = max(at for kind, at in attempts[last].items() if kind != "claim")
-            due = ended + limits.rules[cause].pause(counts[cause])
-            retry.append((ClaimMark(shard, last, "released"), due, cause))
-        elif shard in seen.broken and "result" not in counts:
-            broken.append((ClaimMark(shard, last, "invalid"), seen.broken[shard]))
-        else:
-            still_open.append(ClaimMark(shard, last, "claim"))
-    hopeless = not done and ledger.rounds == 1 and len(retry) + len(failed) >= HOPELESS
+    broken = [*unclaimed, *((each.mark, seen.broken[each.mark.shard]) for each in sorted_["broken"])]
+    hopeless = not done and ledger.rounds == 1 and len(waits) + len(failed) >= HOPELESS
     if hopeless:
-        failed += [(mark._replace(kind=_mark_of(kinds[mark.shard][mark.attempt])), cause) for mark, _, cause in retry]
-        retry = []
-    others = len(still_open) + len(retry) + len(failed) + len(broken)
+        failed += [(known[each.mark.shard].last, each.cause) for each in waits if each.cause]
+        waits = []
+    others = len(sorted_["open"]) + len(waits) + len(failed) + len(broken)
     return _Shards(
         done,
         stage.shards - done.bit_count() - others,
-        tuple(still_open),
-        tuple((mark, due) for mark, due, _ in retry),
+        tuple(each.mark for each in sorted_["open"]),
+        tuple((each.mark, each.due) for each in waits if each.due),
         tuple(broken),
         tuple(failed),
         hopeless,
     )
-
-
-def _mark_of(marks: Mapping[ClaimKind, dt.datetime]) -> ClaimKind:
-    """The mark of an attempt that says why it ended."""
-    return next((kind for kind in OF_MARK if kind in marks), "claim")
-
-
-def _cause(marks: Mapping[ClaimKind, dt.datetime]) -> ShardKind | None:
-    """Why an attempt ended; None while it goes on."""
-    return OF_MARK.get(_mark_of(marks), "host" if "released" in marks else None)
 
 
 def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards) -> Ledger:

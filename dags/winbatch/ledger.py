@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
+from winbatch.attempts import TaskKind
 from winbatch.errors import JobError
 from winbatch.results import ItemFailure
-from winbatch.rules import TaskKind
 from winbatch.stage import SCHEMA, Stage, load_object
 from winbatch.times import format_time, parse_time
 

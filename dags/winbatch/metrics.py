@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from winbatch.attempts import POLICY
 from winbatch.ledger import Ledger, Measured
-from winbatch.rules import RULES
 
 NAMESPACE = "winbatch"
 
@@ -34,7 +34,7 @@ UNITS: Mapping[str, str] = {
     "CapacityWaitSeconds": "Seconds",
     # From the tick before to this one. That there is one at all says that an engine is alive.
     "LedgerAgeSeconds": "Seconds",
-    **{f"Failed{kind.title()}": "Count" for kind in RULES},
+    **{f"Failed{kind.title()}": "Count" for kind in POLICY},
 }
 BY_DAG = ("ItemsDone", "ItemsFailed", "CostUSD")
 

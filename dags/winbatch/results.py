@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from winbatch.attempts import ShardKind
 from winbatch.errors import JobError
-from winbatch.rules import ShardKind
 from winbatch.stage import SCHEMA, Stage, canonical, load_object
 
 

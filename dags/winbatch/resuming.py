@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
-from winbatch import driver
+from winbatch import attempts, driver
 from winbatch.errors import JobError
 from winbatch.keys import ledger_key
 from winbatch.ledger import Ledger
-from winbatch.stage import ClaimMark, Stage
+from winbatch.stage import Stage
 
 
 class Ports(driver.Ports, Protocol):
@@ -49,13 +49,9 @@ def reopen(ports: Ports, stage: Stage) -> None:
     ledger = Ledger.from_json(stored.body, where=key)
     for prefix in (stage.results, stage.partials):
         ports.delete([entry.key for entry in ports.listing(prefix)])
-    last: dict[int, ClaimMark] = {}
-    for entry in ports.listing(stage.claims):
-        mark = stage.parse_claim_key(entry.key)
-        if mark is not None and (mark.shard not in last or mark.attempt > last[mark.shard].attempt):
-            last[mark.shard] = mark
-    for mark in last.values():
-        driver.put_mark(ports, stage, mark._replace(kind="released"), "what it reads is being completed")
+    marks = (stage.parse_claim_key(entry.key) for entry in ports.listing(stage.claims))
+    for mark in attempts.reopening(mark for mark in marks if mark is not None):
+        driver.put_mark(ports, stage, mark, "what it reads is being completed")
     now = ports.now()
     again = ledger.again(now)
     again = dataclasses.replace(again, done=0, items_done=0, items_failed=0, shards_failed=0, samples=((now, 0),))

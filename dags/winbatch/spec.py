@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from winbatch import filenames, job_file, keys, stage_spec, values
+from winbatch.attempts import POLICY
 from winbatch.errors import SpecError
 from winbatch.job_file import Node
-from winbatch.rules import RULES
 from winbatch.stage_spec import StageSpec
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
@@ -108,7 +108,7 @@ _SPEC_SCHEMA: dict[str, Any] = {
         "workload": {"type": "string", "pattern": _NAME},
         "retry": {
             "type": "object",
-            "propertyNames": {"enum": list(RULES)},
+            "propertyNames": {"enum": list(POLICY)},
             "additionalProperties": {
                 "type": "object",
                 "additionalProperties": False,

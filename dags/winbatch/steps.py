@@ -18,7 +18,7 @@ try:
 except ImportError:  # Airflow 3.0
     from airflow.exceptions import AirflowFailException, AirflowRescheduleException
 
-from winbatch import cancelling, capacity, deployment, driver, engine, job, keys, release, rules, stored
+from winbatch import attempts, cancelling, capacity, deployment, driver, engine, job, keys, release, stored
 from winbatch.cancelling import Start
 from winbatch.dag import ALL, FOLLOW_SECONDS
 from winbatch.errors import WinbatchError
@@ -243,7 +243,7 @@ def _limits(planned: job.Job, target: deployment.Deployment, stage: Stage) -> en
         max_instances=planned.params["max_instances"],
         cluster_instances=target.cluster.max_instances,
         keep_instances=planned.params["idle_instances"],
-        rules=rules.rules(planned.retry, max_attempts=planned.params["max_attempts"]),
+        rules=attempts.policy(planned.retry, max_attempts=planned.params["max_attempts"]),
         shard_seconds=stage.shard_seconds,
         usd_per_hour=target.cluster.usd_per_hour,
         max_failed_items=planned.params["max_failed_items"],

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from winbatch import driver, engine, results, rules
+from winbatch import attempts, driver, engine, results
 from winbatch.capacity import Group, Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -210,7 +210,7 @@ class _Block:
 
 
 class Free:
-    """The claims that may be written, as `winbatch.working.claims.claimable` says, kept up to date and by block.
+    """The claims that may be written, as `winbatch.attempts.claimable` says, kept up to date and by block.
 
     Workers walk over the blocks as the real ones do. That two of them reach for the same claim and one comes too late
     is left out: it costs a request, which `Costs.shard` has room for.
@@ -481,10 +481,10 @@ class World:
         found = self.get(self.stage.blocks_key)
         return [int(block) for block in json.loads(found.body)["blocks"]] if found else []
 
-    def _mark(self, mark: ClaimMark, body: dict[str, Any]) -> None:
+    def _mark(self, mark: ClaimMark, task: _Task, failures: Sequence[dict[str, Any]] | None = None) -> None:
         key = self.stage.claim_key(mark)
         assert self._objects.get(key) is None, f"{key} is there already"
-        self._write(key, json.dumps(body).encode())
+        self._write(key, attempts.encode_worker(task.arn, self.now(), failures))
 
     def _write(self, key: str, body: bytes) -> None:
         self.calls["s3.PutObject"] += 1
@@ -548,7 +548,7 @@ class World:
                 self._end(task, "EssentialContainerExited", 0, "Essential container in task exited")
             return
         self.executions += 1
-        self._mark(mark, {"task": task.arn})
+        self._mark(mark, task)
         lines = self.stage.shard_lines(mark.shard)
         seconds = sum(self.case.seconds[lines.start : lines.stop]) + self.case.costs.shard
         self.at(self.clock + seconds, lambda: self._finish(task, mark))
@@ -559,7 +559,7 @@ class World:
         lines = self.stage.shard_lines(mark.shard)
         if self.case.failing and self._random.random() < self.case.failing:
             failure: dict[str, Any] = {"item": lines[0], "error": "boom", "exit_code": 1, "log": ["last words"]}
-            self._mark(mark._replace(kind="failed"), {"task": task.arn, "failures": [failure]})
+            self._mark(mark._replace(kind="failed"), task, [failure])
         else:
             key = self.stage.result_key(mark.shard)
             body = results.encode(self.stage, mark.shard, [ItemResult(item, {}, {"n": item}) for item in lines])
@@ -639,7 +639,7 @@ def _limits(case: Case) -> engine.Limits:
         max_failed_items=0,
         instance_timeout=dt.timedelta(seconds=1200),
         start_timeout=dt.timedelta(seconds=1200),
-        rules=rules.rules({}, max_attempts=case.max_attempts),
+        rules=attempts.policy({}, max_attempts=case.max_attempts),
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from scripts import images
 from tests.waiting import PATIENCE, wait_for
-from winbatch import capacity, driver, engine, keys, rules
+from winbatch import attempts, capacity, driver, engine, keys
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.stage import Stage
@@ -90,7 +90,7 @@ class Job:
             max_instances=2,
             cluster_instances=4,
             keep_instances=0,
-            rules=rules.rules(
+            rules=attempts.policy(
                 {"program": {"backoff": 1}, "memory": {"backoff": 1}, "worker": {"backoff": 1}}, max_attempts=2
             ),
             max_failed_items=0,

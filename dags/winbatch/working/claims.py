@@ -1,7 +1,8 @@
-"""Which shards may be claimed, and claiming them.
+"""Claiming shards.
 
-A claim is an object that only one writer can create. Workers never talk to each other, so the rule below, S3's
-conditional write and the fact that nothing is ever removed are all that keeps two of them from one attempt.
+A claim is an object that only one writer can create. Workers never talk to each other, so the rule of which shards may
+be claimed (`winbatch.attempts`), S3's conditional write and the fact that nothing is ever removed are all that keeps
+two of them from one attempt.
 """
 
 import collections
@@ -11,49 +12,16 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
+from winbatch import attempts
 from winbatch.errors import StorageError
 from winbatch.stage import BLOCK, ClaimMark, Stage
-
-LAST_ATTEMPT = 99  # two digits in the key
 
 # After so many lost races in a row the listing is stale: others work where this worker looks.
 _LOST_RACES = 2
 
 _log = logging.getLogger(__name__)
-
-
-def claimable(shards: int, done: AbstractSet[int], marks: Iterable[ClaimMark], *, first: int = 0) -> list[ClaimMark]:
-    """The claims that may be written, at most one a shard, by shard.
-
-    Shard k, attempt a may be claimed when k has no result, or an earlier attempt's was found invalid; and a is 0 or
-    attempt a-1 is released, and a is not claimed.
-
-    Args:
-        shards: those from this number on are left out.
-        done: shards that have a result.
-        marks: all there are of these shards.
-        first: shards before it are left out.
-    """
-    attempt: collections.Counter[int] = collections.Counter()
-    claimed: set[tuple[int, int]] = set()
-    invalid: dict[int, int] = {}
-    for mark in marks:
-        if mark.kind == "claim":
-            claimed.add((mark.shard, mark.attempt))
-        elif mark.kind == "invalid":
-            invalid[mark.shard] = min(mark.attempt, invalid.get(mark.shard, mark.attempt))
-        elif mark.kind == "released":
-            attempt[mark.shard] = max(attempt[mark.shard], mark.attempt + 1)
-    return [
-        ClaimMark(shard, attempt[shard], "claim")
-        for shard in range(first, shards)
-        if (shard not in done or invalid.get(shard, LAST_ATTEMPT) < attempt[shard])
-        and attempt[shard] <= LAST_ATTEMPT
-        and (shard, attempt[shard]) not in claimed
-    ]
 
 
 class Marks(Protocol):
@@ -107,7 +75,7 @@ class Claims:
                 self._asking += 1
             won = False
             try:
-                won = self._store.put_new(self._stage.claim_key(mark), self._mark_body())
+                won = self._store.put_new(self._stage.claim_key(mark), attempts.encode_worker(self._owner, self._now()))
             finally:
                 with self._changed:
                     self._asking -= 1
@@ -171,7 +139,7 @@ class Claims:
             if self._closed:
                 return
         failed = mark._replace(kind=kind)
-        self._store.put_new(self._stage.claim_key(failed), self._mark_body(failures=failures))
+        self._store.put_new(self._stage.claim_key(failed), attempts.encode_worker(self._owner, self._now(), failures))
         self.done(mark)
 
     def close(self) -> None:
@@ -205,7 +173,7 @@ class Claims:
 
         def release() -> None:
             released = mark._replace(kind="released")
-            body = _encode({"reason": reason, "at": _stamp(self._now())})
+            body = attempts.encode_reason(reason, self._now())
             try:
                 save(mark)
             except StorageError as error:
@@ -231,7 +199,7 @@ class Claims:
             for key in self._store.keys(self._stage.results, after=after, before=before)
         ]
         marks = [self._stage.parse_claim_key(key) for key in claims]
-        free = claimable(
+        free = attempts.claimable(
             last,
             {shard for shard in results if shard is not None},
             [mark for mark in marks if mark is not None],
@@ -239,15 +207,3 @@ class Claims:
         )
         self._random.shuffle(free)
         return free
-
-    def _mark_body(self, **fields: Any) -> bytes:
-        return _encode({"task": self._owner, "at": _stamp(self._now()), **fields})
-
-
-def _stamp(time_: dt.datetime) -> str:
-    # Microseconds: a worker knows its own claim by these bytes.
-    return time_.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _encode(data: Mapping[str, Any]) -> bytes:
-    return (json.dumps(data) + "\n").encode()

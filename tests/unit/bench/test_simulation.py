@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.bench.simulation import Bucket, Case, Costs, Objects, World, static_wall
-from winbatch.working.claims import claimable
+from winbatch.attempts import claimable
 
 QUICK = Costs(boot=30.0, pull=20.0, start=5.0)
 

@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.stub import Stubber
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from scripts import item_log, render
 from scripts.errors import JobFailed, SettingsError
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
+from winbatch.attempts import Told
 from winbatch.deployment import Workload
 from winbatch.errors import JobError
 from winbatch.stage import ClaimMark, Stage
@@ -34,106 +33,6 @@ def stage(name="simulate", items=10):
 
 def after(seconds):
     return (T + dt.timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
-
-
-def claim(at=0):
-    return {"task": TASK, "at": after(at)}
-
-
-def failed(*items, at=9, code=None):
-    failures = [{"item": item, "error": "boom", "exit_code": code, "log": [f"last words of {item}"]} for item in items]
-    return {"task": TASK, "at": after(at), "failures": failures}
-
-
-def tried(item, *marks, done_at=None):
-    """The attempts for marks given as (attempt, kind, body)."""
-    return item_log.attempts(item, {ClaimMark(1, number, kind): body for number, kind, body in marks}, done_at=done_at)
-
-
-def test_nothing_was_tried_before_the_first_claim():
-    assert tried(5) == []
-
-
-def test_a_claim_without_an_end_is_at_work():
-    (attempt,) = tried(5, (0, "claim", claim()))
-    assert (attempt.number, attempt.task_id, attempt.outcome) == (0, "0123456789abcdef", "at work")
-    assert attempt.ended_at is None
-
-
-def test_a_result_ends_the_last_attempt():
-    first, last = tried(
-        5,
-        (0, "claim", claim()),
-        (0, "released", {"reason": "its ECS task is gone", "at": after(5)}),
-        (1, "claim", claim(6)),
-        done_at=T + dt.timedelta(seconds=8),
-    )
-    assert (first.outcome, first.reason) == ("given back", "its ECS task is gone")
-    assert (last.outcome, last.ended_at) == ("done", T + dt.timedelta(seconds=8))
-
-
-RELEASED = {"reason": "the worker was told to stop (SIGTERM)", "at": after(9)}
-
-
-def test_an_attempt_whose_result_came_while_it_was_given_back_is_done():
-    """A worker that is told to stop gives its claims back while results are on their way to S3."""
-    (attempt,) = tried(5, (0, "claim", claim()), (0, "released", RELEASED), done_at=T + dt.timedelta(seconds=9))
-    assert (attempt.outcome, attempt.reason, attempt.ended_at) == ("done", "", T + dt.timedelta(seconds=9))
-
-
-@pytest.mark.parametrize(("kind", "outcome"), [("crash", "crashed"), ("invalid", "invalid result"), ("lost", "lost")])
-@pytest.mark.parametrize("released", [[], [(0, "released", RELEASED)]])
-def test_a_result_beside_what_the_engine_says_of_the_attempt_is_not_its_own(kind, outcome, released):
-    (attempt,) = tried(5, (0, "claim", claim()), (0, kind, {"reason": "r", "at": after(9)}), *released, done_at=T)
-    assert attempt.outcome == outcome
-
-
-@pytest.mark.parametrize(
-    ("kind", "code", "outcome", "reason"),
-    [
-        ("failed", None, "failed", "boom"),
-        ("failed", 3, "failed", "boom (exit code 3)"),
-        ("memory", None, "out of memory", "boom"),
-    ],
-)
-def test_a_failure_names_its_reason_and_keeps_its_last_words(kind, code, outcome, reason):
-    (attempt,) = tried(5, (0, "claim", claim()), (0, kind, failed(4, 5, code=code)))
-    assert (attempt.outcome, attempt.reason, attempt.kept) == (outcome, reason, ("last words of 5",))
-
-
-def test_an_item_whose_neighbour_failed_is_done():
-    (attempt,) = tried(5, (0, "claim", claim()), (0, "failed", failed(4)))
-    assert (attempt.outcome, attempt.kept) == ("done", ())
-
-
-def test_a_failure_that_may_be_tried_again_is_a_failure():
-    """The engine gives the attempt back after it failed; how it ended is that it failed."""
-    (attempt,) = tried(
-        5, (0, "claim", claim()), (0, "failed", failed(5)), (0, "released", {"reason": "again", "at": after(11)})
-    )
-    assert attempt.outcome == "failed"
-
-
-@pytest.mark.parametrize(("kind", "outcome"), [("crash", "crashed"), ("invalid", "invalid result"), ("lost", "lost")])
-def test_what_the_engine_says_of_an_attempt_wins_over_its_release(kind, outcome):
-    said = {"reason": "exit code 139", "at": after(9)}
-    (attempt,) = tried(5, (0, "claim", claim()), (0, "released", {"reason": "again", "at": after(11)}), (0, kind, said))
-    assert (attempt.outcome, attempt.reason) == (outcome, "exit code 139")
-
-
-@given(
-    st.lists(st.sampled_from(["failed", "memory", "crash", "invalid", "lost", "released"]), max_size=6), st.booleans()
-)
-def test_every_attempt_is_told_once_and_in_order(ends, done):
-    marks = []
-    for number, kind in enumerate(ends):
-        body = failed(5) if kind in {"failed", "memory"} else {"reason": "r", "at": after(9)}
-        marks += [(number, "claim", claim()), (number, kind, body)]
-    marks.append((len(ends), "claim", claim(20)))
-    attempts = tried(5, *reversed(marks), done_at=T if done else None)
-    assert [attempt.number for attempt in attempts] == list(range(len(ends) + 1))
-    assert attempts[-1].outcome == ("done" if done else "at work")
-    assert all(attempt.outcome not in {"done", "at work"} for attempt in attempts[:-1])
 
 
 def test_the_stream_is_named_as_the_log_driver_names_it():
@@ -227,8 +126,12 @@ def logs():
         stubber.assert_no_pending_responses()
 
 
-def attempt(**fields):
-    return Attempt(**{"number": 0, "task": TASK, "claimed_at": T, "outcome": "failed", **fields})
+def told(**fields):
+    return Told(**{"number": 0, "task": TASK, "claimed_at": T, "outcome": "failed", **fields})
+
+
+def attempt(lines=(), **fields):
+    return Attempt(**vars(told(**fields)), lines=lines)
 
 
 def test_a_stream_is_read_to_its_end_within_the_attempts_time(logs):
@@ -251,14 +154,14 @@ def test_a_stream_is_read_to_its_end_within_the_attempts_time(logs):
         answer = {"events": events, "nextForwardToken": following, "nextBackwardToken": "z"}
         stubber.add_response("get_log_events", answer, {**asked, "nextToken": token} if token else asked)
         token = following
-    read = item_log._with_lines(client, WORKLOAD, 5, attempt(ended_at=T))
+    read = item_log._with_lines(client, WORKLOAD, 5, told(ended_at=T))
     assert [line.text for line in read.lines] == ["one", "two"]
 
 
 def test_a_stream_that_is_gone_leaves_what_the_failure_kept(logs):
     client, stubber = logs
     stubber.add_client_error("get_log_events", "ResourceNotFoundException")
-    read = item_log._with_lines(client, WORKLOAD, 5, attempt(kept=("last words",)))
+    read = item_log._with_lines(client, WORKLOAD, 5, told(kept=("last words",)))
     assert read.lines == (Line(None, "", "last words"),)
 
 
@@ -312,5 +215,5 @@ def test_a_mark_that_does_not_parse_is_named():
         s3.create_bucket(Bucket="bucket")
         s3.put_object(Bucket="bucket", Key=first.claim_key(ClaimMark(1, 0, "claim")), Body=b"{")
         workspace = SimpleNamespace(aws=SimpleNamespace(client=lambda _name: s3))
-        with pytest.raises(JobError, match=r"c/000001/: a mark that is not of this release"):
+        with pytest.raises(JobError, match=r"^s3://bucket/c/000001/00.claim: not a record of this release"):
             item_log.read(workspace, outputs, snapshot(first), 5)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime as dt
-import json
 import random
 from collections import Counter
 from itertools import pairwise
@@ -12,7 +11,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import capacity, driver, engine, keys, results, rules, shares
+from winbatch import attempts, capacity, driver, engine, keys, results, shares
+from winbatch.attempts import claimable
 from winbatch.capacity import Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -21,7 +21,6 @@ from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.metrics import Sample
 from winbatch.stage import ClaimMark, Group, Stage
-from winbatch.working.claims import claimable
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -297,7 +296,7 @@ class World:
             self._end(task, "EssentialContainerExited", 0)
             return
         task.shard = self.random.choice(free)
-        self.write(stage.claim_key(task.shard), json.dumps({"task": task.arn}).encode())
+        self.write(stage.claim_key(task.shard), attempts.encode_worker(task.arn, self.clock))
         task.until = self.clock + self.random.randint(1, 5) * SECOND
         self.executions[task.shard.shard] += 1
 
@@ -314,7 +313,7 @@ class World:
             failures = [{"item": lines[-1], "error": "boom", "exit_code": 1, "log": ["last words"]}]
             partial = results.encode(stage, mark.shard, [results.ItemResult(item, {}, {}) for item in lines[:-1]])
             self.write(f"{stage.partials_of(mark.shard)}{mark.attempt:02d}-0000.json", partial)
-            self.write(stage.claim_key(failed), json.dumps({"task": task.arn, "failures": failures}).encode())
+            self.write(stage.claim_key(failed), attempts.encode_worker(task.arn, self.clock, failures))
         else:
             key = stage.result_key(mark.shard)
             items = [results.ItemResult(item, {}, {"n": item}) for item in lines]
@@ -350,7 +349,7 @@ def make_limits(**changes):
         "max_instances": 3,
         "cluster_instances": 3,
         "keep_instances": 0,
-        "rules": rules.rules({}, max_attempts=3),
+        "rules": attempts.policy({}, max_attempts=3),
         "max_failed_items": 0,
         "instance_timeout": dt.timedelta(minutes=5),
         "start_timeout": dt.timedelta(minutes=2),
@@ -536,7 +535,7 @@ def test_a_refused_call_ends_the_stage_at_once_where_asking_again_does_not_help(
     assert ledger.reason == "no ECS task can start: ECS refuses: not authorized; give it the right"
     world.runs, advice = [], ""
     ledger = drive(world, attempt=2)
-    assert (ledger.state, len(world.runs)) == ("failed", rules.RULES["unstarted"].attempts)
+    assert (ledger.state, len(world.runs)) == ("failed", attempts.POLICY["unstarted"].attempts)
 
 
 def test_workers_that_their_hosts_take_along_are_nobodys_fault_until_it_is_ten_times():
@@ -742,7 +741,7 @@ def test_ecs_tasks_that_never_start_end_the_stage_by_their_own_rule_after_pauses
     ledger = drive(world)
     assert ledger.state == "failed"
     assert f"({kind})" in ledger.reason
-    rule = rules.RULES[kind]
+    rule = attempts.POLICY[kind]
     assert not world.executions
     # The first wave is of six, which may all fail before anybody looks.
     assert len(world.runs) <= rule.attempts
@@ -765,7 +764,7 @@ def test_a_registry_that_never_lets_images_be_pulled_ends_the_stage():
     ledger = drive(world)
     assert ledger.state == "failed"
     assert "(throttled)" in ledger.reason
-    assert len(world.tasks) <= rules.RULES["throttled"].attempts + world.limits.max_workers
+    assert len(world.tasks) <= attempts.POLICY["throttled"].attempts + world.limits.max_workers
 
 
 def test_throttled_calls_are_sent_again_more_slowly_and_nothing_is_lost():
@@ -774,15 +773,15 @@ def test_throttled_calls_are_sent_again_more_slowly_and_nothing_is_lost():
 
 
 def test_an_override_changes_only_what_it_names():
-    changed = rules.rules({"memory": {"attempts": 7}, "image": {"backoff": 1.5}}, max_attempts=9)
-    assert (changed["memory"], changed["image"]) == (rules.Rule(7, 30.0), rules.Rule(3, 1.5))
+    changed = attempts.policy({"memory": {"attempts": 7}, "image": {"backoff": 1.5}}, max_attempts=9)
+    assert (changed["memory"], changed["image"]) == (attempts.Rule(7, 30.0), attempts.Rule(3, 1.5))
     assert changed["program"].attempts == 9
-    assert changed["crash"] == rules.RULES["crash"]
+    assert changed["crash"] == attempts.POLICY["crash"]
 
 
 @given(st.floats(0, 600), st.integers(0, 100))
 def test_pauses_grow_and_are_bounded(backoff, failures):
-    rule = rules.Rule(3, backoff)
+    rule = attempts.Rule(3, backoff)
     assert rule.pause(failures) <= rule.pause(failures + 1) <= dt.timedelta(minutes=5)
 
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winbatch import driver, keys, resuming
+from winbatch.attempts import claimable
 from winbatch.aws import AwsPorts
 from winbatch.errors import JobError, StorageError
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark
-from winbatch.working.claims import claimable
 
 from .test_engine_world import START, Crash, Faults, World, drive, make_limits, make_stage
 from .test_job import DEPLOYMENT

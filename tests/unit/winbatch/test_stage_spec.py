@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
+from winbatch.attempts import POLICY
 from winbatch.errors import SpecError
-from winbatch.rules import RULES
 from winbatch.spec import Spec
 
 HEAD = textwrap.dedent("""\
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_named_with_its_line(stages, line, words):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("kind", POLICY)
 @pytest.mark.parametrize("rule", [{"attempts": 1}, {"backoff": 0.5}, {"attempts": 5, "backoff": 60}])
 def test_every_kind_of_failure_may_have_a_rule(kind, rule):
     head = HEAD.replace("stages:", f"retry:\n  {kind}: {rule}\nstages:")

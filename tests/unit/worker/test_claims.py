@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winbatch.attempts import claimable
 from winbatch.errors import StorageError
 from winbatch.stage import BLOCK, ClaimMark, Stage
-from winbatch.working.claims import Claims, claimable
+from winbatch.working.claims import Claims
 
 SHARDS = 6
 
