@@ -8,6 +8,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from botocore.exceptions import NoCredentialsError
 from botocore.utils import JSONFileCache
 
 # The emulator takes any; a real key can never reach it, and a local command can never reach a real account.
@@ -40,6 +41,27 @@ class Aws:
             self._session = boto3.Session(botocore_session=_configured(), region_name=region)
             self._config = Config(retries={"mode": "adaptive", "total_max_attempts": 8})
         self._clients: dict[str, Any] = {}
+
+    def environment(self) -> dict[str, str]:
+        """Name the variables by which another process reaches the same AWS with the rights of now.
+
+        Raises:
+            NoCredentialsError: there are no credentials.
+        """
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        found = credentials.get_frozen_credentials()
+        variables = {
+            "AWS_ACCESS_KEY_ID": found.access_key,
+            "AWS_SECRET_ACCESS_KEY": found.secret_key,
+            "AWS_SESSION_TOKEN": found.token,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        return {name: value for name, value in variables.items() if value}
 
     def client(self, service: str) -> Any:
         """A boto3 client, made once."""

@@ -70,7 +70,7 @@ ROOMS: dict[str, Room] = {
         slow=("jobs",),
     ),
     "worker": Room(
-        files=(*_winbatch("worker workload errors"), "dags/winbatch/working/*"),
+        files=(*_winbatch("worker workload errors trial"), "dags/winbatch/working/*"),
         fast=("tests/unit/worker", "tests/unit/tools"),
         slow=("contract", "jobs", "faults"),
     ),

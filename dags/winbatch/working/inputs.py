@@ -124,6 +124,23 @@ def read_failures(store: Store, stage: Stage, name: str) -> tuple[ItemFailure, .
     return tuple(failure for item, failure in sorted(source.failures.items()) if item not in there)
 
 
+def find_items(store: Store, stage: Stage, shard: int) -> tuple[tuple[ItemResult, ...], str]:
+    """Find what there is of a shard: its result's items, or else those of its partials; and what is wrong with it.
+
+    Raises:
+        StorageError: S3 refuses.
+    """
+    problem = ""
+    body = store.find(stage.result_key(shard))
+    if body is not None:
+        try:
+            return results.decode(body, stage, shard), ""
+        except JobError as error:
+            problem = str(error)
+    partials = read_partials(store, stage, shard)
+    return tuple(item for _number, item in sorted(partials.items())), problem
+
+
 def fetch_outputs(store: Store, stage: Stage, item: int, folder: Path) -> None:
     """Fetch the files that the item of the same number has left in the stage's source.
 
@@ -181,16 +198,8 @@ class _Source:
         return items
 
     def find(self, shard: int) -> tuple[tuple[ItemResult, ...], str]:
-        """What there is of a shard: its result's items, or else those of its partials; and what is wrong with it."""
-        problem = ""
-        body = self.store.find(self.stage.result_key(shard))
-        if body is not None:
-            try:
-                return results.decode(body, self.stage, shard), ""
-            except JobError as error:
-                problem = str(error)
-        partials = read_partials(self.store, self.stage, shard)
-        return tuple(item for _number, item in sorted(partials.items())), problem
+        """What there is of a shard, as `find_items` has it."""
+        return find_items(self.store, self.stage, shard)
 
     @functools.cached_property
     def failures(self) -> Mapping[int, ItemFailure]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from winbatch import results, template
 from winbatch.errors import JobError, WorkerError
@@ -29,6 +30,24 @@ _ROOM = 1 << 16
 _ROOM_PAUSES = (1.0, 3.0, 6.0)
 
 _log = logging.getLogger(__name__)
+
+
+class Objects(Protocol):
+    """What fetching needs of the store."""
+
+    def download(self, key: str, path: Path) -> None: ...
+
+
+def fetch(objects: Objects, stage: Stage, item: Item, folder: Path) -> None:
+    """Fetch what a stage's `fetch` names into the item's inputs folder.
+
+    Raises:
+        JobError: there is no such object, or the disk has no room for it.
+        StorageError: S3 refuses.
+    """
+    for name, key in stage.fetch.items():
+        values = {**item.params, "item": item.item, "job": stage.job}
+        objects.download(template.fill(key, values), folder / name)
 
 
 class ShardRunner:
@@ -190,9 +209,7 @@ class ShardRunner:
             from winbatch.working.inputs import fetch_outputs  # noqa: PLC0415
 
             fetch_outputs(self._store, self._stage, item.item, folder)
-        for name, key in self._stage.fetch.items():
-            values = {**item.params, "item": item.item, "job": self._stage.job}
-            self._store.download(template.fill(key, values), folder / name)
+        fetch(self._store, self._stage, item, folder)
 
     def _upload(self, folder: Path, prefix: str) -> None:
         for output in outputs.find(folder):
