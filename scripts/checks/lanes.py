@@ -110,8 +110,8 @@ def left(folder: Path) -> list[psutil.Process]:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             traces = [*process.cmdline(), process.cwd(), *process.environ().values()]
-        except psutil.Error:
-            # It has ended, or is somebody else's.
+        except (psutil.Error, OSError):
+            # It has ended, is somebody else's, or works in a folder whose path is too long to be told.
             continue
         if any(str(folder) in trace for trace in traces):
             found.append(process)
