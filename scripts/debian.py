@@ -17,15 +17,17 @@ class Program:
         name: its command.
         package: Debian's package that brings it.
         without: what becomes of a machine that has none.
+        places: folders beside the search path.
     """
 
     name: str
     package: str
     without: str
+    places: tuple[str, ...] = ()
 
     def find(self) -> str | None:
         """The command, if there is one."""
-        return shutil.which(self.name)
+        return shutil.which(self.name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *self.places)))
 
     def look(self) -> str:
         """The command; where there is none, what that means and how to get one."""
@@ -46,6 +48,10 @@ class Program:
 
 REGISTRY = Program("docker-registry", "docker-registry", "tests of pushing images are skipped")
 OCTAVE = Program("octave-cli", "octave", "jobs of ber-octave fail on this machine, and their tests are skipped")
+_NO_WINDOWS = "Windows images do not run on this machine, and their tests are skipped"
+# Debian keeps it off the search path when it is without the package wine.
+WINE = Program("wine64", "wine64", _NO_WINDOWS, places=("/usr/lib/wine",))
+MINGW = Program("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", _NO_WINDOWS)
 
 
 def apt_install(package: str, progress: Callable[[str], None]) -> None:

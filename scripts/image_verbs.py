@@ -1,5 +1,6 @@
 """The images of an environment: built from the checkout, named to Terraform by their digests, pushed.
 
+For AWS they are Windows images, for the local environment Linux images of the same files, unless it has Wine.
 `up`, `plan`, `image-build` and `image-push` go this one way. A digest follows from the checkout, so a plan has it
 before there is a registry; the push comes after the apply, which makes the repositories.
 """
@@ -11,6 +12,7 @@ from scripts import images
 from scripts.console import Step, Steps
 from scripts.errors import ImageError
 from scripts.settings import Settings
+from scripts.windows import staging
 from scripts.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ type Image = images.Image | windows.Built
 
 
 def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Image]:
-    """Build the images of an environment: Linux for the emulator, Windows for AWS; by workload.
+    """Build the images of an environment, by workload.
 
     Args:
         settings: whose.
@@ -32,7 +34,7 @@ def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Ima
     """
     built: dict[str, Image] = {}
     for name in _chosen(settings, workload):
-        if settings.emulated:
+        if settings.emulated and not (settings.wine and _has_archives(settings, name, steps)):
             with steps.step(f"Image of {name}") as step:
                 built[name] = images.build(settings, name)
                 step.detail = built[name].words
@@ -68,18 +70,32 @@ def push(
         )
     with steps.step("Push images") as step:
         ecr = workspace.aws.client("ecr")
-        pushed = [name for name, image in built.items() if _push(ecr, repositories[name], image, step)]
+        endpoint = workspace.endpoint_url
+        pushed = [name for name, image in built.items() if _push(ecr, repositories[name], image, endpoint, step)]
         step.detail = f"pushed {', '.join(pushed)}" if pushed else "all there"
     return pushed
 
 
-def _push(ecr: Any, url: str, image: Image, step: Step) -> bool:
+def _push(ecr: Any, url: str, image: Image, endpoint_url: str | None, step: Step) -> bool:
     if isinstance(image, images.Image):
         return images.push(ecr, images.repository_name(url), image)
     from scripts.windows import image as windows  # noqa: PLC0415 - as above
 
-    with windows.ecr_repository(ecr, url) as repository:
+    with windows.ecr_repository(ecr, url, endpoint_url) as repository:
         return windows.push(image, repository, step)
+
+
+def _has_archives(settings: Settings, workload: str, steps: Steps) -> bool:
+    """Fetch the archives of a workload's Windows image; without them the local environment has its Linux image."""
+    with steps.step(f"Archives of {workload}") as step:
+        try:
+            for archive in staging.read(settings.root, workload).archives:
+                staging.fetch(archive, settings.cache, step.update)
+        except staging.StagingError as error:
+            step.detail = f"{error}; its containers are Linux'"
+            return False
+        step.detail = "there"
+    return True
 
 
 def _chosen(settings: Settings, workload: str) -> Sequence[str]:

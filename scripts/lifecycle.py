@@ -21,6 +21,7 @@ from scripts import (
     smoke,
     state,
     takedown,
+    wine,
 )
 from scripts.console import Steps, console
 from scripts.errors import OperatorError, PreflightError
@@ -66,6 +67,9 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
     with only_one(settings, "up") as lock:
         doubts = preflight.check(settings, steps)
         _refuse_doubts(doubts, settings, asked=confirm and plan is None)
+        if settings.wine:
+            with steps.step("Wine") as step:
+                step.detail = wine.prepare(settings, step.update)
         if settings.local:
             with steps.step("Emulator") as step:
                 step.detail = local.start(settings, step).endpoint_url

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import psutil
 
 from scripts import given, uv
 from scripts.console import Step
-from scripts.errors import EmulatorError, PreflightError
+from scripts.errors import EmulatorError, PreflightError, ToolError
 from scripts.settings import Settings
 from winbatch.working import folders
 
@@ -162,6 +162,40 @@ def _spawn(settings: Settings) -> Session:
     partial.write_text(json.dumps(asdict(session)) + "\n", encoding="utf-8")
     partial.replace(_record(settings))
     return session
+
+
+def install(settings: Settings, what: str, arguments: Sequence[str], progress: Callable[[str], None]) -> None:
+    """Have the emulator make something of its own in the cache, unless it is there.
+
+    Args:
+        settings: whose cache.
+        what: as its command `install-…` is called.
+        arguments: of that command.
+        progress: told each line of it.
+
+    Raises:
+        ToolError: it cannot be made.
+    """
+    command = [sys.executable, "-m", "emulator", f"install-{what}", "--cache", str(settings.cache), *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=settings.root,
+        env=uv.environment(settings) | {"PATH": uv.tool_environment(settings)["PATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            if line.strip():
+                lines.append(line.strip())
+                progress(line.strip())
+    if process.returncode != 0:
+        reason = lines[-1] if lines else "no reason was given"
+        raise ToolError(f"{what.capitalize()} cannot be installed: {reason}")
 
 
 def stop(settings: Settings, patience: float = 15.0) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import checkout, given, local, providers, requirements, toolchain
+from scripts import checkout, given, local, providers, requirements, toolchain, wine
 from scripts.aws import Aws
 from scripts.console import Steps, console
 from scripts.errors import PreflightError
@@ -25,6 +25,8 @@ def check(settings: Settings, steps: Steps) -> list[str]:
     requirements.check(settings)
     if settings.local:
         local.check_folders(settings)
+        if settings.wine:
+            wine.require()
         local.check_disk(settings)
         if local.recorded(settings) is None:
             local.check_port(settings.port)

@@ -12,6 +12,7 @@ What wins, first to last: the command line's option (`--env`), the process envir
 | `WINBATCH_LOCAL_PATH` | `.local/bin` | folders, with colons, whose programs local containers find by name |
 | `WINBATCH_TF_MIRROR` | | a filesystem mirror of Terraform providers |
 | `WINBATCH_TF_RELEASES` | the vendor's | where Terraform's releases are fetched from |
+| `WINBATCH_WINDOWS` | | `wine`: local containers run the Windows images, under Wine |
 | `WINBATCH_DEBUG` | | set: errors come with their traceback |
 """
 
@@ -43,6 +44,7 @@ class Settings:
         port: for the emulator; a running one says itself where it listens.
         min_free_mib: free disk space that the local environment wants, MiB.
         local_path: folders whose programs the containers of the local environment find by name.
+        wine: whether the containers of the local environment run Windows images, under Wine.
         tf_mirror: a filesystem mirror of Terraform providers, if one was named.
         tf_releases: base URL of Terraform's releases.
     """
@@ -54,6 +56,7 @@ class Settings:
     port: int
     min_free_mib: int
     local_path: tuple[Path, ...]
+    wine: bool
     tf_mirror: Path | None
     tf_releases: str
 
@@ -69,7 +72,7 @@ class Settings:
 
     @property
     def emulated(self) -> bool:
-        """Whether what answers for AWS is the emulator, which runs Linux images."""
+        """Whether what answers for AWS is the emulator."""
         return self.local
 
     @property
@@ -178,6 +181,7 @@ class Settings:
             port=_number(environ, "WINBATCH_PORT", DEFAULT_PORT, lowest=1024, highest=65535),
             min_free_mib=_number(environ, "WINBATCH_MIN_FREE_MIB", 2048, lowest=0, highest=2**40),
             local_path=_folders(environ, "WINBATCH_LOCAL_PATH", root / ".local" / "bin"),
+            wine=_chosen(environ, "WINBATCH_WINDOWS", "wine") and name == "local",
             tf_mirror=Path(mirror).absolute() if mirror else None,
             tf_releases=(environ.get("WINBATCH_TF_RELEASES") or RELEASES).rstrip("/"),
         )
@@ -214,6 +218,13 @@ def _folders(environ: Mapping[str, str], name: str, default: Path) -> tuple[Path
         if not folder.is_absolute():
             raise SettingsError(f"{name}: {folder} is relative; name folders by their whole paths, with colons")
     return folders or (default,)
+
+
+def _chosen(environ: Mapping[str, str], name: str, choice: str) -> bool:
+    value = environ.get(name)
+    if value and value != choice:
+        raise SettingsError(f"{name}={value}: {choice} or nothing is expected")
+    return bool(value)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:

@@ -1,6 +1,6 @@
 """The set-up after `.venv`: Terraform, its provider, Airflow, the workloads' interpreters; what is there is skipped.
 
-What only `make test` needs comes with `tests`: the other versions of Airflow, checkov, a browser, a container registry.
+What only `make test` needs comes with `tests`: the other versions of Airflow, Wine, checkov, a browser, a registry.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import actionlint, browser, debian, given, local, providers, toolchain, uv, workloads
+from scripts import actionlint, browser, debian, given, local, providers, toolchain, uv, wine, workloads
 from scripts.console import Steps
 from scripts.errors import ToolError
 from scripts.settings import Settings
@@ -46,6 +46,9 @@ def run(settings: Settings, *, tests: bool = False) -> None:
                 step.detail = "made" if made else "was there"
         with steps.step("Octave, of workload ber-octave") as step:
             step.detail = debian.OCTAVE.install(step.update) if tests else debian.OCTAVE.look()
+        if tests or settings.wine:
+            with steps.step("Windows images, under Wine") as step:
+                step.detail = wine.install(settings, step.update)
     if tests:
         with steps.step("Airflow in every version that MWAA runs") as step:
             install_airflow(settings, step.update)
@@ -65,28 +68,7 @@ def install_airflow(settings: Settings, progress: Callable[[str], None], *, vers
     Raises:
         ToolError: it cannot be made.
     """
-    command = [sys.executable, "-m", "emulator", "install-airflow", "--cache", str(settings.cache)]
-    if version:
-        command += ["--version", version]
-    with subprocess.Popen(
-        command,
-        cwd=settings.root,
-        env=uv.environment(settings) | {"PATH": uv.tool_environment(settings)["PATH"]},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            if line.strip():
-                lines.append(line.strip())
-                progress(line.strip())
-    if process.returncode != 0:
-        reason = lines[-1] if lines else "no reason was given"
-        raise ToolError(f"Airflow cannot be installed: {reason}")
+    local.install(settings, "airflow", ["--version", version] if version else [], progress)
 
 
 def checkov_folder(settings: Settings) -> Path:

@@ -4,8 +4,12 @@ The Dockerfile says what it is; `docker buildx build` makes the same of it. The 
 until the push, which copies them from registry to registry, once.
 """
 
+import contextlib
+import hashlib
 import json
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +19,16 @@ from scripts import uv
 from scripts.console import Step, Steps
 from scripts.errors import ImageError
 from scripts.settings import Settings
-from scripts.windows import attestations, base, dockerfile, layers, sources, staging
+from scripts.windows import attestations, base, dockerfile, layers, sources, staging, stand_in
 from scripts.windows.base import Base
 from scripts.windows.registry import MANIFESTS, Document, Repository, digest_of
+from scripts.windows.staging import Archive
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 _STAMP = "winbatch.json"
+# A push of an image that was built or found so long ago is over.
+_IN_USE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Built:
         base: name of the base image's repository.
         size: bytes of its own layers, compressed.
         base_size: bytes of the base's.
+        stand_ins: what of it stands in for the real thing (`scripts.windows.stand_in`), with commas; empty: nothing.
     """
 
     folder: Path
@@ -43,6 +51,7 @@ class Built:
     base: str
     size: int
     base_size: int
+    stand_ins: str = ""
 
     def blob(self, digest: str) -> Path:
         return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
@@ -55,69 +64,133 @@ class Built:
     @property
     def words(self) -> str:
         """How large it is, and where it lies."""
-        return f"{_mib(self.size)} over {_mib(self.base_size)} of Windows, {self.folder}"
+        below = f"a stand-in for {self.base}" if self.stand_ins else f"{_mib(self.base_size)} of Windows"
+        return f"{_mib(self.size)} over {below}, {self.folder}"
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What an image is made of.
+
+    Attributes:
+        workload: its name.
+        stage: what its Dockerfile says.
+        base: what it rests on.
+        python: the archive of its interpreter.
+        stand_ins: which of these two are, with commas.
+        found: where its own files are from.
+    """
+
+    workload: str
+    stage: dockerfile.WindowsStage
+    base: Base
+    python: Archive
+    stand_ins: str
+    found: sources.Sources
+
+    @property
+    def key(self) -> str:
+        """Changes when the image would."""
+        return hashlib.sha256(f"{self.found.key} {self.base.digest} {self.python.sha256}".encode()).hexdigest()[:16]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The image's own labels."""
+        return {
+            **self.found.labels,
+            **({stand_in.LABEL: self.stand_ins} if self.stand_ins else {}),
+            "org.opencontainers.image.created": attestations.when(self.found.time),
+        }
 
 
 def build(settings: Settings, workload: str, steps: Steps) -> Built:
     """Build a workload's image, unless it is there and nothing of it has changed.
 
+    For the emulator, which brings Windows' own files, it rests on a stand-in for its base, and where Python for Windows
+    cannot be fetched, on one for that.
+
     Raises:
         ImageError: something cannot be had, or the Dockerfile asks for what cannot be done without Windows.
     """
-    where = settings.root / "images" / workload
-    stage = dockerfile.read(where / "Dockerfile")
-    folder = settings.cache / "images" / settings.environment / workload
-    found = sources.look(settings.root, workload)
+    recipe = _recipe(settings, workload, steps)
+    # Checkouts that share a cache build side by side.
+    folder = settings.cache / "images" / settings.environment / workload / recipe.key
+    if not (folder / _STAMP).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{recipe.key}.", dir=folder.parent) as name:
+            made = Path(name) / "image"
+            _build(settings, recipe, made, steps)
+            # Somebody else may have been faster, with the same outcome.
+            with contextlib.suppress(OSError):
+                made.rename(folder)
+    (folder / _STAMP).touch()
+    _forget(folder)
+    return Built(folder, **json.loads((folder / _STAMP).read_text(encoding="utf-8")))
+
+
+def _recipe(settings: Settings, workload: str, steps: Steps) -> _Recipe:
+    stage = dockerfile.read(settings.root / "images" / workload / "Dockerfile")
+    found = sources.look(settings.root, workload, versioned=not settings.emulated)
     with steps.step(f"Base of {workload}") as step:
         step.update(stage.base)
-        below = base.find(stage, settings.cache, settings.windows_version)
-        step.detail = f"Windows {below.os_version}, {_mib(below.size)}"
-    stamp = folder / _STAMP
-    if stamp.is_file():
-        known = json.loads(stamp.read_text(encoding="utf-8"))
-        if known.pop("key") == found.key:
-            return Built(folder, **known)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+        if not settings.emulated:
+            below = base.find(stage, settings.cache, settings.windows_version)
+            step.detail = f"Windows {below.os_version}, {_mib(below.size)}"
+            return _Recipe(workload, stage, below, staging.python_archive(settings.root), "", found)
+        below, python = stand_in.base(stage, settings.windows_version), stand_in.python(settings, step.update)
+        stand_ins = f"{stand_in.BASE}, {stand_in.PYTHON}" if stand_in.is_python(python) else stand_in.BASE
+        step.detail = f"Windows {below.os_version}; stand-ins: {stand_ins}"
+        return _Recipe(workload, stage, below, python, stand_ins, found)
+
+
+def _forget(folder: Path) -> None:
+    """Remove a workload's other images, unless somebody may be pushing them."""
+    for stamp in folder.parent.glob(f"*/{_STAMP}"):
+        if stamp.parent != folder and time.time() - stamp.stat().st_mtime > _IN_USE_SECONDS:
+            shutil.rmtree(stamp.parent)
+
+
+def _build(settings: Settings, recipe: _Recipe, folder: Path, steps: Steps) -> None:
+    """Build an image in a folder that is not there yet."""
+    folder.mkdir()
+    name = recipe.workload
     try:
-        described = staging.read(settings.root, workload)
-        archives = (staging.python_archive(settings.root), *described.archives)
-        with steps.step(f"Files of {workload}") as step:
+        archives = (recipe.python, *staging.read(settings.root, name).archives)
+        with steps.step(f"Files of {name}") as step:
             staging.stage(
                 settings.root,
-                workload,
+                name,
                 folder / "stage",
                 cache=settings.cache,
                 uv=uv.find(settings),
                 progress=step.update,
+                python=recipe.python,
             )
         packages = attestations.python_packages(folder / "stage" / "packages")
-        with steps.step(f"Layers of {workload}") as step:
-            own = _layers(stage, folder, step)
+        with steps.step(f"Layers of {name}") as step:
+            own = _layers(recipe.stage, folder, step, quick=settings.emulated)
             step.detail = f"{_mib(sum(layer.size for layer in own.values()))} compressed"
     except staging.StagingError as error:
         raise ImageError(str(error)) from error
-    finally:
-        shutil.rmtree(folder / "stage", ignore_errors=True)
-    manifest = _assemble(folder, stage, below, own, found)
-    parts = attestations.Parts(workload, below, archives, packages, found)
-    bodies = attestations.statements(manifest.digest, parts)
+    shutil.rmtree(folder / "stage")
+    manifest = _assemble(folder, recipe, own)
+    parts = attestations.Parts(name, recipe.base, archives, packages, recipe.found)
     image = {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.body)}
-    said, blobs = attestations.artefact(image, bodies)
+    said, blobs = attestations.artefact(image, attestations.statements(manifest.digest, parts))
     for content in (manifest.body, said.body, *blobs.values()):
         _keep(folder, content)
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [image | {"platform": _platform(below)}]}
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [image | {"platform": _platform(recipe.base)}]}
     (folder / "index.json").write_text(json.dumps(index, sort_keys=True), encoding="utf-8")
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}', encoding="utf-8")
     facts = {
         "digest": manifest.digest,
         "attestations": said.digest,
-        "base": below.name,
+        "base": recipe.base.name,
         "size": sum(layer.size for layer in own.values()),
-        "base_size": below.size,
+        "base_size": recipe.base.size,
+        "stand_ins": recipe.stand_ins,
     }
-    stamp.write_text(json.dumps(facts | {"key": found.key}), encoding="utf-8")
-    return Built(folder, **facts)  # type: ignore[arg-type]  # two kinds of values
+    (folder / _STAMP).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def push(built: Built, repository: Repository, step: Step) -> bool:
@@ -127,8 +200,14 @@ def push(built: Built, repository: Repository, step: Step) -> bool:
         False when the image was there.
 
     Raises:
-        ImageError: a registry refuses or cannot be reached; calling again continues.
+        ImageError: a registry refuses or cannot be reached; calling again continues. Or the image has a stand-in, and
+            the registry is not the local emulator's.
     """
+    if built.stand_ins and not repository.emulated:
+        raise ImageError(
+            f"an image with stand-ins ({built.stand_ins}) stays on the machine that made it, and {repository.name} is"
+            " not the local emulator's registry: build the image for its environment with --env"
+        )
     there = repository.has("manifests", built.digest)
     if there and repository.has("manifests", built.attestations):
         return False
@@ -152,18 +231,22 @@ def push(built: Built, repository: Repository, step: Step) -> bool:
     return True
 
 
-def ecr_repository(ecr: Any, url: str) -> Repository:
-    """A repository of AWS's registry, with a token of boto3's, which holds for twelve hours.
+def ecr_repository(ecr: Any, url: str, endpoint_url: str | None = None) -> Repository:
+    """A repository of AWS's registry, or the emulator's, with a token of boto3's, which holds for twelve hours.
 
     Args:
         ecr: boto3's client.
         url: the repository's, as Terraform tells it.
+        endpoint_url: the emulator's address; None: AWS.
     """
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    if endpoint_url is not None:
+        host, name = endpoint_url.removeprefix("http://"), url.split("/", 1)[1]
+        return Repository(f"{host}/{name}", f"Basic {token}", emulated=True)
     return Repository(url, f"Basic {token}")
 
 
-def _layers(stage: dockerfile.WindowsStage, folder: Path, step: Step) -> Mapping[str, layers.Layer]:
+def _layers(stage: dockerfile.WindowsStage, folder: Path, step: Step, *, quick: bool) -> Mapping[str, layers.Layer]:
     """A layer for each COPY, in their order; they are there when this returns."""
     own = {}
     for source, target in stage.copies.items():
@@ -171,19 +254,14 @@ def _layers(stage: dockerfile.WindowsStage, folder: Path, step: Step) -> Mapping
         if not (folder / "stage" / source).is_dir():
             there = ", ".join(sorted(path.name for path in (folder / "stage").iterdir()))
             raise ImageError(f"COPY of /stage/{source}/: there is no such folder; there are {there}")
-        own[target] = layers.write(folder / "stage" / source, target, folder / "blobs" / "sha256")
+        own[target] = layers.write(folder / "stage" / source, target, folder / "blobs" / "sha256", quick=quick)
     return own
 
 
-def _assemble(
-    folder: Path,
-    stage: dockerfile.WindowsStage,
-    below: Base,
-    own: Mapping[str, layers.Layer],
-    found: sources.Sources,
-) -> Document:
+def _assemble(folder: Path, recipe: _Recipe, own: Mapping[str, layers.Layer]) -> Document:
     """The image's manifest, with its configuration on disk."""
-    created = attestations.when(found.time)
+    stage, below = recipe.stage, recipe.base
+    created = attestations.when(recipe.found.time)
     history = [
         {"created": created, "created_by": f"COPY /stage/{target}/ /{target}/", "comment": "invoke image-build"}
         for target in own
@@ -200,11 +278,7 @@ def _assemble(
                 "Entrypoint": list(stage.entrypoint),
                 "User": stage.user,
                 "WorkingDir": stage.folder,
-                "Labels": {
-                    **(inherited.get("Labels") or {}),
-                    **found.labels,
-                    "org.opencontainers.image.created": created,
-                },
+                "Labels": {**(inherited.get("Labels") or {}), **recipe.labels},
             },
             "rootfs": {
                 "type": "layers",

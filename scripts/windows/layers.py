@@ -48,13 +48,14 @@ class Layer:
     unpacked: int
 
 
-def write(source: Path, name: str, blobs: Path) -> Layer:
+def write(source: Path, name: str, blobs: Path, *, quick: bool = False) -> Layer:
     """Write folder `source` as the layer with folder `name` of drive C.
 
     Args:
         source: the folder.
         name: the folder that it becomes.
         blobs: where the layer's file goes, named by its digest.
+        quick: whether it is compressed quickly rather than well, as what does not leave this machine is.
 
     Raises:
         ImageError: Windows could not hold a name in it.
@@ -64,7 +65,7 @@ def write(source: Path, name: str, blobs: Path) -> Layer:
     files = unpacked = 0
     with partial.open("wb") as file:
         compressed = _Hashing(file)
-        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=compressed, mtime=0) as zipped:
+        with gzip.GzipFile("", "wb", compresslevel=1 if quick else 6, fileobj=compressed, mtime=0) as zipped:
             plain = _Hashing(zipped)
             with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                 for special in ("Hives", "Files"):

@@ -49,10 +49,12 @@ class Repository:
     Args:
         name: `host/path`, as an image's name begins.
         authorization: the value of the header, if the registry wants one.
+        emulated: whether it is the local emulator's.
     """
 
-    def __init__(self, name: str, authorization: str | None = None) -> None:
+    def __init__(self, name: str, authorization: str | None = None, *, emulated: bool = False) -> None:
         self.name = name
+        self.emulated = emulated
         host, _, path = name.partition("/")
         # As container engines do: a registry on this machine has no certificate, and no proxy leads to it.
         local = host.split(":")[0] in _LOCAL

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,24 +38,22 @@ class Sources:
         return {name: value for name, value in labels.items() if value}
 
 
-def look(root: Path, workload: str) -> Sources:
-    """The sources of a workload's image. Without git, there is no revision.
+def look(root: Path, workload: str, *, versioned: bool = True) -> Sources:
+    """Find the sources of a workload's image. Without git, there is no revision.
+
+    Args:
+        root: the checkout.
+        workload: whose.
+        versioned: whether the image says of which revision it is. One that does not is the same in every checkout of
+            these sources, whatever its history.
 
     Raises:
         ImageError: the checkout has only a part of its history, so that each commit would be the last one that changed
             them; or SOURCE_DATE_EPOCH is no number.
     """
-    if git(root, "rev-parse", "--is-shallow-repository") == "true":
-        raise ImageError(
-            f"{root} is a shallow clone, which does not say since which commit an image is what it is: fetch all of its"
-            " history: git fetch --unshallow"
-        )
     paths = [f"images/{workload}", *_SHARED]
-    commit, _, time = (git(root, "log", "-1", "--format=%H %ct", "--", *paths) or "").partition(" ")
-    dirty = "-dirty" if commit and git(root, "status", "--porcelain", "--", *paths) else ""
-    # The user's own configuration may have one too, which is none of the checkout's.
-    url = re.sub(r"//[^/@]*@", "//", git(root, "config", "--local", "--get", "remote.origin.url") or "")
-    digest = hashlib.sha256(json.dumps([workload, url, commit, dirty]).encode())
+    url, revision, time = _revision(root, paths) if versioned else ("", "", "")
+    digest = hashlib.sha256(json.dumps([workload, url, revision]).encode())
     for path in paths:
         for file in _files(root / path):
             digest.update(f"\0{file.relative_to(root).as_posix()}\0".encode())
@@ -63,7 +61,21 @@ def look(root: Path, workload: str) -> Sources:
     moment = os.environ.get("SOURCE_DATE_EPOCH") or time or "0"
     if not re.fullmatch("[0-9]{1,12}", moment):
         raise ImageError(f"SOURCE_DATE_EPOCH={moment}: whole seconds since 1970 are expected; unset or mend it")
-    return Sources(url if "://" in url or "@" in url else "", commit + dirty, int(moment), digest.hexdigest())
+    return Sources(url if "://" in url or "@" in url else "", revision, int(moment), digest.hexdigest())
+
+
+def _revision(root: Path, paths: Sequence[str]) -> tuple[str, str, str]:
+    """The repository's URL, the last commit that changed some paths, and its time; what git does not know is empty."""
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise ImageError(
+            f"{root} is a shallow clone, which does not say since which commit an image is what it is: fetch all of its"
+            " history: git fetch --unshallow"
+        )
+    commit, _, time = (git(root, "log", "-1", "--format=%H %ct", "--", *paths) or "").partition(" ")
+    dirty = "-dirty" if commit and git(root, "status", "--porcelain", "--", *paths) else ""
+    # The user's own configuration may have one too, which is none of the checkout's.
+    url = re.sub(r"//[^/@]*@", "//", git(root, "config", "--local", "--get", "remote.origin.url") or "")
+    return url, commit + dirty, time
 
 
 def _files(path: Path) -> list[Path]:

@@ -125,7 +125,9 @@ def files_below(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
             yield prefix + relative.as_posix(), path
 
 
-def stage(root: Path, name: str, target: Path, *, cache: Path, uv: str, progress: Progress) -> None:
+def stage(
+    root: Path, name: str, target: Path, *, cache: Path, uv: str, progress: Progress, python: Archive | None = None
+) -> None:
     """Lay out a workload's folders below `target`, which is made anew.
 
     Args:
@@ -135,6 +137,7 @@ def stage(root: Path, name: str, target: Path, *, cache: Path, uv: str, progress
         cache: folder of what was fetched.
         uv: the command.
         progress: told what is being done.
+        python: the interpreter; default: the one that every image carries.
 
     Raises:
         StagingError: something cannot be fetched, or is not what was pinned.
@@ -143,7 +146,7 @@ def stage(root: Path, name: str, target: Path, *, cache: Path, uv: str, progress
         raise StagingError(f"compiled code is for the Python that compiles it: run this with {PYTHON[0]}.{PYTHON[1]}")
     workload = read(root, name)
     shutil.rmtree(target, ignore_errors=True)
-    for archive in (python_archive(root), *workload.archives):
+    for archive in (python or python_archive(root), *workload.archives):
         file = fetch(archive, cache, progress)
         progress(f"unpacking {file.name}")
         unpack(file, target / archive.folder, archive.strip)

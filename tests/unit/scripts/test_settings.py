@@ -40,6 +40,15 @@ def test_a_persons_own_programs_lie_in_the_checkout_unless_folders_are_named(mon
         Settings.load(environ={"WINBATCH_LOCAL_PATH": "/opt/a:bin"})
 
 
+def test_only_local_containers_run_under_wine_and_any_other_word_is_refused():
+    assert Settings.load(environ={"WINBATCH_WINDOWS": "wine"}).wine
+    assert not Settings.load(environ={"WINBATCH_WINDOWS": ""}).wine
+    assert not Settings.load("dev", environ={"WINBATCH_WINDOWS": "wine"}).wine
+    for environment in ("local", "dev"):
+        with pytest.raises(SettingsError, match=r"^WINBATCH_WINDOWS=yes: wine or nothing is expected$"):
+            Settings.load(environment, environ={"WINBATCH_WINDOWS": "yes"})
+
+
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])
 def test_every_environment_names_its_airflow_region_and_state(environment):
     settings = Settings.load(environment, environ={})

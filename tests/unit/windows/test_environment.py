@@ -83,7 +83,9 @@ def stage(checkout, endpoint, microsoft, aws, tmp_path, monkeypatch):
     commit(checkout)
     client("s3").create_bucket(Bucket=STATE, CreateBucketConfiguration={"LocationConstraint": REGION})
     # The emulator's registry takes layers by ECR's own API only.
-    monkeypatch.setattr(image, "ecr_repository", lambda ecr, url: Repository(url.replace(REGISTRY, aws), "Basic eDp4"))
+    monkeypatch.setattr(
+        image, "ecr_repository", lambda ecr, url, endpoint: Repository(url.replace(REGISTRY, aws), "Basic eDp4")
+    )
     # What the set-up has made is there; what is built here goes with the test.
     (tmp_path / "cache").mkdir(exist_ok=True)
     for path in CACHE.iterdir():
