@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.nursery import Nursery
 from tests.waiting import PATIENCE
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark, Stage
@@ -33,6 +34,17 @@ def s3_url():
     _host, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """What starts workers in little time; None where there is no fork."""
+    if sys.platform != "linux":
+        yield None
+        return
+    nursery = Nursery()
+    yield nursery
+    nursery.stop()
 
 
 @pytest.fixture
@@ -57,6 +69,7 @@ class Job:
     url: str
     folder: Path
     stage: Stage
+    nursery: Nursery | None
 
     @property
     def stage_key(self):
@@ -103,26 +116,29 @@ class Job:
             if (shard := self.stage.parse_result_key(key)) is not None
         }
 
-    def start(self, slots=2, app=None, session=False, under=(), **environment):
+    def start(self, slots=2, app=None, session=False, under=(), fresh=False, **environment):
         """Start a worker process, in the folder that is the image's `app`, in a session of its own or not.
 
-        `under` are words before its command.
+        `under` are words before its command; with them, and if it is to be `fresh`, it is a new interpreter.
         """
         (self.folder / "temporary").mkdir(exist_ok=True)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ECS_"))},
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.url,
+            "WINBATCH_STAGE": f"s3://{self.bucket}/{self.stage_key}",
+            "WINBATCH_SLOTS": str(slots),
+            "PYTHONPATH": str(self.folder / "code"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.folder / "temporary"),
+            **environment,
+        }
+        if self.nursery and not under and not fresh:
+            return self.nursery.start(env=environment, cwd=app, start_new_session=session)
         return subprocess.Popen(
             [*under, sys.executable, "-m", "winbatch.worker"],
             cwd=app,
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ECS_"))},
-                **CREDENTIALS,
-                "AWS_ENDPOINT_URL": self.url,
-                "WINBATCH_STAGE": f"s3://{self.bucket}/{self.stage_key}",
-                "WINBATCH_SLOTS": str(slots),
-                "PYTHONPATH": str(self.folder / "code"),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "TMPDIR": str(self.folder / "temporary"),
-                **environment,
-            },
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -152,7 +168,7 @@ class Ended:
 
 
 @pytest.fixture
-def job(client, s3_url, tmp_path):
+def job(client, s3_url, tmp_path, nursery):
     bucket = f"data-{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     stage = Stage(
@@ -169,4 +185,4 @@ def job(client, s3_url, tmp_path):
         items=0,
         shard_items=1,
     )
-    return Job(client, bucket, s3_url, tmp_path, stage)
+    return Job(client, bucket, s3_url, tmp_path, stage, nursery)

@@ -300,7 +300,7 @@ def test_when_everything_is_forbidden_it_is_the_workers_fault(job, tmp_path):
 
 def start_with_files_of_at_most(job, size):
     """A worker whose files, and those of its programs, cannot grow beyond a size: writing fails as on a full disk."""
-    process = job.start(slots=1)
+    process = job.start(slots=1, fresh=True)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
     return process
 

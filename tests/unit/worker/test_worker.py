@@ -35,7 +35,7 @@ def numbers(count):
 def test_several_workers_leave_one_result_a_shard(job):
     job.code(DOUBLE)
     job.plan(numbers(50), shard_items=3)
-    ended = job.work(workers=3, slots=2)
+    ended = job.work(workers=3, slots=2, fresh=True)
     assert [worker.code for worker in ended] == [0, 0, 0]
     results = job.results()
     assert sorted(results) == list(range(17))
@@ -221,7 +221,7 @@ def test_what_a_killed_worker_has_finished_is_not_run_again(job, counted):
         ["", "", "", "die", "", "die"],
     )
     for attempt in range(2):
-        assert work(DIE="yes").code == -signal.SIGKILL
+        assert work(DIE="yes", fresh=True).code == -signal.SIGKILL
         job.mark(0, attempt, "released", reason="its ECS task is gone")
         (job.folder / "temporary").mkdir(exist_ok=True)
     assert counted() == [0, 1, 2, 3, 3]
@@ -428,7 +428,7 @@ def test_a_worker_that_is_told_to_stop_releases_what_it_holds(job, tmp_path, num
     job.code(SLEEPER)
     flags = [tmp_path / f"flag.{item}" for item in range(5)]
     job.plan([{"flag": str(tmp_path / "flag")}] * 5)
-    process = job.start(slots=2)
+    process = job.start(slots=2, fresh=True)
     wait_for(lambda: sum(flag.exists() for flag in flags) == 2, alive=process)
     began = time.monotonic()
     process.send_signal(number)
@@ -720,7 +720,7 @@ def test_code_that_kills_its_worker_leaves_the_claims_to_the_engine(job):
         """
     )
     job.plan(numbers(4))
-    (died,) = job.work(slots=1, POISON="yes")
+    (died,) = job.work(slots=1, POISON="yes", fresh=True)
     assert died.code == -signal.SIGKILL
     claimed = [mark for mark in job.marks() if mark.shard not in job.results()]
     assert claimed == [ClaimMark(0, 0, "claim")]
