@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tree_sitter_powershell
-from tree_sitter import Language, Node, Parser
 
 from scripts import toolchain
 from scripts.settings import Settings
+from tests.powershell import broken
 
 MODULES = Path(__file__).parents[2] / "terraform/modules"
 USER_DATA = MODULES / "cluster/user_data.ps1.tftpl"
@@ -36,22 +34,6 @@ def user_data(folder: Path, data_volume: Any = None, warm_pool: Any = None) -> s
         cluster="winbatch-test", data_volume=data_volume, group="winbatch-test", hook="initialised",
         region="eu-central-1", warm_pool=warm_pool,
     )  # fmt: skip
-
-
-def broken(script: str) -> list[str]:
-    """What PowerShell's grammar does not take."""
-
-    def walk(node: Node) -> Iterator[Node]:
-        yield node
-        for child in node.children:
-            yield from walk(child)
-
-    root = Parser(Language(tree_sitter_powershell.language())).parse(script.encode()).root_node
-    return [
-        f"line {node.start_point.row + 1}: {(node.text or b'')[:60]!r}"
-        for node in walk(root)
-        if node.is_error or node.is_missing
-    ]
 
 
 def body(text: str) -> str:
