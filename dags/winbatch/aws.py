@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import batched
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 from winbatch import denials, metrics
 from winbatch.capacity import Group, Instance
 from winbatch.deployment import Deployment, Workload
-from winbatch.driver import Conflict, Entry, Object, Refused, Throttled
+from winbatch.driver import Refused, Throttled
 from winbatch.ecs_tasks import Worker, advice, no_room
-from winbatch.errors import StorageError
 from winbatch.metrics import Sample
 from winbatch.scaling import Scaling
+from winbatch.storage import Entry, Object
 from winbatch.throttling import throttled
+from winbatch.working.store import AT_ONCE, Store
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 _DESCRIBE_TASKS = 100
 _DESCRIBE_INSTANCES = 100
 _UPDATE_INSTANCES = 10
-_DELETE_OBJECTS = 1000
-# Objects on their way at once.
-_GETS = 16
 
 # What RunTask says when trying again will not help: rights, or a cluster or task definition that is not there or wrong
 # (botocore, RunTask's errors).
@@ -44,8 +41,6 @@ _REFUSED = frozenset(
 )
 _GRANT = "give it that right and apply again: invoke up"
 _LOOK = "look at the cluster, the task definition and the role's rights, and apply again: invoke up"
-_NO_OBJECT = frozenset({"NoSuchKey", "404"})
-_LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
 class AwsPorts:
@@ -55,9 +50,8 @@ class AwsPorts:
         """Connect, or use clients that are connected: `client` gives one by its service's name."""
         self._deployment = deployment
         self._cluster = deployment.cluster.name
-        self._bucket = deployment.data_bucket
         self._client = client or _connect(deployment.region)
-        self._s3 = self._client("s3")
+        self._data = Store(self._client("s3"), deployment.data_bucket)
         self._ecs = self._client("ecs")
         self._scaling = Scaling(self._client("autoscaling"), deployment.cluster)
 
@@ -65,55 +59,20 @@ class AwsPorts:
         return dt.datetime.now(dt.UTC)
 
     def get(self, key: str) -> Object | None:
-        from botocore.exceptions import ClientError  # noqa: PLC0415
-
-        try:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if _code(error) in _NO_OBJECT:
-                return None
-            raise
-        return Object(answer["Body"].read(), answer["ETag"])
+        return self._data.find_version(key)
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
-        from botocore.exceptions import ClientError  # noqa: PLC0415
-
-        condition = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag else {}
-        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
-        try:
-            answer = self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind, **condition)
-        except ClientError as error:
-            if condition and _code(error) in _LOST_RACE:
-                raise Conflict(key) from error
-            raise
-        return str(answer["ETag"])
+        return self._data.put(key, body, etag=etag, new=new)
 
     def delete(self, keys: Sequence[str]) -> None:
-        for batch in batched(keys, _DELETE_OBJECTS):
-            objects = [{"Key": key} for key in batch]
-            answer = self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            # The answer is 200 whatever became of each.
-            for error in answer.get("Errors", ()):
-                raise StorageError(
-                    f"s3://{self._bucket}/{error['Key']} cannot be deleted: {error.get('Code')}:"
-                    f" {error.get('Message')}; look at the role and at the bucket's policy, and call again"
-                )
+        self._data.delete(keys)
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
-        if len(keys) <= 1:
-            return [self.get(key) for key in keys]
-        with ThreadPoolExecutor(min(_GETS, len(keys)), thread_name_prefix="get") as pool:
-            return [*pool.map(self.get, keys)]
+        return self._data.find_many(keys)
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
-        # S3 lists keys that come after `StartAfter`; no key of ours is a bare number.
-        start = {"StartAfter": prefix + first} if first else {}
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **start)
-        for page in pages:
-            for item in page.get("Contents", ()):
-                if last and item["Key"] >= prefix + last:
-                    return
-                yield Entry(item["Key"], item["LastModified"])
+        # S3 lists keys that come after the first one; no key of ours is a bare number.
+        return self._data.listing(prefix, after=first, before=last)
 
     def task_arns(self, started_by: str) -> list[str]:
         return self.live_task_arns(started_by)
@@ -134,7 +93,7 @@ class AwsPorts:
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         cluster = self._deployment.cluster
-        environment = [{"name": "WINBATCH_STAGE", "value": f"s3://{self._bucket}/{stage}"}]
+        environment = [{"name": "WINBATCH_STAGE", "value": self._data.where(stage)}]
         try:
             answer = self._ecs.run_task(
                 cluster=self._cluster,
@@ -256,7 +215,7 @@ def _connect(region: str) -> Callable[[str], Any]:
     from botocore.config import Config  # noqa: PLC0415
 
     session = boto3.Session(region_name=region)
-    config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=_GETS)
+    config = Config(retries={"mode": "adaptive", "total_max_attempts": 6}, max_pool_connections=AT_ONCE)
     # A tick does not wait for its metrics.
     metrics_config = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
     return lambda service: session.client(service, config=metrics_config if service == "logs" else config)  # type: ignore[call-overload]

@@ -24,6 +24,7 @@ from winbatch.metrics import Sample
 from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
+from winbatch.storage import Conflict, Entry, Object
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,6 @@ OVERDUE = dt.timedelta(seconds=20)
 # By how much the clocks of ECS and of the engine may differ.
 CLOCKS = dt.timedelta(minutes=1)
 _BOARD_TRIES = 10
-
-
-class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
-    """A conditional write found another version than expected."""
 
 
 class Throttled(Exception):  # noqa: N818 - an answer, not a fault: ask again later
@@ -52,22 +49,6 @@ class Refused(Exception):  # noqa: N818 - an answer
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(reason)
         self.advice = advice
-
-
-@dataclasses.dataclass(frozen=True)
-class Object:
-    """An object of the data bucket."""
-
-    body: bytes
-    etag: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A line of a listing of the data bucket."""
-
-    key: str
-    modified: dt.datetime
 
 
 class Ports(Protocol):

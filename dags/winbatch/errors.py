@@ -8,6 +8,7 @@
     ├── JobError           what a job left in S3: job.json, stage.json, manifest, result, ledger
     ├── ClusterError       the cluster cannot give what was asked for
     ├── StorageError       S3 refuses, or cannot be reached
+    │   └── UnavailableError   S3 cannot be reached, or asks for a pause
     └── WorkerError        a worker's environment, or the workload's code that it is to run
 """
 
@@ -34,6 +35,10 @@ class ClusterError(WinbatchError):
 
 class StorageError(WinbatchError):
     """S3 refused a request or could not be reached, retries included."""
+
+
+class UnavailableError(StorageError):
+    """S3 could not be reached, failed, or asks for a pause, retries included: it may be otherwise later."""
 
 
 class WorkerError(WinbatchError):

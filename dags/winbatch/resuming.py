@@ -9,6 +9,7 @@ from winbatch.errors import JobError
 from winbatch.keys import ledger_key
 from winbatch.ledger import Ledger
 from winbatch.stage import Stage
+from winbatch.storage import Conflict
 
 
 class Ports(driver.Ports, Protocol):
@@ -57,5 +58,5 @@ def reopen(ports: Ports, stage: Stage) -> None:
     again = dataclasses.replace(again, done=0, items_done=0, items_failed=0, shards_failed=0, samples=((now, 0),))
     try:
         ports.put(key, again.to_json().encode(), etag=stored.etag)
-    except driver.Conflict as error:
+    except Conflict as error:
         raise JobError(f"{key} was written by somebody else meanwhile; look at the job, and call again") from error

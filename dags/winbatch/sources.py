@@ -15,6 +15,7 @@ from winbatch import texts, values
 from winbatch.errors import SpecError
 from winbatch.stage import Group
 from winbatch.stage_spec import StageSpec
+from winbatch.storage import Entry
 
 MAX_ITEMS = 1_000_000
 """Items are numbered with six digits."""
@@ -38,7 +39,7 @@ class Reader(Protocol):
 
     def find(self, key: str) -> bytes | None: ...
 
-    def sizes(self, prefix: str) -> Iterable[tuple[str, int]]: ...
+    def listing(self, prefix: str) -> Iterable[Entry]: ...
 
     def where(self, key: str) -> str: ...
 
@@ -156,9 +157,9 @@ def _grid(axes: Mapping[str, Sequence[Any]]) -> Items:
 def _objects(prefix: str, reader: Reader) -> list[Params]:
     """An item an object; what ends with a slash stands for a folder and is none."""
     return [
-        {"key": key, "name": key.rpartition("/")[2], "size": size}
-        for key, size in reader.sizes(prefix)
-        if not key.endswith("/")
+        {"key": entry.key, "name": entry.key.rpartition("/")[2], "size": entry.size}
+        for entry in reader.listing(prefix)
+        if not entry.key.endswith("/")
     ]
 
 

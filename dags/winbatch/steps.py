@@ -3,11 +3,12 @@
 Apart from the DAG's shape, so that parsing a DAG does not load the engine.
 """
 
+import contextlib
 import datetime as dt
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ except ImportError:  # Airflow 3.0
 from winbatch import attempts, cancelling, capacity, deployment, driver, engine, job, keys, release, stored
 from winbatch.cancelling import Start
 from winbatch.dag import ALL, FOLLOW_SECONDS
-from winbatch.errors import WinbatchError
+from winbatch.errors import UnavailableError, WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.spec import Spec
 from winbatch.stage import Stage
@@ -97,19 +98,28 @@ def drive(name: str, group: str) -> bool:
     dag = str(context["dag"].dag_id)
     # One that is spoilt while a job runs is tried again, as everything that somebody may mend.
     target = deployment.load()
-    try:
+    with _final():
         ports = _ports(target)
         planned = _stored(ports, dag)
         stage = planned.stage(name)
         ledger = _drive(ports, planned, stage, target, context)
-    except WinbatchError as error:
-        raise AirflowFailException(str(error)) from error
     if ledger.finished and (ledger.state != "succeeded" or stage == planned.stages[-1]):
         # Clearing *only failed* leaves the teardown out, so whoever ends a job scales in, too.
         _scale_in(ports, planned, int(context["params"]["idle_instances"]))
     if ledger.finished and ledger.state != "succeeded":
         raise AirflowFailException(f"{name}: {ledger.reason}")
     return True
+
+
+@contextlib.contextmanager
+def _final() -> Iterator[None]:
+    """Fail the Airflow task at once for what does not get better by trying again, as S3 does."""
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except WinbatchError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def _context() -> tuple[dict[str, Any], str, str]:
@@ -125,18 +135,13 @@ def _ports(target: deployment.Deployment) -> "AwsPorts":
 
 
 def _planned(spec: Spec) -> tuple[job.Job, deployment.Deployment, Store | None]:
-    """The job as its parameters say, where it is to run, and the data bucket if its items are listed there.
-
-    Bad input does not get better by trying again.
-    """
+    """The job as its parameters say, where it is to run, and the data bucket if its items are listed there."""
     params, run_id, begun = _context()
-    try:
+    with _final():
         target = deployment.load()
         reader = Store.connect(target.data_bucket, region=target.region, connections=1) if spec.lists else None
         values = spec.validate(params)
         planned = job.plan(spec, values, run_id, target, reader, begun=begun, release=release.current())
-    except WinbatchError as error:
-        raise AirflowFailException(str(error)) from error
     return planned, target, reader
 
 
@@ -203,14 +208,12 @@ def _taken_up(ports: "AwsPorts", planned: job.Job) -> tuple[job.Job, str] | None
     Raises:
         AirflowFailException: it is another run's, or does not parse.
     """
-    try:
+    with _final():
         found, etag = _find(ports, planned.dag, planned.run_id, planned.params)
         if found is None:
             return None
         (entry, *_) = ports.listing(found.key)
         return stored.take_up(planned, found, since=format_time(entry.modified)), etag
-    except WinbatchError as error:
-        raise AirflowFailException(str(error)) from error
 
 
 def _stored(ports: "AwsPorts", dag: str) -> job.Job:

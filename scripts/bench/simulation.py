@@ -30,6 +30,7 @@ from winbatch.ledger import Ledger
 from winbatch.metrics import Sample
 from winbatch.results import ItemResult
 from winbatch.stage import BLOCK, ClaimMark, Stage
+from winbatch.storage import Conflict, Entry, Object
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 CPU = 1024
@@ -173,12 +174,12 @@ class Objects:
         if key not in self._objects:
             for prefix, blocks in self._families.items():
                 if key.startswith(prefix):
-                    entry = driver.Entry(key, START + dt.timedelta(seconds=now))
+                    entry = Entry(key, START + dt.timedelta(seconds=now))
                     blocks[self._block(prefix, key)].new.append((key, entry))
         self._objects[key] = (body, self._version)
         return self._version
 
-    def listing(self, prefix: str, first: str, last: str) -> Iterator[driver.Entry]:
+    def listing(self, prefix: str, first: str, last: str) -> Iterator[Entry]:
         """What lies below a prefix from `prefix + first` on, without that from `prefix + last` on if given."""
         family = next(name for name in self._families if prefix.startswith(name))
         blocks = self._families[family]
@@ -198,10 +199,10 @@ class Objects:
 class _Block:
     """The keys of a block of shards below a prefix; a listing sorts in what was written since the last one."""
 
-    entries: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
-    new: list[tuple[str, driver.Entry]] = dataclasses.field(default_factory=list)
+    entries: list[tuple[str, Entry]] = dataclasses.field(default_factory=list)
+    new: list[tuple[str, Entry]] = dataclasses.field(default_factory=list)
 
-    def sorted(self) -> list[tuple[str, driver.Entry]]:
+    def sorted(self) -> list[tuple[str, Entry]]:
         if self.new:
             self.entries.extend(self.new)
             self.entries.sort(key=itemgetter(0))
@@ -370,26 +371,26 @@ class World:
     def now(self) -> dt.datetime:
         return START + dt.timedelta(seconds=self.clock)
 
-    def get(self, key: str) -> driver.Object | None:
+    def get(self, key: str) -> Object | None:
         self.calls["s3.GetObject"] += 1
         found = self._objects.get(key)
-        return driver.Object(found[0], str(found[1])) if found else None
+        return Object(found[0], str(found[1])) if found else None
 
-    def get_many(self, keys: Sequence[str]) -> list[driver.Object | None]:
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]:
         return [self.get(key) for key in keys]
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
         self.calls["s3.PutObject"] += 1
         found = self._objects.get(key)
         if (new and found) or (etag is not None and (not found or str(found[1]) != etag)):
-            raise driver.Conflict(key)
+            raise Conflict(key)
         version = self._objects.put(key, body, self.clock)
         mark = self.stage.parse_claim_key(key) if key.startswith(self.stage.claims) else None
         if mark is not None and mark.kind == "released":
             self.free.give_back(mark)
         return str(version)
 
-    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[driver.Entry]:
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
         found = list(self._objects.listing(prefix, first, last))
         self.calls["s3.ListObjectsV2"] += _pages(len(found), PAGE_KEYS)
         return iter(found)

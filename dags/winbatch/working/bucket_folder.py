@@ -1,11 +1,13 @@
 """A folder of this machine that stands for the data bucket while an item is tried."""
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from winbatch.errors import JobError
+from winbatch.storage import Entry
 
 
 class BucketFolder:
@@ -23,12 +25,13 @@ class BucketFolder:
         path = self._path(key)
         return path.read_bytes() if path is not None and path.is_file() else None
 
-    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """List key and size in bytes of each object below a prefix, in the order of S3."""
-        found = {
-            path.relative_to(self._root).as_posix(): path for path in self._root.rglob("*") if path.is_file()
-        }  # fmt: skip
-        yield from ((key, found[key].stat().st_size) for key in sorted(found, key=str.encode) if key.startswith(prefix))
+    def listing(self, prefix: str) -> Iterator[Entry]:
+        """List the objects below a prefix, in the order of S3."""
+        found = {path.relative_to(self._root).as_posix(): path for path in self._root.rglob("*") if path.is_file()}
+        for key in sorted(found, key=str.encode):
+            if key.startswith(prefix):
+                status = found[key].stat()
+                yield Entry(key, dt.datetime.fromtimestamp(status.st_mtime, dt.UTC), status.st_size)
 
     def download(self, key: str, path: Path) -> None:
         """Copy an object to a file, and make the folders above it.

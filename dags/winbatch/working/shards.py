@@ -142,13 +142,13 @@ class ShardRunner:
             if there is None:
                 continue
             try:
-                results.decode(there[0], self._stage, shard)
+                results.decode(there.body, self._stage, shard)
             except JobError as error:
                 _log.warning("written over: %s", error)
-                if self._store.replace(key, body, etag=there[1]):
+                if self._store.replace(key, body, etag=there.etag):
                     return
                 continue
-            if there[0] != body:
+            if there.body != body:
                 logs.say(shard=shard, warning=f"{key} is there with other values: the workload is not deterministic")
             return
 

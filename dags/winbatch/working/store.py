@@ -3,21 +3,29 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any, Self
 
 from winbatch import denials
-from winbatch.errors import JobError, StorageError
+from winbatch.errors import JobError, StorageError, UnavailableError
+from winbatch.storage import Conflict, Entry, Object
+from winbatch.throttling import throttled
 
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
+_SERVER_ERROR = 500
 _BUSY = frozenset({"ConditionalRequestConflict", "409"})
 
 # S3 answers 409 while another conditional write on the key is on its way, and asks to try again.
 _BUSY_PAUSES = (0.05, 0.2, 1.0)
 
 _CHUNK = 1 << 20
+# Objects of one DeleteObjects call.
+_DELETE_OBJECTS = 1000
+# Objects on their way at once.
+AT_ONCE = 16
 
 # What to do about some of S3's answers; about the others there is only where to look.
 _LOOK = "look at the task role and at the bucket's policy"
@@ -82,14 +90,23 @@ class Store:
     def find(self, key: str) -> bytes | None:
         """An object's content; None when there is none."""
         found = self.find_version(key)
-        return found[0] if found else None
+        return found.body if found else None
 
-    def find_version(self, key: str) -> tuple[bytes, str] | None:
-        """An object's content and ETag; None when there is none."""
+    def find_many(self, keys: Sequence[str]) -> list[Object | None]:
+        """Read many objects at once, each None where there is none."""
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a worker's start need not pay for it
+
+        if len(keys) <= 1:
+            return [self.find_version(key) for key in keys]
+        with ThreadPoolExecutor(min(AT_ONCE, len(keys)), thread_name_prefix="get") as pool:
+            return [*pool.map(self.find_version, keys)]
+
+    def find_version(self, key: str) -> Object | None:
+        """Read an object; None when there is none."""
         with _told(self.where(key)):
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
-                return bytes(answer["Body"].read()), str(answer["ETag"])
+                return Object(bytes(answer["Body"].read()), str(answer["ETag"]))
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _NO_OBJECT:
                     return None
@@ -135,7 +152,7 @@ class Store:
         Raises:
             StorageError: S3 refuses.
         """
-        return self._put_if(key, body, IfNoneMatch="*")
+        return self._won(key, body, new=True)
 
     def replace(self, key: str, body: bytes, *, etag: str) -> bool:
         """Write over the object that has this ETag; False when it is another one by now, or gone.
@@ -143,32 +160,74 @@ class Store:
         Raises:
             StorageError: S3 refuses.
         """
-        return self._put_if(key, body, IfMatch=etag)
+        return self._won(key, body, etag=etag)
 
-    def _put_if(self, key: str, body: bytes, **condition: str) -> bool:
+    def _won(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> bool:
+        try:
+            self.put(key, body, etag=etag, new=new)
+        except Conflict:
+            return False
+        return True
+
+    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        """Write an object, over whatever is there unless a condition is given.
+
+        Args:
+            key: where.
+            body: its content.
+            etag: only over the object that has this one.
+            new: only where nothing is.
+
+        Returns:
+            The new ETag.
+
+        Raises:
+            Conflict: the condition does not hold.
+            StorageError: S3 refuses.
+        """
+        condition = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag is not None else {}
+        # An object that is gone is another one than was expected.
+        lost = _TAKEN | _NO_OBJECT if etag is not None else _TAKEN
+        kind = "application/json" if key.endswith(".json") else "application/octet-stream"
         with _told(self.where(key)):
             for pause in (*_BUSY_PAUSES, None):
                 try:
-                    self._client.put_object(
-                        Bucket=self.bucket,
-                        Key=key,
-                        Body=body,
-                        ContentType="application/json",
-                        **condition,
+                    answer = self._client.put_object(
+                        Bucket=self.bucket, Key=key, Body=body, ContentType=kind, **condition
                     )
+                    return str(answer["ETag"])
                 except self._client.exceptions.ClientError as error:
-                    if _code(error) in _BUSY:
-                        if pause is not None:
-                            time.sleep(pause)
-                            continue
-                        return False
-                    if _code(error) not in (_TAKEN if "IfNoneMatch" in condition else _TAKEN | _NO_OBJECT):
+                    if not condition:
+                        raise
+                    if _code(error) in _BUSY and pause is not None:
+                        time.sleep(pause)
+                        continue
+                    if _code(error) not in lost | _BUSY:
                         raise
                     # A request that was sent again may have met what it had written itself the first time.
                     again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                    return again and self.find(key) == body
-                return True
-        raise AssertionError("the last attempt returns")
+                    there = self.find_version(key) if again else None
+                    if there is None or there.body != body:
+                        raise Conflict(key) from error
+                    return there.etag
+        raise AssertionError("the last attempt returns or raises")
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects.
+
+        Raises:
+            StorageError: S3 refuses, for one of them or altogether.
+        """
+        for batch in batched(keys, _DELETE_OBJECTS):
+            objects = [{"Key": key} for key in batch]
+            with _told(self.where(batch[0])):
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            # The answer is 200 whatever became of each.
+            for error in answer.get("Errors", ()):
+                raise StorageError(
+                    f"{self.where(error['Key'])} cannot be deleted: {error.get('Code')}: {error.get('Message')};"
+                    " look at the role and at the bucket's policy, and call again"
+                )
 
     def upload(self, path: Path, key: str, *, content_type: str) -> None:
         """Upload a file, over what is there.
@@ -222,16 +281,6 @@ class Store:
             except RetriesExceededError as error:
                 raise _unreachable(self.where(key), error.last_exception) from error
 
-    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Key and size in bytes of each object below a prefix, in order.
-
-        Raises:
-            StorageError: S3 refuses.
-        """
-        with _told(self.where(prefix)):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", ()))
-
     def folders(self, prefix: str) -> list[str]:
         """The names between a prefix and the next slash of what lies below it.
 
@@ -245,8 +294,8 @@ class Store:
             found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
         return [name.removeprefix(prefix).removesuffix("/") for name in found]
 
-    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
-        """The keys below a prefix, in order; no more pages are asked for than that takes.
+    def listing(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[Entry]:
+        """List the objects below a prefix, in order of their keys; no more pages are asked for than that takes.
 
         Args:
             prefix: what they begin with.
@@ -263,7 +312,11 @@ class Store:
                 for entry in page.get("Contents", ()):
                     if before and entry["Key"] >= prefix + before:
                         return
-                    yield entry["Key"]
+                    yield Entry(entry["Key"], entry["LastModified"], entry["Size"])
+
+    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
+        """List the keys below a prefix, as `listing` does."""
+        return (entry.key for entry in self.listing(prefix, after=after, before=before))
 
     def _chunks(self, key: str, body: Any) -> Iterator[bytes]:
         with _told(self.where(key)):
@@ -285,7 +338,9 @@ def _told(where: str) -> Iterator[None]:
         details = error.response.get("Error", {})
         if denied := denials.explained(str(details.get("Message"))):
             raise StorageError(f"{where}: S3 refuses {error.operation_name}: {denied}") from error
-        raise StorageError(
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passing = status >= _SERVER_ERROR or throttled(str(error), _code(error))
+        raise (UnavailableError if passing else StorageError)(
             f"{where}: S3 answers {error.operation_name} with {details.get('Code')}: {details.get('Message')};"
             f" {_ADVICE.get(_code(error), _LOOK)}"
         ) from error
@@ -293,8 +348,8 @@ def _told(where: str) -> Iterator[None]:
         raise _unreachable(where, error) from error
 
 
-def _unreachable(where: str, error: BaseException) -> StorageError:
-    return StorageError(f"{where}: {error}; look at network, region and credentials")
+def _unreachable(where: str, error: BaseException) -> UnavailableError:
+    return UnavailableError(f"{where}: {error}; look at network, region and credentials")
 
 
 def _code(error: Any) -> str:

@@ -21,6 +21,7 @@ from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.metrics import Sample
 from winbatch.stage import ClaimMark, Group, Stage
+from winbatch.storage import Conflict, Entry, Object
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -111,7 +112,7 @@ class World:
 
     def get(self, key):
         found = self.objects.get(key)
-        return driver.Object(found[0], str(found[1])) if found else None
+        return Object(found[0], str(found[1])) if found else None
 
     def get_many(self, keys):
         return [self.get(key) for key in keys]
@@ -124,7 +125,7 @@ class World:
         self._maybe_crash()
         found = self.objects.get(key)
         if (new and found) or (etag is not None and (not found or str(found[1]) != etag)):
-            raise driver.Conflict(key)
+            raise Conflict(key)
         self.write(key, body)
         version = str(self.version)
         self._maybe_crash()
@@ -141,7 +142,7 @@ class World:
     def listing(self, prefix, first="", last=""):
         for key in sorted(self.objects):
             if key.startswith(prefix) and key >= prefix + first and not (last and key >= prefix + last):
-                yield driver.Entry(key, self.objects[key][2])
+                yield Entry(key, self.objects[key][2])
 
     def task_arns(self, started_by):
         # botocore, ListTasks: by startedBy alone, those that are meant to run.

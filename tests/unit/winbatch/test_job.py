@@ -13,6 +13,7 @@ from winbatch.engine import client_token, started_by
 from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError, WinbatchError
 from winbatch.ledger import Ledger, Wave
 from winbatch.stage import ClaimMark, Stage, count_done
+from winbatch.storage import Entry
 
 WORKLOAD = Workload(
     task_definition="td:1", container="ber", cpu=4096, memory=6144, image="i", log_group="g", log_stream_prefix="p"
@@ -137,8 +138,12 @@ class Bucket:
     def find(self, key):
         return self.objects.get(key)
 
-    def sizes(self, prefix):
-        return [(key, len(body)) for key, body in sorted(self.objects.items()) if key.startswith(prefix)]
+    def listing(self, prefix):
+        return [
+            Entry(key, dt.datetime.now(dt.UTC), len(body))
+            for key, body in sorted(self.objects.items())
+            if key.startswith(prefix)
+        ]
 
     def where(self, key):
         return f"s3://data/{key}"

@@ -1,4 +1,5 @@
 import csv
+import datetime as dt
 import io
 import itertools
 import json
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from winbatch import sources
 from winbatch.errors import SpecError
 from winbatch.stage_spec import StageSpec
+from winbatch.storage import Entry
 
 
 class Bucket:
@@ -19,8 +21,12 @@ class Bucket:
     def find(self, key):
         return self.objects.get(key)
 
-    def sizes(self, prefix):
-        return [(key, len(body)) for key, body in sorted(self.objects.items()) if key.startswith(prefix)]
+    def listing(self, prefix):
+        return [
+            Entry(key, dt.datetime.now(dt.UTC), len(body))
+            for key, body in sorted(self.objects.items())
+            if key.startswith(prefix)
+        ]
 
     def where(self, key):
         return f"s3://data/{key}"

@@ -10,7 +10,8 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from winbatch.errors import JobError, StorageError
+from winbatch.errors import JobError, StorageError, UnavailableError
+from winbatch.storage import Conflict
 from winbatch.working import store as module
 from winbatch.working.store import Store
 
@@ -70,8 +71,9 @@ def test_listing_a_part(job):
 
 def test_an_object_is_replaced_only_as_it_was_seen(job):
     job.put("result", b"broken")
-    body, etag = job.store.find_version("result")
-    assert body == b"broken"
+    found = job.store.find_version("result")
+    assert found.body == b"broken"
+    etag = found.etag
     assert job.store.replace("result", b"right", etag=etag)
     assert not job.store.replace("result", b"late", etag=etag)
     assert job.get("result") == b"right"
@@ -121,6 +123,8 @@ class _Script(BaseHTTPRequestHandler):
     """Answers requests from a list; keeps what was put."""
 
     protocol_version = "HTTP/1.1"
+    # An error that a test holds keeps its connection open, and this server reads one at a time.
+    timeout = 0.5
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -196,3 +200,32 @@ def test_endless_conflicts_are_a_lost_race(scripted, monkeypatch):
     server.script = [(409, "ConditionalRequestConflict")] * 4
     assert not store.put_new("claim", b"x")
     assert server.script == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "passing"),
+    [((500, "InternalError"), True), ((503, "SlowDown"), True), ((403, "AccessDenied"), False)],
+)
+def test_what_may_be_otherwise_later_is_told_apart(scripted, answer, passing):
+    store, server = scripted
+    server.script = [answer] * 3
+    with pytest.raises(StorageError) as caught:
+        store.put("x", b"x")
+    assert isinstance(caught.value, UnavailableError) == passing
+
+
+def test_a_write_without_a_condition_is_no_race(job):
+    first = job.store.put("ledger.json", b"1")
+    second = job.store.put("ledger.json", b"2")
+    assert job.store.put("ledger.json", b"3", etag=second)
+    for condition in ({"etag": first}, {"new": True}):
+        with pytest.raises(Conflict):
+            job.store.put("ledger.json", b"4", **condition)
+    assert job.get("ledger.json") == b"3"
+
+
+def test_an_engine_s_write_that_was_sent_again_is_its_own(scripted):
+    """Before, it counted as another engine's, and what it had asked of AWS was forgotten."""
+    store, server = scripted
+    server.script = [(500, "stored"), (412, "PreconditionFailed")]
+    assert store.put("ledger.json", b"{}", etag='"1"') == '"0"'
