@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     airflow.add_argument("--version", help="Airflow version, such as 3.2.1; without it, every version that there is")
     airflow.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
 
+    wine = commands.add_parser("install-wine", help="make what Windows containers need ahead of time")
+    wine.set_defaults(module="emulator.ecs.windows.installation")
+    wine.add_argument("--cache", type=Path, required=True, help="folder of what can be made again")
+
     operations = commands.add_parser("operations", help="say as JSON which operations of AWS are answered")
     operations.set_defaults(module="emulator.coverage")
     return parser

@@ -67,6 +67,10 @@ class Child:
         """SIGTERM to the child alone, as a container engine sends it to a container's first process."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """SIGKILL to the child and all of its group."""
+        self.signal(signal.SIGKILL)
+
     def stop(self, grace: float = 30) -> int:
         """SIGTERM, then SIGKILL after `grace` seconds, and give the exit code."""
         if self.poll() is None:
@@ -107,6 +111,8 @@ class Supervisor:
         cwd: Path,
         log: Path | None,
         niceness: int = 0,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stderr: int | IO[bytes] = subprocess.STDOUT,
     ) -> Child:
         """Start a program.
 
@@ -116,6 +122,8 @@ class Supervisor:
             cwd: its working folder
             log: a file to which its output is appended; None gives it through `Child.stdout`
             niceness: added to the emulator's own
+            stdin: what it reads
+            stderr: where its errors go, which are in its output without this
 
         Raises:
             OSError: it cannot be started
@@ -126,9 +134,9 @@ class Supervisor:
                 argv,
                 env={**env, MARK: self.family},
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=stderr,
                 start_new_session=True,
             )
         if niceness:

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import queue
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,8 @@ from emulator.ecs.logs import Discard, LogDriver, LogDriverError, Stream
 from emulator.ecs.metadata import Metadata
 from emulator.ecs.model import Container, EcsTask, Stop
 from emulator.ecs.resources import ResourceError, Resources
+from emulator.ecs.windows.container import ContainerError, WindowsContainer
+from emulator.ecs.windows.engine import Engine, UnavailableError
 from emulator.faults import Faults
 from emulator.processes import Child
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 _NICENESS = 19
 # In this part of the time in which an instance ends, the network interface of an ECS task is detached.
 _DETACHING = 0.5
+_SIGN = 2**31
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -45,7 +47,7 @@ class StartError(Exception):
 class _Running:
     """A container's process, and its output on the way to its log."""
 
-    child: Child
+    child: Child | WindowsContainer
     stream: Stream | Discard
     reader: Thread
     credentials: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Agent:
     metadata: Metadata
     resources: Resources
     faults: Faults
+    windows: Engine
     # Called under the control lock when an ECS task has stopped and its room is free again.
     released: Callable[[EcsTask], None]
     _live_tasks: dict[str, dict[int, _Running]] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Agent:
         for container in task.containers:
             container.told_exit_code = exit_code
         for process in list(self._live_tasks.get(task.id, {}).values()):
-            process.child.signal(signal.SIGKILL)
+            process.child.kill()
 
     def _live(self, task: EcsTask) -> None:
         folder = self.context.state / "tasks" / task.id
@@ -125,6 +128,7 @@ class Agent:
             try:
                 execution.pull(container.definition["image"])
                 image = self.images.pull(container.definition["image"])
+                self._check_platform(image, container)
                 container.image_digest = image.digest
                 task.pull_stopped_at = time.time()
                 if task.stop is not None or self._lost(task):
@@ -173,6 +177,8 @@ class Agent:
                 "CannotCreateContainerError: Error response from daemon: invalid option: read-only mode is not "
                 "supported for Windows containers"
             )
+        if image.windows:
+            return self._run_windows(task, container, image, folder, fetched)
         home, temporary = folder / "home", folder / "tmp"
         try:
             for path in (home, temporary):
@@ -184,7 +190,6 @@ class Agent:
                 image.working_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartError(f"CannotCreateContainerError: Error response from daemon: {error}") from error
-        credentials = self._credentials(task)
         environment = {
             "PATH": _PATH,
             "HOME": str(home),
@@ -192,6 +197,49 @@ class Agent:
             "LANG": "C.UTF-8",
             "HOSTNAME": container.runtime_id[:12],
             **image.environment,
+        }
+
+        def start(added: Mapping[str, str]) -> Child:
+            whole = {**environment, **added}
+            return self.context.processes.start(
+                _argv(container, image, whole), env=whole, cwd=image.working_folder, log=None, niceness=_NICENESS
+            )
+
+        return self._follow(task, container, fetched, start)
+
+    def _run_windows(
+        self, task: EcsTask, container: Container, image: Image, folder: Path, fetched: Mapping[str, str]
+    ) -> _Running:
+        def start(added: Mapping[str, str]) -> WindowsContainer:
+            return self.windows.start(
+                folder,
+                image.root,
+                _words(container, image),
+                working_folder=container.definition.get("workingDirectory") or image.working_path,
+                user=image.user,
+                name=container.runtime_id[:12],
+                variables=(image.environment, added),
+                escaped=image.escaped and not (container.definition.get("entryPoint") or container.command),
+                niceness=_NICENESS,
+            )
+
+        return self._follow(task, container, fetched, start)
+
+    def _follow(
+        self,
+        task: EcsTask,
+        container: Container,
+        fetched: Mapping[str, str],
+        start: Callable[[Mapping[str, str]], Child | WindowsContainer],
+    ) -> _Running:
+        """Start a container with what ECS adds to its environment, and follow its output and its end.
+
+        Raises:
+            StartError: it cannot be started
+            LogDriverError: nor its log
+        """
+        credentials = self._credentials(task)
+        added = {
             "AWS_ENDPOINT_URL": self.context.endpoint_url,
             "AWS_REGION": self.context.region,
             "AWS_DEFAULT_REGION": self.context.region,
@@ -200,24 +248,43 @@ class Agent:
             **credentials,
             "ECS_CONTAINER_METADATA_URI_V4": self.metadata.address(task, container),
         }
-        argv = _argv(container, image, environment)
         stream = self.logs.open(
             container.definition.get("logConfiguration"), container.name, task.id, container.runtime_id
         )
         try:
-            child = self.context.processes.start(
-                argv, env=environment, cwd=image.working_folder, log=None, niceness=_NICENESS
-            )
-        except OSError as error:
+            child = start(added)
+        except (OSError, ContainerError, StartError) as error:
             self.logs.close(stream)
             self.context.credentials.revoke(credentials)
-            raise StartError(f"CannotStartContainerError: Error response from daemon: {error}") from error
+            if isinstance(error, OSError):
+                raise StartError(f"CannotStartContainerError: Error response from daemon: {error}") from error
+            raise StartError(str(error)) from error
         container.started_at = time.time()
         reader = Thread(target=stream.follow, args=(child.stdout,), name=f"log-{task.id[:8]}", daemon=True)
         reader.start()
         number = task.containers.index(container)
         Thread(target=_report_end, args=(child, task, number), name=f"wait-{task.id[:8]}", daemon=True).start()
         return _Running(child, stream, reader, credentials)
+
+    def _check_platform(self, image: Image, container: Container) -> None:
+        """See that a host can run an image for Windows.
+
+        Raises:
+            PullError: it is for Linux, or Windows' programs cannot be run on this machine
+        """
+        if not image.windows:
+            return
+        # containerd's and Docker's words for an image of another system.
+        mismatch = (
+            'CannotPullContainerError: Error response from daemon: image operating system "windows" cannot be used on '
+            "this platform"
+        )
+        if not container.windows:
+            raise PullError(f"{mismatch}: operating system is not supported")
+        try:
+            self.windows.prepare()
+        except UnavailableError as error:
+            raise PullError(f"{mismatch}: {error}") from error
 
     def _credentials(self, task: EcsTask) -> dict[str, str]:
         if task.role_arn is None:
@@ -274,7 +341,7 @@ class Agent:
     def _stop_containers(self, task: EcsTask, running: dict[int, _Running], stop: Stop) -> None:
         if stop.host_lost:
             for process in running.values():
-                process.child.signal(signal.SIGKILL)
+                process.child.kill()
         else:
             for process in running.values():
                 process.child.terminate()
@@ -285,7 +352,7 @@ class Agent:
             lost = task.stop is not None and task.stop.host_lost
             for number in list(alive):
                 if lost or time.monotonic() >= deadlines[number]:
-                    running[number].child.signal(signal.SIGKILL)
+                    running[number].child.kill()
             rest = min(deadlines[number] for number in alive) - time.monotonic()
             with contextlib.suppress(queue.Empty):
                 task.events.get(timeout=max(rest, 0.05))
@@ -293,7 +360,7 @@ class Agent:
 
     def _close(self, container: Container, process: _Running, task: EcsTask) -> None:
         """Take an ended container's exit code and its last lines."""
-        code = process.child.reap()
+        code = _told(process.child.reap(), container)
         process.reader.join()
         process.child.stdout.close()
         self.logs.close(process.stream)
@@ -302,8 +369,7 @@ class Agent:
             container.last_status = "STOPPED"
             # The agent of a host that is gone reports nothing.
             if not (task.stop and task.stop.host_lost):
-                # Docker's way to say that a signal ended the program.
-                container.exit_code = code if code >= 0 else 128 - code
+                container.exit_code = code
                 if container.told_exit_code is not None:
                     container.exit_code = container.told_exit_code
 
@@ -334,22 +400,39 @@ def merged(fetched: Mapping[str, str], container: Container) -> dict[str, str]:
     return {**files, **container.environment, **{name: fetched[name] for name in secret}}
 
 
-def _report_end(child: Child, task: EcsTask, number: int) -> None:
+def _report_end(child: Child | WindowsContainer, task: EcsTask, number: int) -> None:
     child.wait()
     task.events.put(number)
 
 
+def _told(code: int, container: Container) -> int:
+    """An exit code as ECS tells it: 32 bits with a sign, and Docker's number for the signal that ended a program."""
+    if container.windows and code >= _SIGN:
+        return code - 2 * _SIGN
+    return code if code >= 0 else 128 - code
+
+
+def _words(container: Container, image: Image) -> list[str]:
+    """The entry point and command of the image, or of the task definition or override.
+
+    Raises:
+        StartError: there are none
+    """
+    entrypoint = container.definition.get("entryPoint")
+    command = container.command or (() if entrypoint else image.command)
+    words = [*(entrypoint or image.entrypoint), *command]
+    if not words:
+        raise StartError("CannotStartContainerError: Error response from daemon: no command specified")
+    return words
+
+
 def _argv(container: Container, image: Image, environment: Mapping[str, str]) -> list[str]:
-    """The program to start: the entry point and command of the image, or of the task definition or override.
+    """The program to start, where this machine has it.
 
     Raises:
         StartError: there is none, or it does not exist in the image nor on this machine
     """
-    entrypoint = container.definition.get("entryPoint")
-    command = container.command or (() if entrypoint else image.command)
-    argv = [*(entrypoint or image.entrypoint), *command]
-    if not argv:
-        raise StartError("CannotStartContainerError: Error response from daemon: no command specified")
+    argv = _words(container, image)
     program = argv[0]
     candidates = (
         [image.working_folder / program, inside(image.root, program), Path(program)]

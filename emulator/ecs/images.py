@@ -1,7 +1,7 @@
 """From an image reference to a folder: what pulling is on a real host.
 
 An image is pulled from the emulator's ECR and unpacked once by digest. Each container works in a copy of its own, as an
-image is never changed by what runs in it.
+image is never changed by what runs in it. Of an image for Windows the folder is its drive C.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import subprocess
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,7 @@ from moto.ecr.models import ecr_backends
 
 from emulator import folders, locks
 from emulator.ecr import EcrBackend
+from emulator.ecs.windows import layers
 
 _REFERENCE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/"
@@ -29,6 +30,13 @@ _REFERENCE = re.compile(
 )
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_FOREIGN = frozenset(
+    {
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    }
+)
 
 
 class PullError(Exception):
@@ -45,6 +53,9 @@ class Image:
     command: Sequence[str]
     environment: Mapping[str, str]
     working_path: str
+    windows: bool = False
+    user: str = ""
+    escaped: bool = False
 
     @property
     def working_folder(self) -> Path:
@@ -99,35 +110,57 @@ class Images:
             digest, manifest = image.get_image_digest(), json.loads(image.image_manifest)
         with locks.CONTROL:
             lock = self._locks[digest]
+        document = json.loads(backend.blobs.path(manifest["config"]["digest"]).read_bytes())
         with lock:
             root = self.folder / digest.removeprefix("sha256:")
             if not root.exists():
                 try:
-                    self._unpack(backend, manifest, root)
+                    unpack(manifest, document, backend.blobs.path, root)
                 except (OSError, tarfile.TarError) as error:
                     raise PullError(
                         f"CannotPullContainerError: failed to register layer of {reference}: {error}"
                     ) from error
-        return _image(digest, root, json.loads(backend.blobs.path(manifest["config"]["digest"]).read_bytes()))
-
-    def _unpack(self, backend: EcrBackend, manifest: dict[str, Any], root: Path) -> None:
-        # Under another name until it is whole: a half-unpacked image must never be taken for one.
-        partial = root.with_suffix(".partial")
-        folders.remove(partial)
-        partial.mkdir(parents=True)
-        for layer in manifest["layers"]:
-            with tarfile.open(backend.blobs.path(layer["digest"])) as archive:
-                _apply(archive, partial)
-        partial.rename(root)
+        return described(digest, root, document)
 
 
-def _apply(archive: tarfile.TarFile, root: Path) -> None:
+def unpack(manifest: Mapping[str, Any], document: Mapping[str, Any], blob: Callable[[str], Path], root: Path) -> None:
+    """Unpack an image.
+
+    Args:
+        manifest: its manifest.
+        document: its configuration.
+        blob: tells a layer's file by its digest.
+        root: the folder that it becomes; not there yet.
+
+    Raises:
+        OSError, tarfile.TarError: a layer cannot be read or unpacked
+    """
+    windows = document.get("os") == "windows"
+    # Under another name until it is whole: a half-unpacked image must never be taken for one.
+    partial = root.with_suffix(".partial")
+    folders.remove(partial)
+    partial.mkdir(parents=True)
+    for layer in manifest["layers"]:
+        path = blob(layer["digest"])
+        # A base's layers stay with who made it, where its licence says so: no registry has them.
+        if windows and not path.exists() and layer["mediaType"] in _FOREIGN:
+            continue
+        with tarfile.open(path) as archive:
+            _apply(archive, layers.members(archive, partial) if windows else archive, partial)
+        if windows:
+            layers.leave_system_out(partial)
+    if windows:
+        layers.protect(partial)
+    partial.rename(root)
+
+
+def _apply(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], root: Path) -> None:
     """Lay one layer over those below it, with its deletions."""
     # The filter keeps everything inside the folder; links in an image may point anywhere, as they may in a container.
-    archive.extractall(root, list(_uncovered(archive, root)), filter="tar")
+    archive.extractall(root, list(_uncovered(members, root)), filter="tar")
 
 
-def _uncovered(archive: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
+def _uncovered(members: Iterable[tarfile.TarInfo], root: Path) -> Iterator[tarfile.TarInfo]:
     """What a layer brings, once what it takes away or replaces is gone.
 
     A file that is replaced goes first: writing over it would also change what is linked to it.
@@ -135,7 +168,7 @@ def _uncovered(archive: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo
     Raises:
         tarfile.ExtractError: a name leads out of the image
     """
-    for member in archive:
+    for member in members:
         path = root / member.name.lstrip("/")
         within = path == root or path.parent.resolve().is_relative_to(root)
         if ".." in path.parts or not within:
@@ -159,7 +192,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _image(digest: str, root: Path, document: Mapping[str, Any]) -> Image:
+def described(digest: str, root: Path, document: Mapping[str, Any]) -> Image:
+    """An unpacked image as its configuration describes it."""
     config = document.get("config") or {}
     return Image(
         digest=digest,
@@ -168,6 +202,9 @@ def _image(digest: str, root: Path, document: Mapping[str, Any]) -> Image:
         command=config.get("Cmd") or (),
         environment=dict(variable.split("=", 1) for variable in config.get("Env") or ()),
         working_path=config.get("WorkingDir") or "/",
+        windows=document.get("os") == "windows",
+        user=config.get("User") or "",
+        escaped=bool(config.get("ArgsEscaped")),
     )
 
 

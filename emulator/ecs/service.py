@@ -15,6 +15,7 @@ from emulator.ecs.logs import LogDriver
 from emulator.ecs.metadata import Metadata
 from emulator.ecs.model import EcsTask, Json, Stop
 from emulator.ecs.resources import Resources
+from emulator.ecs.windows.engine import Engine
 from emulator.patching import keep_with, serve_with
 
 _drivers: list[LogDriver] = []
@@ -32,6 +33,7 @@ def install(context: Context) -> None:
         metadata=Metadata(context),
         resources=Resources(context),
         faults=context.faults,
+        windows=Engine(context.processes, context.cache),
         released=lambda task: home_of(task).released(task),
     )
     keep_with(ecs_backends, EcsBackend)

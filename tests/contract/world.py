@@ -98,9 +98,11 @@ def push_blob(ecr: Any, repository: str, data: bytes) -> dict[str, Any]:
     return {"digest": digest, "size": len(data)}
 
 
-def push(ecr: Any, repository: str, config: Mapping[str, Any], *layers: bytes, tag: str | None = None) -> str:
+def push(
+    ecr: Any, repository: str, config: Mapping[str, Any], *layers: bytes, tag: str | None = None, system: str = "linux"
+) -> str:
     """Push an image; its reference by digest."""
-    document = json.dumps({"architecture": "amd64", "os": "linux", "config": config}).encode()
+    document = json.dumps({"architecture": "amd64", "os": system, "config": config}).encode()
     manifest = json.dumps(
         {
             "schemaVersion": 2,

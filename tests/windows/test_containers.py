@@ -1,0 +1,57 @@
+"""A Windows container: what its program finds, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
+
+WORDS = ["plain", "", "two words", 'a "quoted" word', "50%", "%PATH%", "a^b&c|d", "Größe 漢字", "tail\\", '\\"', "a\tb"]
+
+
+def test_words_arrive_as_they_are(windows, kit_image):
+    code, output = windows.run(kit_image, "words", *WORDS)
+    assert code == 0
+    assert output.splitlines() == [f"[{word}]" for word in WORDS]
+
+
+def test_a_program_finds_what_its_image_says(windows, kit_image):
+    code, output = windows.run(kit_image, "where")
+    assert (code, output.splitlines()) == (0, ["C:\\app", "ContainerUser"])
+
+
+def test_the_environment_is_windows_own_and_then_the_images(windows, kit_image):
+    _, output = windows.run(kit_image, "environment", environment={"path": "C:\\app;C:\\mine", "GRÖSSE": "漢 = %X%"})
+    found = dict(line.split("=", 1) for line in output.splitlines() if not line.startswith("WINE"))
+    assert found["Path"] == "C:\\app;C:\\mine"
+    assert found["GRÖSSE"] == "漢 = %X%"
+    assert found["TEMP"] == "C:\\Users\\ContainerUser\\AppData\\Local\\Temp"
+    assert not found.keys() & {"HOME", "LANG", "EMULATOR_FAMILY", "PWD"}
+
+
+def test_it_takes_itself_for_windows_server_2022(windows, kit_image):
+    # 3: VER_NT_SERVER.
+    assert windows.run(kit_image, "version") == (0, "10.0.20348 3\n")
+
+
+def test_redistributable_libraries_are_not_there_before_an_image_brings_them(windows, kit_image):
+    # 126: ERROR_MOD_NOT_FOUND.
+    assert windows.run(kit_image, "load", "msvcp140.dll") == (1, "kit cannot load 126\n")
+    assert windows.run(kit_image, "load", "bcryptprimitives.dll") == (0, "")
+
+
+def test_nothing_stays_of_a_container_that_leaves_programs_behind(windows, kit_image):
+    with windows.running(kit_image, "leave") as started:
+        assert started.ended() == 7
+        left = [process for process in psutil.process_iter() if _prefix(process) == str(started.folder)]
+        assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+        folder = started.folder
+    assert not folder.exists()
+
+
+def _prefix(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("WINEPREFIX")
+    except (psutil.Error, OSError):
+        return None
