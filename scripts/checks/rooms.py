@@ -93,7 +93,9 @@ ROOMS: dict[str, Room] = {
         slow=("stage",),
     ),
     "emulator": Room(
-        files=("emulator/*",), fast=("tests/unit/emulator", "tests/contract"), slow=("contract", "root", "jobs")
+        files=("emulator/*",),
+        fast=("tests/unit/emulator", "tests/contract"),
+        slow=("contract", "windows", "root", "jobs"),
     ),
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
     "checks": Room(

@@ -1,6 +1,7 @@
 """What the tests of Windows need: a Wine, a host for containers, and a program to run in them.
 
-Their files say `pytestmark = [pytest.mark.slow, pytest.mark.windows]`. Where this machine has no Wine they are skipped.
+Every test here is marked `windows`; its file says `pytestmark = pytest.mark.slow`. Where this machine has no Wine they
+are skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from tests.emulated import ROOT, Emulator, emulating
 from tests.windows import host
 
 CACHE = Path(os.environ.get("WINBATCH_CACHE") or ROOT / ".cache").resolve()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what runs programs of Windows."""
+    if item.path.is_relative_to(Path(__file__).parent):
+        item.add_marker("windows")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = pytest.mark.slow
 
 WORDS = ["plain", "", "two words", 'a "quoted" word', "50%", "%PATH%", "a^b&c|d", "Größe 漢字", "tail\\", '\\"', "a\tb"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.world import push
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = pytest.mark.slow
 
 WINDOWS = {"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE", "cpuArchitecture": "X86_64"}}
 

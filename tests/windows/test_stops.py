@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = pytest.mark.slow
 
 SHUTDOWN = 6  # CTRL_SHUTDOWN_EVENT
 CONTROL_C_EXIT = 0xC000013A
