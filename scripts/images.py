@@ -34,6 +34,9 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PART = 8 << 20
 # What the image of a workload starts.
 WORKER = ("python", "-m", "winbatch.worker")
+# What each image tells Python, here as in the Dockerfiles for Windows: text is UTF-8 wherever nobody says otherwise
+# (Windows' own default is the machine's code page), and what is printed is there when a program ends in the middle.
+PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 # Where a program is looked for behind the interpreter's folder and the user's own.
 _MACHINE = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -83,7 +86,10 @@ def build(settings: Settings, workload: str) -> Image:
         "PATH": os.pathsep.join([str(home / "bin"), *map(str, settings.local_path), *_MACHINE]),
         # matplotlib would keep its font list in the user's home.
         "MPLCONFIGDIR": str(home / "matplotlib"),
-        "PYTHONUNBUFFERED": "1",
+        # Programs of the machine read and write as Python does, and in the same time zone as on Windows in the cloud.
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        **PYTHON,
     }
     return assemble(files, environment, programs=programs)
 

@@ -43,7 +43,14 @@ def install(settings: Settings, workload: str, progress: Callable[[str], None]) 
     folder = interpreter_folder(settings, workload)
     stamp = folder / "winbatch.json"
     key = hashlib.sha256(
-        b"\0".join([(settings.root / "uv.lock").read_bytes(), sys.base_prefix.encode(), str(folder).encode()])
+        b"\0".join(
+            [
+                (settings.root / "uv.lock").read_bytes(),
+                staging.SITECUSTOMIZE.encode(),
+                sys.base_prefix.encode(),
+                str(folder).encode(),
+            ]
+        )
     ).hexdigest()
     if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8"))["key"] == key:
         return False
@@ -58,5 +65,7 @@ def install(settings: Settings, workload: str, progress: Callable[[str], None]) 
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise ToolError(f"uv cannot install the packages of workload {workload}: {' '.join(lines[-3:])}")
+    for packages_folder in folder.glob("lib/python*/site-packages"):
+        (packages_folder / "sitecustomize.py").write_text(staging.SITECUSTOMIZE, encoding="utf-8")
     stamp.write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")
     return True

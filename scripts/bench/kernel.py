@@ -97,9 +97,10 @@ def measure(pairs: int, progress: Callable[[str], None]) -> tuple[list[Figure], 
     progress("the kernels compile")
     from ber import kernels  # noqa: PLC0415 - see above
 
-    ours, numpy = kernels.best(), kernels.numpy_kernels()
-    if ours.name == numpy.name:
-        raise BenchError("numba cannot be imported, so its kernels cannot be measured: make setup")
+    try:
+        ours, numpy = kernels.named("numba"), kernels.named("numpy")
+    except RuntimeError as error:
+        raise BenchError(f"the kernels cannot be measured: {error}; make setup installs numba") from error
     task(ours, "decision", 0, POINT, frames=1)
     found = []
     with _one_core():

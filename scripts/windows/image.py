@@ -19,7 +19,7 @@ from scripts import uv
 from scripts.console import Step, Steps
 from scripts.errors import ImageError
 from scripts.settings import Settings
-from scripts.windows import attestations, base, dockerfile, layers, sources, staging, stand_in
+from scripts.windows import attestations, base, dockerfile, imports, layers, sources, staging, stand_in
 from scripts.windows.base import Base
 from scripts.windows.registry import MANIFESTS, Document, Repository, digest_of
 from scripts.windows.staging import Archive
@@ -155,7 +155,8 @@ def _build(settings: Settings, recipe: _Recipe, folder: Path, steps: Steps) -> N
     folder.mkdir()
     name = recipe.workload
     try:
-        archives = (recipe.python, *staging.read(settings.root, name).archives)
+        described = staging.read(settings.root, name)
+        archives = (recipe.python, *described.archives)
         with steps.step(f"Files of {name}") as step:
             staging.stage(
                 settings.root,
@@ -166,6 +167,9 @@ def _build(settings: Settings, recipe: _Recipe, folder: Path, steps: Steps) -> N
                 progress=step.update,
                 python=recipe.python,
             )
+        with steps.step(f"DLLs of {name}") as step:
+            _check_dlls(folder / "stage", recipe, described.dlls)
+            step.detail = "each is there"
         packages = attestations.python_packages(folder / "stage" / "packages")
         with steps.step(f"Layers of {name}") as step:
             own = _layers(recipe.stage, folder, step, quick=settings.emulated)
@@ -244,6 +248,22 @@ def ecr_repository(ecr: Any, url: str, endpoint_url: str | None = None) -> Repos
         host, name = endpoint_url.removeprefix("http://"), url.split("/", 1)[1]
         return Repository(f"{host}/{name}", f"Basic {token}", emulated=True)
     return Repository(url, f"Basic {token}")
+
+
+def _check_dlls(folder: Path, recipe: _Recipe, allowed: Mapping[str, str]) -> None:
+    """Check that whatever the image's programs import is there.
+
+    Raises:
+        ImageError: a DLL is missing, which Windows would tell only when a program starts.
+    """
+    below = recipe.base.name
+    missing = imports.find_missing(folder, recipe.stage.environment.get("PATH", ""), below, allowed)
+    if missing:
+        raise ImageError(
+            f"{'; '.join(item.words for item in missing)}: neither {below} nor the image has it where Windows looks."
+            " Visual C++'s come with the dependency group worker (include-group), another one belongs beside the"
+            f" program; one that nobody loads is named in images/{recipe.workload}/workload.toml, dlls (docs/images.md)"
+        )
 
 
 def _layers(stage: dockerfile.WindowsStage, folder: Path, step: Step, *, quick: bool) -> Mapping[str, layers.Layer]:

@@ -26,8 +26,25 @@ from typing import Any
 EPOCH = 315532800
 PLATFORM = "x86_64-pc-windows-msvc"
 PYTHON = (3, 12)
-# Where the embeddable distribution looks for modules, relative to itself; it reads no PYTHONPATH.
-SEARCH_PATH = ("python312.zip", ".", r"..\packages", r"..\app")
+# What the embeddable distribution's ._pth file says: where it looks for modules, relative to itself (it reads no
+# PYTHONPATH), and that it starts as others do, with `exit` and `quit` and the module below.
+SEARCH_PATH = ("python312.zip", ".", r"..\packages", r"..\app", "import site")
+# Where there is a ._pth file, or PYTHONSAFEPATH, Python leaves a script's own folder out of its search path, with the
+# modules that lie there. The current folder stays out: it is the item's.
+SITECUSTOMIZE = '''"""Makes a script's neighbours importable: python {app}/sub/main.py."""
+
+import os
+import sys
+
+if sys.argv and sys.argv[0] not in {"", "-", "-c", "-m"}:
+    sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[0])))
+'''
+# What an image's interpreter does without.
+# _wmi: platform.uname() asks Windows' management service by it, in each process that makes a client of boto3 or imports
+#   numba. 3.12 crashes or waits for seconds there (python/cpython issues 125315 and 112278); without it, platform asks
+#   by other ways.
+# vcamp140, vccorlib140: of msvc-runtime, for graphics cards and the store's applications, unknown to Server Core.
+LEFT_OUT = ("_wmi.pyd", "vcamp140.dll", "vccorlib140.dll")
 
 type Progress = Callable[[str], None]
 
@@ -61,11 +78,13 @@ class Workload:
         name: the folder's.
         packages: the dependency group of pyproject.toml whose packages the image carries.
         archives: what else it carries.
+        dlls: those that its files import and that may be missing, and why.
     """
 
     name: str
     packages: str
     archives: tuple[Archive, ...]
+    dlls: Mapping[str, str]
 
 
 def read(root: Path, name: str) -> Workload:
@@ -81,12 +100,15 @@ def read(root: Path, name: str) -> Workload:
         raise StagingError(f"there is no images/{name}/workload.toml: invoke workload-new makes a workload") from error
     except ValueError as error:
         raise StagingError(f"images/{name}/workload.toml: {error}") from error
-    if unknown := document.keys() - {"packages", "archives"}:
+    if unknown := document.keys() - {"packages", "archives", "dlls"}:
         raise StagingError(
-            f"images/{name}/workload.toml: {', '.join(sorted(unknown))}: there are packages and archives"
+            f"images/{name}/workload.toml: {', '.join(sorted(unknown))}: there are packages, archives and dlls"
         )
-    entries = document.get("archives", [])
-    return Workload(name, str(document.get("packages", "worker")), tuple(_archive(file, entry) for entry in entries))
+    dlls = document.get("dlls", {})
+    if not isinstance(dlls, dict) or not all(isinstance(reason, str) and reason.strip() for reason in dlls.values()):
+        raise StagingError(f'images/{name}/workload.toml: dlls: "name.dll" = "why it may be missing" is expected')
+    archives = tuple(_archive(file, entry) for entry in document.get("archives", []))
+    return Workload(name, str(document.get("packages", "worker")), archives, dlls)
 
 
 def python_archive(root: Path) -> Archive:
@@ -155,12 +177,15 @@ def stage(
         raise StagingError(
             f"images/python.toml: there is no {pth.name} in it; the embeddable Python for amd64 is meant"
         )
-    pth.write_text("\n".join(SEARCH_PATH) + "\n", encoding="utf-8")
+    pth.write_text("\n".join(SEARCH_PATH) + "\n", encoding="utf-8", newline="\n")
+    (target / "python" / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8", newline="\n")
     progress("packages")
-    install_packages(root, workload.packages, target / "packages", uv)
+    install_packages(root, workload.packages, target, uv)
     for relative, path in app_files(root, name):
         (target / "app" / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / "app" / relative)
+    for left_out in LEFT_OUT:
+        (target / "python" / left_out).unlink(missing_ok=True)
     progress("compiling")
     for folder in ("packages", "app"):
         compile_modules(target / folder, rf"C:\{folder}")
@@ -241,8 +266,15 @@ def unpack(file: Path, target: Path, strip: int) -> None:
         raise StagingError(f"{file.name} cannot be unpacked: {error}") from error
 
 
-def install_packages(root: Path, group: str, target: Path, uv: str) -> None:
+def install_packages(root: Path, group: str, drive: Path, uv: str) -> None:
     """Unpack the wheels for Windows of a dependency group, as uv.lock pins them.
+
+    Args:
+        root: the checkout.
+        group: the group.
+        drive: folder of the folders of drive C; the wheels go into `packages`, and the DLLs that they mean for the
+            interpreter's own folder into `python`.
+        uv: the command.
 
     Raises:
         StagingError: uv fails, as for a package without a wheel for Windows.
@@ -250,11 +282,17 @@ def install_packages(root: Path, group: str, target: Path, uv: str) -> None:
     requirements = _run(
         [uv, "export", "--frozen", "--no-emit-project", "--only-group", group, "--format", "requirements.txt"], root
     )
+    target = drive / "packages"
     target.mkdir(parents=True)
     command = [uv, "pip", "install", "--quiet", "--no-config", "--target", str(target), "--python", sys.executable]
     command += ["--python-platform", PLATFORM, "--python-version", f"{PYTHON[0]}.{PYTHON[1]}", "--link-mode", "copy"]
     command += ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"]
     _run(command, root, requirements)
+    # A wheel's data files are for sys.prefix, which is python.exe's folder and where Windows looks for the DLLs of all
+    # that Python loads: Visual C++'s, which msvc-runtime brings in one version. Server Core has none.
+    for pattern in ("*.dll", "Scripts/*.dll"):
+        for path in target.glob(pattern):
+            path.replace(drive / "python" / path.name)
     # Launchers name the interpreter of this machine, and RECORD has their hashes.
     for name in ("bin", "Scripts", ".lock"):
         path = target / name

@@ -30,10 +30,10 @@ class Command:
         self._stage = stage
         self._programs = programs
         self._watcher = Watcher(Limits.of(stage))
-        # The program runs in a folder of its own, but finds the files and the Python packages of the image.
+        # The program runs in a folder of its own, but finds the files and the Python packages of the image; and no
+        # others, as in a Windows image, whose Python reads neither variable and does not look into the current folder.
         self._app = Path.cwd()
-        paths = [str(self._app), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        self._environment = {**os.environ, "PYTHONPATH": str(self._app), "PYTHONSAFEPATH": "1"}
 
     def __call__(self, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Run an item's program.

@@ -138,7 +138,7 @@ def write_json(curve: Curve, path: Path, *, job: str, seed: int | None) -> None:
         "kernels": curve.kernels,
         "points": [dataclasses.asdict(point) for point in curve.points],
     }
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def write_csv(curve: Curve, path: Path) -> None:

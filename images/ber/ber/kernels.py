@@ -1,7 +1,7 @@
-"""The kernels that this machine can run: numba's where it is installed, else numpy's."""
+"""The kernels that count: numba's, compiled, and numpy's, which count the same and take many times as long."""
 
 import dataclasses
-import logging
+import functools
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 VERSIONS = {"waveform": 1, "decision": 2, "importance": 1}
 """By method; one changes whenever the counts of its method do."""
 
-_log = logging.getLogger(__name__)
+NAMES = ("numba", "numpy")
 
 
 class Waveform(Protocol):
@@ -63,18 +63,35 @@ class Kernels:
         return f"{method}/{'numpy' if method == 'importance' else self.name}/{VERSIONS[method]}"
 
 
-def best() -> Kernels:
-    """Numba's kernels, compiled; numpy's where numba cannot be imported."""
+def named(name: str) -> Kernels:
+    """Find the kernels of a name of `NAMES`.
+
+    Raises:
+        RuntimeError: numba cannot be imported, as in an image that lacks a DLL.
+    """
+    if name == "numpy":
+        return numpy_kernels()
+    found = numba_kernels()
+    if isinstance(found, str):
+        raise RuntimeError(  # noqa: TRY004 - the machine's fault, not the caller's
+            f"the fast kernel cannot run here, as numba cannot be imported ({found}): mend the image, or ask for the"
+            " slow one, which takes ten to a hundred times as long, with the parameter kernel=numpy"
+        )
+    return found
+
+
+@functools.cache
+def numba_kernels() -> Kernels | str:
+    """Compile numba's kernels; why they cannot be had, where numba cannot be imported."""
     try:
         from ber import kernel_numba  # noqa: PLC0415 - it may be missing
-    except ImportError as error:
-        _log.warning("numba cannot be imported (%s): the numpy kernel is some ten times slower", error)
-        return numpy_kernels()
+    except (ImportError, OSError) as error:  # a module, or a DLL of it
+        return f"{type(error).__name__}: {error}"
     return Kernels(kernel_numba.NAME, kernel_numba.waveform, kernel_numba.symbols, kernel_numba.decision)
 
 
 def numpy_kernels() -> Kernels:
-    """Numpy's kernels."""
+    """Return numpy's kernels."""
     from ber import kernel_numpy  # noqa: PLC0415 - only where it is needed
 
     return Kernels(kernel_numpy.NAME, kernel_numpy.waveform, kernel_numpy.symbols, kernel_numpy.decision)

@@ -52,7 +52,7 @@ def write(curve: "Curve", figure: Figure, account: Account | None, path: Path, *
         path: of the file.
         job: its id.
     """
-    path.write_text(page(curve, figure, account, job=job), encoding="utf-8")
+    path.write_text(page(curve, figure, account, job=job), encoding="utf-8", newline="\n")
 
 
 def page(curve: "Curve", figure: Figure, account: Account | None, *, job: str) -> str:

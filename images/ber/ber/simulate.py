@@ -21,8 +21,8 @@ _DECISIONS = 1 << 28
 # e^(-d²/2) must be a number in double precision.
 _FARTHEST = 37.0
 
-# On import, so that a container that cannot compile says so before it claims work.
-_kernels = kernels.best()
+# On import, so that no item's time goes into compiling. Where it cannot, the items that want it say so.
+kernels.numba_kernels()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Point:
         channel: one of `CHANNELS`.
         relative_width: of the 95 % confidence interval, over the rate: the item ends when it is as narrow, or else
             with the last frame; 0: with the last frame.
+        kernel: `numba`, or the slow `numpy`, which counts the same; importance sampling always runs on numpy.
     """
 
     ebn0_db: float
@@ -50,6 +51,7 @@ class Point:
     modulation: str = "bpsk"
     channel: str = "awgn"
     relative_width: float = 0.0
+    kernel: str = "numba"
 
     @property
     def bits(self) -> int:
@@ -89,7 +91,12 @@ class Point:
             _whole_number(name, getattr(point, name), least)
         _number("ebn0_db", point.ebn0_db, *_EBN0_DB)
         _number("relative_width", point.relative_width, 0.0, 1.0)
-        for name, known in (("method", METHODS), ("modulation", MODULATIONS), ("channel", CHANNELS)):
+        for name, known in (
+            ("method", METHODS),
+            ("modulation", MODULATIONS),
+            ("channel", CHANNELS),
+            ("kernel", kernels.NAMES),
+        ):
             if getattr(point, name) not in known:
                 raise ValueError(f"{name} is {getattr(point, name)!r}; it must be one of {', '.join(known)}")
         if point.method == "importance":
@@ -126,13 +133,15 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
     Raises:
         ValueError: a parameter is wrong.
+        RuntimeError: the kernel that is asked for cannot run here.
     """
     point = Point.from_params(params)
-    tally = count(point, context.item, _kernels)
+    kernel = kernels.named("numpy" if point.method == "importance" else point.kernel)
+    tally = count(point, context.item, kernel)
     values: dict[str, Any] = {
         "bits": tally.bits,
         "bit_errors": tally.errors,
-        "kernel": _kernels.label(point.method),
+        "kernel": kernel.label(point.method),
     }
     if tally.squared is not None:
         values["bit_errors_squared"] = tally.squared

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    given.out.write_text(json.dumps(digest(given.file)) + "\n", encoding="utf-8")
+    given.out.write_text(json.dumps(digest(given.file)) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main() -> None:
     given = parser.parse_args()
     paths = [float(line) for line in given.paths.read_text(encoding="utf-8").splitlines()]
     found = price(paths, strike=given.strike, rate=given.rate, years=given.years)
-    given.out.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    given.out.write_text(json.dumps(found) + "\n", encoding="utf-8", newline="\n")
     print(f"{found['price']:.4f} ± {found['standard_error']:.4f}")  # noqa: T201 - it is the program's log
 
 

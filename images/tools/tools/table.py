@@ -53,7 +53,7 @@ def run(_params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "failed_items": failures,
         "failed_causes": [dataclasses.asdict(cause) for cause in causes(failed)[:_CAUSES]],
     }
-    (context.outputs / FILES[0]).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (context.outputs / FILES[0]).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8", newline="\n")
     return {"items": items, "failed_items": len(failures), "files": list(FILES)}
 
 

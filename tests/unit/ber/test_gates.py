@@ -18,7 +18,7 @@ from ber import interval, kernel_numba, kernel_numpy, kernels, streams, theory
 from ber.modulation import MODULATIONS
 from ber.simulate import Point, Tally, count
 
-NUMBA = kernels.best()
+NUMBA = kernels.named("numba")
 GATE = 5.0
 TAILS = 2 * stats.norm.sf(GATE)
 FEW = 1000

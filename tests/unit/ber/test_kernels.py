@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ber import importance, kernel_numba, simulate, streams, theory
+from ber import importance, kernel_numba, kernels, simulate, streams, theory
 from ber.kernels import Kernels, numpy_kernels
 from ber.modulation import CHANNELS, MODULATIONS
 from ber.simulate import Point, count
@@ -276,16 +276,36 @@ def test_what_numba_compiled_outlives_the_folder_of_its_code_and_no_change_of_it
     assert not list((tmp_path / "first").rglob("*.nbi"))
 
 
-def test_without_numba_the_numpy_kernel_runs_and_says_so():
-    code = """
+WITHOUT_NUMBA = """
 import sys
-sys.modules["numba"] = None
+sys.modules["{missing}"] = None
 from ber import simulate
 class Context:
     item = 3
-print(simulate.run({"ebn0_db": 2.0, "frame_size": 1000, "num_frames": 100, "seed": 4}, Context()))
+for extra in {params}:
+    try:
+        print(simulate.run({{"ebn0_db": 2.0, "frame_size": 1000, "num_frames": 100, "seed": 4, **extra}}, Context()))
+    except RuntimeError as error:
+        print(repr(str(error)))
 """
+
+
+@pytest.mark.parametrize("missing", ["numba", "numba.core.caching"])
+def test_without_numba_items_fail_unless_they_ask_for_the_slow_kernel(missing):
+    params = [{}, {"kernel": "numba"}, {"kernel": "numpy"}, {"method": "importance"}]
+    code = WITHOUT_NUMBA.format(missing=missing, params=params)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    default, fast, slow, importance = [eval(line) for line in done.stdout.splitlines()]
+    assert default == fast
+    assert f"import of {missing} halted" in default
+    assert "kernel=numpy" in default
+    assert "\n" not in default
     expected = count_errors(Point(2.0, 1000, 100, seed=4), 3, NUMBA)
-    assert eval(done.stdout) == {"bits": 100_000, "bit_errors": expected, "kernel": "waveform/numpy/1"}
-    assert "numba cannot be imported" in done.stderr
+    assert slow == {"bits": 100_000, "bit_errors": expected, "kernel": "waveform/numpy/1"}
+    assert importance["kernel"] == "importance/numpy/1"
+
+
+def test_a_kernel_is_named_by_those_who_ask():
+    assert [kernels.named(name).name for name in kernels.NAMES] == ["numba", "numpy"]
+    with pytest.raises(ValueError, match="kernel is 'cuda'; it must be one of numba, numpy"):
+        Point.from_params({"ebn0_db": 1.0, "frame_size": 1, "num_frames": 1, "seed": 0, "kernel": "cuda"})

@@ -116,6 +116,7 @@ def test_a_manifest_has_one_line_an_item():
         "num_frames": 300000,
         "frame_size": 4096,
         "seed": 9,
+        "kernel": "numba",
         "method": "waveform",
         "modulation": "bpsk",
         "channel": "awgn",

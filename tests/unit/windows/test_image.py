@@ -116,7 +116,7 @@ def test_what_is_pulled_is_what_was_laid_out(settings, checkout, base, microsoft
     assert found == {path.relative_to(tmp_path / "stage").as_posix(): path.read_bytes() for path in laid_out}
     # What a workload needs is there: interpreter, worker, its code, its files, its packages.
     assert {f"python/{name}" for name in PYTHON_FILES} <= found.keys()
-    assert found["python/python312._pth"].decode().split() == ["python312.zip", ".", "..\\packages", "..\\app"]
+    assert found["python/python312._pth"] == b"python312.zip\n.\n..\\packages\n..\\app\nimport site\n"
     assert {
         "app/winbatch/worker.py",
         "app/mine/__init__.py",

@@ -172,7 +172,7 @@ def test_leading_folders_are_left_out(tmp_path):
     ("text", "words"),
     [
         ("packages = ", "workload.toml: "),
-        ("package = 'x'", "package: there are packages and archives"),
+        ("package = 'x'", "package: there are packages, archives and dlls"),
         ("[[archives]]\nurl = 'x'", "an archive has url, sha256, folder, strip"),
         ("[[archives]]\nurl = 'x'\nsha256 = 'x'\nfolder = 'app'", "one plain name, not ours"),
     ],
