@@ -92,29 +92,43 @@ def test_a_programs_lines_are_the_items_log(job):
     assert not any("Traceback" in line for line in failure["log"])
 
 
-@pytest.mark.parametrize(
-    ("code", "kind", "exit_code", "words"),
-    [
-        ("import sys; sys.exit(3)", "failed", 3, "ended with exit code 3"),
-        ("import os; os.kill(os.getpid(), 9)", "memory", -9, "was ended by SIGKILL"),
-        ("import os; os.kill(os.getpid(), 11)", "failed", -11, "was ended by SIGSEGV"),
-        ("import os; os._exit(137)", "memory", 137, "ended with exit code 137"),
-        ("import time; time.sleep(60)", "failed", None, "did not end within 0.5 s and was ended"),
-        ("print('{')", "failed", None, "values.json of item 0 is not JSON"),
-        ("print('[1]')", "failed", None, "values.json of item 0: a JSON object is expected"),
-        ("print('{\"exit_code\": 1}')", "failed", None, "without `exit_code` and `outputs`"),
-        ("print('{\"x\": NaN}')", "failed", None, "not JSON compliant"),
-        ("print('{\"x\": \"' + 'y' * (1 << 20) + '\"}')", "failed", None, "larger than 1 MiB"),
-    ],
-)
-def test_how_a_program_fails(job, code, kind, exit_code, words):
-    outer = f"import contextlib, sys\nwith contextlib.redirect_stdout(open(sys.argv[1], 'w')):\n    {code}"
-    job.plan([{}], run="", command=[*PYTHON, outer, "{outputs}/values.json"], timeout=0.5 if "sleep" in code else 60.0)
+# What an item's program does, its failure's kind and exit code, and words of what is said of it.
+ENDS = [
+    ("import sys; sys.exit(3)", "failed", 3, "ended with exit code 3"),
+    ("import os; os.kill(os.getpid(), 9)", "memory", -9, "was ended by SIGKILL"),
+    ("import os; os.kill(os.getpid(), 11)", "failed", -11, "was ended by SIGSEGV"),
+    ("import os; os._exit(137)", "memory", 137, "ended with exit code 137"),
+    ("print('{')", "failed", None, "values.json of item {item} is not JSON"),
+    ("print('[1]')", "failed", None, "values.json of item {item}: a JSON object is expected"),
+    ("print('{\"exit_code\": 1}')", "failed", None, "without `exit_code` and `outputs`"),
+    ("print('{\"x\": NaN}')", "failed", None, "not JSON compliant"),
+    ("print('{\"x\": \"' + 'y' * (1 << 20) + '\"}')", "failed", None, "larger than 1 MiB"),
+]
+PRINTS_VALUES = """
+import contextlib, sys
+with contextlib.redirect_stdout(open(sys.argv[1], "w")):
+    exec(sys.argv[2])
+"""
+
+
+def test_how_a_program_fails(job):
+    items = [{"code": code} for code, *_ in ENDS]
+    job.plan(items, run="", command=[*PYTHON, PRINTS_VALUES, "{outputs}/values.json", "{code}"])
     (ended,) = job.work()
     assert ended.code == 0
-    (failure,) = failures(job, kind=kind)
-    assert words in failure["error"]
-    assert failure["exit_code"] == exit_code
+    for item, (_, kind, exit_code, words) in enumerate(ENDS):
+        (failure,) = failures(job, item, kind)
+        assert words.format(item=item) in failure["error"]
+        assert failure["exit_code"] == exit_code
+
+
+def test_a_program_that_takes_too_long_fails_without_an_exit_code(job):
+    job.plan([{}], run="", command=[*PYTHON, "import time; time.sleep(60)"], timeout=0.5)
+    (ended,) = job.work()
+    assert ended.code == 0
+    (failure,) = failures(job)
+    assert "did not end within 0.5 s and was ended" in failure["error"]
+    assert failure["exit_code"] is None
 
 
 def test_what_a_program_leaves_read_only_does_not_stay_on_the_disk(job):
@@ -145,13 +159,14 @@ def test_a_program_that_is_not_there(job):
     assert failures(job)[0]["error"].startswith("ProgramError: no-such-program cannot be started: ")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_values_may_begin_with_a_byte_order_mark(job, encoding):
+def test_values_may_begin_with_a_byte_order_mark(job):
     code = "import sys; open(sys.argv[1], 'w', encoding=sys.argv[2]).write('{\"size\": 1.5}')"
-    job.plan([{}], run="", command=[*PYTHON, code, "{outputs}/values.json", encoding])
+    encodings = ["utf-8", "utf-8-sig", "utf-16"]
+    items = [{"encoding": encoding} for encoding in encodings]
+    job.plan(items, run="", command=[*PYTHON, code, "{outputs}/values.json", "{encoding}"])
     (ended,) = job.work()
     assert ended.code == 0
-    assert values(job)[0]["size"] == 1.5
+    assert [found["size"] for found in values(job)] == [1.5] * len(encodings)
 
 
 def test_a_batch_file_is_not_started_whatever_it_is_called(job, tmp_path):
@@ -170,30 +185,38 @@ def test_a_batch_file_is_not_started_whatever_it_is_called(job, tmp_path):
     assert not (tmp_path / "begun").exists()
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        (["ok.txt", "con.txt"], "output 'con.txt' cannot be kept: 'con.txt' is a device of Windows; have the item"),
-        (["12:30.csv"], "output '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
-        ([r"a\b"], "which Windows does not take in a name"),
-        (["end."], "ends with '.', which Windows drops"),
-        (["deep/end /x"], "output 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
-        (["Data.csv", "data.csv"], "'data.csv' differs from 'Data.csv' in case only"),
-    ],
-)
-def test_a_file_that_windows_cannot_have_is_its_items_failure(job, names, words):
+# What an item leaves, and words of what is said of it; nothing where it can be kept.
+NAMES = [
+    (["fine.txt"], ""),
+    (["ok.txt", "con.txt"], "output 'con.txt' cannot be kept: 'con.txt' is a device of Windows; have the item"),
+    (["12:30.csv"], "output '12:30.csv' cannot be kept: '12:30.csv' holds ':', which Windows does not take"),
+    ([r"a\b"], "which Windows does not take in a name"),
+    (["end."], "ends with '.', which Windows drops"),
+    (["deep/end /x"], "output 'deep/end /x' cannot be kept: 'end ' ends with ' '"),
+    (["Data.csv", "data.csv"], "'data.csv' differs from 'Data.csv' in case only"),
+    (["also fine.txt"], ""),
+]
+
+
+def test_a_file_that_windows_cannot_have_is_its_items_failure(job):
     code = (
-        "import pathlib, sys; out, item, *names = sys.argv[1:]; paths = [pathlib.Path(out, name) for name in names];"
-        "[(path.parent.mkdir(parents=True, exist_ok=True), path.touch()) for path in paths if item == '1']"
+        "import json, pathlib, sys; paths = [pathlib.Path(sys.argv[1], name) for name in json.loads(sys.argv[2])];"
+        "[(path.parent.mkdir(parents=True, exist_ok=True), path.touch()) for path in paths]"
     )
-    job.plan([{}] * 3, run="", command=[*PYTHON, code, "{outputs}", "{item}", *names], item_folders=True)
+    items = [{"names": json.dumps(names)} for names, _ in NAMES]
+    job.plan(items, run="", command=[*PYTHON, code, "{outputs}", "{names}"], item_folders=True)
     (ended,) = job.work()
     assert ended.code == 0
-    assert sorted(job.results()) == [0, 2]
-    (failure,) = failures(job, 1)
-    assert failure["item"] == 1
-    assert words in failure["error"]
-    assert job.all_keys(job.stage.outputs) == []
+    kept = [item for item, (_, words) in enumerate(NAMES) if not words]
+    assert sorted(job.results()) == kept
+    for item, (_, words) in enumerate(NAMES):
+        if words:
+            (failure,) = failures(job, item)
+            assert failure["item"] == item
+            assert words in failure["error"]
+    assert job.all_keys(job.stage.outputs) == [
+        f"{job.stage.outputs}{item:06}/{name}" for item in kept for name in NAMES[item][0]
+    ]
 
 
 def test_an_item_without_its_parameter_fails_alone(job):
@@ -270,32 +293,35 @@ def test_an_item_after_one_that_failed_says_so(job):
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../../evil",
-        r"..\..\evil",
-        r"\evil",
-        "C:evil",
-        "C:/evil",
-        "/evil",
-        "a//evil",
-        "evil/",
-        "nul",
-        "evil.",
-        "kit/evil",
-    ],
-)
-def test_a_file_that_no_item_can_have_left_is_refused(job, name):
-    job.plan([{}], run="", command=[*PYTHON, "pass"], item_folders=True)
+UNLEAVABLE = [
+    "../../evil",
+    r"..\..\evil",
+    r"\evil",
+    "C:evil",
+    "C:/evil",
+    "/evil",
+    "a//evil",
+    "evil/",
+    "nul",
+    "evil.",
+    "kit/evil",
+]
+
+
+def test_a_file_that_no_item_can_have_left_is_refused(job):
+    count = len(UNLEAVABLE)
+    job.plan([{}] * count, run="", command=[*PYTHON, "pass"], item_folders=True, shard_items=count)
     job.work()
-    for each in ("KIT/part", name):
-        job.put(f"{job.stage.outputs}000000/{each}", b"x")
+    for item, name in enumerate(UNLEAVABLE):
+        for each in ("KIT/part", name):
+            job.put(f"{job.stage.outputs}{item:06}/{each}", b"x")
     later(job, command=[*PYTHON, "pass"])
     job.work()
-    said = failures(job)[0]["error"]
-    assert f"000000/{name} is no file that an item can have left: " in said
-    assert said.endswith("; remove it")
+    said = {failure["item"]: failure["error"] for failure in failures(job)}
+    assert len(said) == count
+    for item, name in enumerate(UNLEAVABLE):
+        assert f"{item:06}/{name} is no file that an item can have left: " in said[item]
+        assert said[item].endswith("; remove it")
     assert list(job.folder.rglob("*evil*")) == []
 
 

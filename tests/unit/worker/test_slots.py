@@ -69,49 +69,59 @@ def test_items_that_hold_the_interpreter_run_at_once_in_a_process_each(job, meth
     assert len({value["process"] for value in values(job)}) == 2
 
 
-@pytest.mark.parametrize(
-    ("end", "kind", "exit_code", "words"),
-    [
-        ("os.abort()", "failed", -6, "was ended by SIGABRT"),
-        ("ctypes.string_at(0)", "failed", -11, "was ended by SIGSEGV"),
-        ("os._exit(7)", "failed", 7, "ended with exit code 7"),
-        ("os._exit(0)", "failed", 0, "ended with exit code 0"),
-        ("os._exit(137)", "memory", 137, "ended with exit code 137"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "memory", -9, "was ended by SIGKILL"),
-    ],
-)
-def test_an_item_that_ends_its_process_fails_alone(job, method, tmp_path, end, kind, exit_code, words):
+# How an item ends its process, its failure's kind and exit code, and words of what is said of it.
+ENDS = [
+    ("os.abort()", "failed", -6, "was ended by SIGABRT"),
+    ("ctypes.string_at(0)", "failed", -11, "was ended by SIGSEGV"),
+    ("os._exit(7)", "failed", 7, "ended with exit code 7"),
+    ("os._exit(0)", "failed", 0, "ended with exit code 0"),
+    ("os._exit(137)", "memory", 137, "ended with exit code 137"),
+    ("os.kill(os.getpid(), signal.SIGKILL)", "memory", -9, "was ended by SIGKILL"),
+]
+
+
+def test_an_item_that_ends_its_process_fails_alone(job, method, tmp_path):
     job.code(
         """
         import ctypes, os, signal, time
         from pathlib import Path
         def run(params, context):
+            flags = Path(params["flags"])
             if params["do"] == "end":
                 print("about to end")
                 exec(params["how"])
-            if params["do"] == "wait":  # in the other slot, until the process of the first has ended
-                while not Path(params["flag"]).exists():
+            if params["do"] == "wait":  # in the other slot, until each process that was to end has
+                while len(list(flags.iterdir())) < params["ends"]:
                     time.sleep(0.01)
             if params["do"] == "go on":
-                Path(params["flag"]).touch()
+                (flags / str(context.item)).touch()
             return {"process": os.getpid()}
         """
     )
-    flag = str(tmp_path / "flag")
-    todo = ["", "end", "go on", "wait", "", ""]
-    job.plan([{"do": do, "how": end, "flag": flag} for do in todo], shard_items=3)
+    flags = tmp_path / "flags"
+    flags.mkdir()
+    common = {"flags": str(flags), "ends": len(ENDS)}
+    todo = [{"do": do, "how": how} for how, *_ in ENDS for do in ("", "end", "go on")]
+    todo += [{"do": do, "how": ""} for do in ("wait", "", "")]
+    job.plan([common | each for each in todo], shard_items=3)
     ended = work(job, method, slots=2)
     assert ended.code == 0
-    (failure,) = failures(job, kind=kind)
-    assert (failure["item"], failure["exit_code"]) == (1, exit_code)
-    assert failure["error"] == f"the item's process {words}"
-    assert [line for line in failure["log"] if line.endswith("INFO print: about to end")]
-    assert {mark for mark in job.marks() if mark.kind != "claim"} == {ClaimMark(0, 0, kind)}
-    (key,) = job.all_keys(job.stage.partials)
-    assert [item["item"] for item in json.loads(job.get(key))["items"]] == [0, 2]
-    assert len({value["process"] for value in values(job)}) == 1  # the other slot's, all the time
     errors = {line["item"]: line.get("error") for line in ended.lines}
-    assert errors == {0: None, 1: failure["error"], 2: None, 3: None, 4: None, 5: None}
+    assert len(errors) == len(todo)
+    for shard, (_, kind, exit_code, how) in enumerate(ENDS):
+        first = 3 * shard
+        (failure,) = failures(job, shard, kind)
+        assert (failure["item"], failure["exit_code"]) == (first + 1, exit_code)
+        assert failure["error"] == f"the item's process {how}"
+        assert [line for line in failure["log"] if line.endswith("INFO print: about to end")]
+        (key,) = job.all_keys(job.stage.partials_of(shard))
+        assert [item["item"] for item in json.loads(job.get(key))["items"]] == [first, first + 2]
+        assert [errors[first + each] for each in range(3)] == [None, failure["error"], None]
+    assert {mark for mark in job.marks() if mark.kind != "claim"} == {
+        ClaimMark(shard, 0, kind) for shard, (_, kind, *_) in enumerate(ENDS)
+    }
+    assert list(job.results()) == [len(ENDS)]
+    assert len({value["process"] for value in values(job)}) == 1  # the other slot's, all the time
 
 
 def test_what_items_return_and_raise_needs_no_pickle(job, method):
@@ -536,7 +546,8 @@ def test_how_windows_says_that_a_process_has_ended(code, words, memory):
     assert (str(error), error.exit_code, error.memory) == (f"the item's process {words}", code, memory)
 
 
-@pytest.mark.parametrize("seed", range(3))
+# A new interpreter for each process that dies takes its time.
+@pytest.mark.parametrize(("method", "seed"), [("fork", 0), ("fork", 1), ("spawn", 2)], indirect=["method"])
 def test_whatever_items_do_the_others_are_kept(job, method, seed):
     job.code(
         """

@@ -89,20 +89,23 @@ def test_a_result_that_is_there_already_stands(job):
     assert "not deterministic" in ended.lines[-1]["warning"]
 
 
-@pytest.mark.parametrize("there", [b"", b"{", b'{"schema": 2}', b'{"schema": 1, "job": "another"}'])
-def test_a_result_that_nobody_can_read_is_written_over(job, there):
+def test_a_result_that_nobody_can_read_is_written_over(job):
+    broken = [b"", b"{", b'{"schema": 2}', b'{"schema": 1, "job": "another"}']
     job.code(DOUBLE)
-    job.plan(numbers(3))
-    job.put(job.stage.result_key(1), there)
+    job.plan(numbers(6))
+    for shard, there in enumerate(broken):
+        job.put(job.stage.result_key(shard), there)
     job.work()
-    assert job.get(job.stage.result_key(1)) == there  # it counts as done until the engine says otherwise
-    job.mark(1, 0, "claim", task="theirs")
-    job.mark(1, 0, "invalid", reason="not JSON")
-    job.mark(1, 0, "released", reason="may be tried again")
+    for shard, there in enumerate(broken):
+        assert job.get(job.stage.result_key(shard)) == there  # it counts as done until the engine says otherwise
+        job.mark(shard, 0, "claim", task="theirs")
+        job.mark(shard, 0, "invalid", reason="not JSON")
+        job.mark(shard, 0, "released", reason="may be tried again")
     (ended,) = job.work()
     assert ended.code == 0
-    assert results.decode(job.get(job.stage.result_key(1)), job.stage, 1)[0].values == {"double": 20, "item": 1}
-    assert job.results().keys() == {0, 1, 2}
+    for shard in range(6):
+        (item,) = results.decode(job.get(job.stage.result_key(shard)), job.stage, shard)
+        assert item.values == {"double": 20 * shard, "item": shard}
 
 
 def test_an_item_that_fails_leaves_word_and_the_others_go_on(job):
@@ -262,31 +265,35 @@ def test_partials_are_written_at_most_every_ten_seconds(job):
     assert job.all_keys(job.stage.partials) == []
 
 
-@pytest.mark.parametrize(
-    ("what", "kind"),
-    [
-        ("raise MemoryError", "memory"),
-        ("import numpy; numpy.ones(1 << 50)", "memory"),
-        ("import subprocess, sys; subprocess.run([sys.executable, '-c', kill], check=True)", "memory"),
-        ("raise SystemExit(137)", "memory"),
-        ("import subprocess; raise subprocess.CalledProcessError(0xC0000017, 'x.exe')", "memory"),
-        ("import subprocess; raise subprocess.CalledProcessError(0xC00000FD, 'x.exe')", "failed"),
-        ("raise SystemExit(1)", "failed"),
-    ],
-)
-def test_want_of_memory_is_told_apart(job, counted, what, kind):
+# What an item does, and its failure's kind.
+MEMORY = [
+    ("raise MemoryError", "memory"),
+    ("import numpy; numpy.ones(1 << 50)", "memory"),
+    ("import subprocess, sys; subprocess.run([sys.executable, '-c', kill], check=True)", "memory"),
+    ("raise SystemExit(137)", "memory"),
+    ("import subprocess; raise subprocess.CalledProcessError(0xC0000017, 'x.exe')", "memory"),
+    ("import subprocess; raise subprocess.CalledProcessError(0xC00000FD, 'x.exe')", "failed"),
+    ("raise SystemExit(1)", "failed"),
+]
+
+
+def test_want_of_memory_is_told_apart(job, counted):
     work = counted.plan(
         """
         kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
         def do(what, context):
             exec(what)
         """,
-        ["1/0", "", what],
+        [each for what, _ in MEMORY for each in ("1/0", "", what)],
+        shard_items=3,
     )
     work()
-    assert {mark.kind for mark in job.marks()} == {"claim", kind}
-    body = json.loads(job.get(job.stage.claim_key(ClaimMark(0, 0, kind))))
-    assert [failure["item"] for failure in body["failures"]] == [0, 2]
+    assert {mark for mark in job.marks() if mark.kind != "claim"} == {
+        ClaimMark(shard, 0, kind) for shard, (_, kind) in enumerate(MEMORY)
+    }
+    for shard, (_, kind) in enumerate(MEMORY):
+        body = json.loads(job.get(job.stage.claim_key(ClaimMark(shard, 0, kind))))
+        assert [failure["item"] for failure in body["failures"]] == [3 * shard, 3 * shard + 2]
 
 
 def test_what_an_item_logs_and_prints_carries_its_number(job):
