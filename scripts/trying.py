@@ -163,7 +163,7 @@ def of_specification(
     reader: Reader | None = None
     prefixes = _prefixes(specified, values)
     if inputs is not None:
-        if not inputs.is_dir():
+        if not os.path.isdir(inputs):  # noqa: PTH112 - a name that is too long is none either
             raise SettingsError(f"--inputs {inputs}: there is no such folder; name one that stands for the data bucket")
         objects, reader = {"objects": str(inputs.absolute())}, BucketFolder(inputs.absolute())
     elif reads:

@@ -10,8 +10,8 @@ import pytest
 
 from .world import REGION, client
 
-OBJECT = 20_000
-TIMES = 400
+OBJECT = 80_000
+TIMES = 100
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_what_is_overwritten_or_deleted_takes_no_memory(alone):
             s3.put_object(Bucket="overwritten", Key=f"{number}", Body=bytes(OBJECT))
             s3.delete_object(Bucket="overwritten", Key=f"{number}")
 
-    write(30)
+    write(20)
     before = resident(alone)
     write(TIMES)
     # All that was written is 16 MB.

@@ -19,7 +19,7 @@ from winbatch.errors import SpecError
 ROOT = Path(__file__).resolve().parents[2]
 
 INSPECT = """
-import json, socket, sys, time, warnings
+import json, os, socket, sys, time, warnings
 
 import airflow.sdk  # what Airflow itself costs is not the DAG's
 
@@ -37,52 +37,63 @@ except ImportError:  # Airflow 3.0
     from airflow.models.dagbag import DagBag
     from airflow.serialization.serialized_objects import SerializedDAG
 
-started = time.perf_counter()
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    bag = DagBag(sys.argv[1], safe_mode=True)
-seconds = time.perf_counter() - started
+def inspect(folder):
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bag = DagBag(folder, safe_mode=True)
+    seconds = time.perf_counter() - started
 
-dags = {}
-for dag in bag.dags.values():
-    serialized = SerializedDAG.to_dict(dag)
-    SerializedDAG.from_dict(serialized)
-    dags[dag.dag_id] = {
-        "params": {
-            name: {**param.schema, "description": param.description}
-            for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
-        },
-        "doc": dag.doc_md,
-        "schedule": dag.schedule,
-        "tasks": {
-            task.task_id: {
-                "upstream": sorted(task.upstream_task_ids),
-                "setup": task.is_setup,
-                "teardown": task.is_teardown,
-                "fails_run": getattr(task, "on_failure_fail_dagrun", False),
-                "mode": getattr(task, "mode", None) or getattr(task, "partial_kwargs", {}).get("mode"),
-                "deferrable": getattr(task, "deferrable", False),
-                "retries": task.retries,
-                "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
-            }
-            for task in dag.tasks
-        },
-    }
+    dags = {}
+    for dag in bag.dags.values():
+        serialized = SerializedDAG.to_dict(dag)
+        SerializedDAG.from_dict(serialized)
+        dags[dag.dag_id] = {
+            "params": {
+                name: {**param.schema, "description": param.description}
+                for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
+            },
+            "doc": dag.doc_md,
+            "schedule": dag.schedule,
+            "tasks": {
+                task.task_id: {
+                    "upstream": sorted(task.upstream_task_ids),
+                    "setup": task.is_setup,
+                    "teardown": task.is_teardown,
+                    "fails_run": getattr(task, "on_failure_fail_dagrun", False),
+                    "mode": getattr(task, "mode", None) or getattr(task, "partial_kwargs", {}).get("mode"),
+                    "deferrable": getattr(task, "deferrable", False),
+                    "retries": task.retries,
+                    "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+                }
+                for task in dag.tasks
+            },
+        }
 
-def takes(dag, name, value):
-    try:
-        bag.dags[dag].params.get_param(name).resolve(value)
-    except Exception:
-        return False
-    return True
+    def takes(dag, name, value):
+        try:
+            bag.dags[dag].params.get_param(name).resolve(value)
+        except Exception:
+            return False
+        return True
 
-numbers = [105, 1e18, 2.0**63, 6.022e23, 10**30, 0]
-print("REPORT" + json.dumps({
-    "taken": [value for value in numbers if not bag.import_errors and takes("chain", "spot", value)],
-    "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
-    "warnings": [str(warning.message) for warning in caught if warning.filename.startswith(sys.argv[1])],
-    "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
-}))
+    numbers = [105, 1e18, 2.0**63, 6.022e23, 10**30, 0]
+    print("REPORT" + json.dumps({
+        "taken": [value for value in numbers if not bag.import_errors and takes("chain", "spot", value)],
+        "errors": bag.import_errors, "dags": dags, "seconds": seconds, "tried": tried,
+        "warnings": [str(warning.message) for warning in caught if warning.filename.startswith(folder)],
+        "loaded": sorted(name for name in sys.modules if name in ("boto3", "numpy", "jsonschema")),
+    }))
+
+# Each folder in a process of its own, which has imported none of ours yet.
+for folder in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        sys.path.insert(0, folder)
+        inspect(folder)
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, folder
 """
 
 
@@ -95,28 +106,34 @@ def airflow_python(request):
     return cache / "airflow" / versions.key(request.param) / "python" / "bin" / "python"
 
 
+WRONG = {"x.yaml": "dag: x\ntitle: größe\n".encode("cp1252"), "._x.yaml": b"Mac OS X\0"}
+
+
 @pytest.fixture(scope="module")
-def report(airflow_python, tmp_path_factory):
-    return inspect(airflow_python, tmp_path_factory.mktemp("airflow"))
+def home(tmp_path_factory):
+    """Two DAG folders: ours, and one with some more files of jobs."""
+    home = tmp_path_factory.mktemp("airflow")
+    for name in ("dags", "wrong"):
+        shutil.copytree(ROOT / "dags", home / name, ignore=shutil.ignore_patterns("__pycache__", "deployment.json"))
+    for name, content in WRONG.items():
+        (home / "wrong" / "jobs" / name).write_bytes(content)
+    return home
 
 
-def inspect(airflow_python, home, **jobs):
-    """What Airflow says of the DAG folder, with some more files of jobs."""
-    dags = home / "dags"
-    shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__", "deployment.json"))
-    for name, content in jobs.items():
-        (dags / "jobs" / name).write_bytes(content)
+@pytest.fixture(scope="module")
+def reports(airflow_python, home):
+    """What Airflow says of each of the DAG folders; to start it takes most of the time."""
+    folders = [str(home / name) for name in ("dags", "wrong")]
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "none"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONPATH": str(dags),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
-        [airflow_python, "-c", INSPECT, str(dags)],
+        [airflow_python, "-c", INSPECT, *folders],
         env=environment,
         capture_output=True,
         text=True,
@@ -124,8 +141,13 @@ def inspect(airflow_python, home, **jobs):
         timeout=100,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("REPORT")]
-    return json.loads(line.removeprefix("REPORT"))
+    lines = [line.removeprefix("REPORT") for line in done.stdout.splitlines() if line.startswith("REPORT")]
+    return dict(zip(("dags", "wrong"), map(json.loads, lines), strict=True))
+
+
+@pytest.fixture(scope="module")
+def report(reports):
+    return reports["dags"]
 
 
 def test_every_specification_is_a_dag_and_nothing_else_is(report):
@@ -133,11 +155,10 @@ def test_every_specification_is_a_dag_and_nothing_else_is(report):
     assert set(report["dags"]) == {path.stem for path in (ROOT / "dags" / "jobs").glob("*.yaml")}
 
 
-def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(airflow_python, tmp_path):
-    wrong = "dag: x\ntitle: größe\n".encode("cp1252")
-    found = inspect(airflow_python, tmp_path, **{"x.yaml": wrong, "._x.yaml": b"Mac OS X\0"})
+def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(reports, home):
+    found = reports["wrong"]
     with pytest.raises(SpecError) as caught:
-        spec.load("x", tmp_path / "dags" / "jobs")
+        spec.load("x", home / "wrong" / "jobs")
     (trace,) = found["errors"].values()
     assert trace.strip().splitlines()[-1] == f"winbatch.errors.SpecError: {caught.value}"
     assert str(caught.value).startswith("jobs/x.yaml:2: not YAML in UTF-8: the byte 0xF6, which is 'ö'")

@@ -50,6 +50,12 @@ def client(service):
 AWS = SimpleNamespace(client=client)
 
 
+@pytest.fixture(autouse=True)
+def no_images(monkeypatch):
+    """Without its thousand images: each of moto's EC2s reads them anew."""
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+
+
 @pytest.fixture
 def aws():
     with mock_aws():

@@ -160,7 +160,7 @@ def call(checkout, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - SILENT))
 def test_whatever_is_said_to_a_verb_ends_in_a_line(call, verb):
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(calls(verb))
     def judge(words):
         code, err = call(words)
@@ -172,7 +172,7 @@ def test_whatever_is_said_to_a_verb_ends_in_a_line(call, verb):
 def test_whatever_the_process_environment_says_ends_in_a_line(call, monkeypatch):
     words = WORDS.filter(lambda word: word.isprintable() or "\n" in word)
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(VARIABLES), words, st.sampled_from(["setup", "status", "plan", "down"]))
     def judge(name, word, verb):
         with monkeypatch.context() as patched:

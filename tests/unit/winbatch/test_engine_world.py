@@ -449,7 +449,7 @@ def test_too_many_failed_items_end_the_stage_and_stop_its_tasks():
 
 def test_a_program_that_fails_on_everything_stops_the_stage_early_however_much_may_fail():
     limits = make_limits(max_failed_items=10_000)
-    world = World(make_stage(items=2000), limits, Faults(poisoned=frozenset(range(1000))), 1)
+    world = World(make_stage(items=400), limits, Faults(poisoned=frozenset(range(200))), 1)
     ledger = drive(world)
     assert ledger.state == "failed"
     assert "shards failed and none succeeded" in ledger.reason
@@ -502,7 +502,7 @@ def test_what_is_permanent_on_one_host_does_not_end_a_stage_that_works_on_others
 )
 def test_no_room_is_nobodys_fault_however_long_it_lasts(reason):
     world = World(make_stage(), make_limits(), Faults(start_fails=reason), 1)
-    for _ in range(200):
+    for _ in range(60):
         ledger, wait = driver.tick(world, world.stage, WORKLOAD, world.limits)
         assert (ledger.state, ledger.faults) == ("running", ())
         world.pass_time(wait)
