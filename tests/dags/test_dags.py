@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from emulator.mwaa import versions
+from emulator.mwaa.commands import Runner
+from emulator.mwaa.environment_builder import install
+from emulator.processes import Supervisor
 from winbatch import spec
 from winbatch.errors import SpecError
 
@@ -101,9 +104,11 @@ for folder in sys.argv[1:]:
 def airflow_python(request):
     """The interpreter of an Airflow environment that the local MWAA uses."""
     cache = Path(os.environ.get("WINBATCH_CACHE", ROOT / ".cache"))
-    command = [sys.executable, "-m", "emulator", "install-airflow", "--version", request.param, "--cache", str(cache)]
-    subprocess.run(command, check=True, cwd=ROOT)
-    return cache / "airflow" / versions.key(request.param) / "python" / "bin" / "python"
+    processes = Supervisor()
+    try:
+        return install(request.param, cache, Runner(processes, Event()), print).python / "bin" / "python"
+    finally:
+        processes.stop_all()
 
 
 WRONG = {"x.yaml": "dag: x\ntitle: größe\n".encode("cp1252"), "._x.yaml": b"Mac OS X\0"}

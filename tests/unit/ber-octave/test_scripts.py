@@ -33,7 +33,7 @@ def test_errors_are_as_frequent_as_theory_says(simulate, tmp_path, ebn0_db):
     assert values["kernel"].startswith("waveform/octave-")
 
 
-def tails(octave, choose, count=160 * 10**6):
+def tails(octave, choose, count=140 * 10**6):
     """How many of `count` normal numbers lie beyond -5.17 and 5.17 deviations, once a generator is chosen."""
     block = 10**6
     code = (

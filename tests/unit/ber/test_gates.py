@@ -1,4 +1,4 @@
-"""Statistical gates: 1e9 bits a point by waveform, 1e10 by decision level, beside theory.
+"""Statistical gates: 1e9 bits a modulation and channel by waveform, 1e10 a point by decision level, beside theory.
 
 A right kernel misses a gate with a probability below 6e-7 (five deviations of a normal count, or the same probability
 in a Poisson count's tails); seeds are fixed, so nothing flakes. Kernels that are 0.1 % off, or whose tail is cut, must
@@ -59,17 +59,18 @@ def misses(tally, where):
     return abs(tally.errors - expected) > GATE * math.sqrt(expected * (1 - rate) * effect)
 
 
+# Of each modulation and channel the point that shows most of a bias.
 @pytest.mark.parametrize(
     ("modulation", "channel", "ebn0_db"),
     [
-        *itertools.product(["bpsk"], ["awgn"], [0.0, 4.0, 8.0, 10.0, 11.0]),
+        ("bpsk", "awgn", 0.0),
         ("qpsk", "awgn", 6.0),
-        *itertools.product(["16qam"], ["awgn"], [4.0, 12.0]),
-        *itertools.product(["64qam"], ["awgn"], [8.0, 16.0]),
+        ("16qam", "awgn", 4.0),
+        ("64qam", "awgn", 8.0),
         ("bpsk", "rayleigh", 10.0),
         ("qpsk", "rayleigh", 0.0),
         ("16qam", "rayleigh", 15.0),
-        *itertools.product(["64qam"], ["rayleigh"], [10.0, 40.0]),
+        ("64qam", "rayleigh", 10.0),
     ],
 )
 def test_a_billion_bits_of_waveform_are_the_theorys(modulation, channel, ebn0_db):
@@ -77,6 +78,20 @@ def test_a_billion_bits_of_waveform_are_the_theorys(modulation, channel, ebn0_db
     tally = simulated(where, 2)
     assert tally.bits >= 10**9
     assert not misses(tally, where)
+
+
+@pytest.mark.parametrize(
+    ("modulation", "channel", "ebn0_db"),
+    [
+        *itertools.product(["bpsk"], ["awgn"], [4.0, 8.0, 10.0, 11.0]),
+        ("16qam", "awgn", 12.0),
+        ("64qam", "awgn", 16.0),
+        ("64qam", "rayleigh", 40.0),
+    ],
+)
+def test_other_points_of_waveform_are_the_theorys(modulation, channel, ebn0_db):
+    where = point(ebn0_db, 50_400_000, modulation=modulation, channel=channel)
+    assert not misses(simulated(where, 2), where)
 
 
 @pytest.mark.parametrize("ebn0_db", [0.0, 4.0, 8.0, 10.0, 11.0, 12.0, 12.5])
