@@ -709,15 +709,22 @@ def clean(_: Context) -> None:
     lifecycle.clean(Settings.load("local"))
 
 
-@command(help={"name": "the workload's: lower-case letters, digits and inner dashes"})
-def workload_new(_: Context, name: str) -> None:
+@command(
+    help={
+        "name": "the workload's: lower-case letters, digits and inner dashes",
+        "kind": f"what an item runs: {', '.join(workload_maker.KINDS)}",
+    }
+)
+def workload_new(_: Context, name: str, kind: str = "python") -> None:
     """Make a workload: a folder of images/ with Dockerfile and code, a job, tests, and its place in every environment.
 
-    Example: invoke workload-new mine
+    Example: invoke workload-new mine --kind exe
     """
     settings = Settings.load("local")
-    for file in workload_maker.make(settings, name):
+    for file in workload_maker.make(settings, name, kind):
         console.print(str(file.relative_to(settings.root)), markup=False)
+    if still := workload_maker.still_to_do(settings, name, kind):
+        console.print(f"First, for the program that its items start: {still}", markup=False)
     console.print(f"Next: make setup up, then .venv/bin/invoke run --dag {name}; docs/bring-your-own.md", markup=False)
 
 

@@ -9,13 +9,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
-from scripts import toolchain, workload_new
+from scripts import debian, toolchain, workload_new
 from scripts.errors import SettingsError
 from scripts.settings import ROOT, Settings
 from scripts.windows import dockerfile, staging
 
 NAME, PACKAGE = "my-work", "my_work"
+KINDS = {"python": NAME, **{kind: f"my-{kind}" for kind in workload_new.KINDS if kind != "python"}}
+CACHE = os.environ.get("WINBATCH_CACHE") or str(ROOT / ".cache")
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,19 @@ def checkout(tmp_path_factory):
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
-    workload_new.make(Settings.load("local", environ={}, root=root), NAME)
+    for kind, name in KINDS.items():
+        workload_new.make(Settings.load("local", environ={}, root=root), name, kind)
     return root
 
 
 def tool(checkout, *words):
     """Run one of our tools in the copy, with the copy's packages before ours."""
     folders = [".", "dags", *(f"images/{path.name}" for path in (checkout / "images").iterdir() if path.is_dir())]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(str(checkout / folder) for folder in folders)}
+    environ = {
+        **os.environ,
+        "WINBATCH_CACHE": CACHE,
+        "PYTHONPATH": os.pathsep.join(str(checkout / folder) for folder in folders),
+    }
     command = [str(Path(sys.executable).parent / words[0]), *words[1:]]
     done = subprocess.run(command, cwd=checkout, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,9 +53,9 @@ def tool(checkout, *words):
         ["ruff", "check", "--no-cache", "images", "tests", "scripts"],
         ["ruff", "format", "--no-cache", "--check", "images", "tests"],
         ["lint-imports", "--no-cache"],
-        ["hadolint", f"images/{NAME}/Dockerfile"],
-        ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/unit/{NAME}"],
-        ["mypy", "--cache-dir", os.devnull, f"images/{NAME}/{PACKAGE}"],
+        ["hadolint", *(f"images/{name}/Dockerfile" for name in KINDS.values())],
+        ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/unit/{name}" for name in KINDS.values())],
+        ["mypy", "--cache-dir", os.devnull, *(f"images/{name}/{name.replace('-', '_')}" for name in KINDS.values())],
     ],
     ids=lambda words: words[0],
 )
@@ -75,9 +83,51 @@ def test_its_image_holds_its_code_and_the_worker(checkout):
 def test_the_project_says_what_it_said_and_the_workload(checkout):
     before, after = (tomllib.loads((root / "pyproject.toml").read_text()) for root in (ROOT, checkout))
     assert PACKAGE in after["tool"]["mypy"]["packages"]
-    assert after["tool"]["importlinter"]["contracts"][0]["layers"][1].endswith(f" | {PACKAGE}")
+    layer = after["tool"]["importlinter"]["contracts"][0]["layers"][1].split(" | ")
+    assert layer[-len(KINDS) :] == [name.replace("-", "_") for name in KINDS.values()]
     assert after["project"] == before["project"]
     assert after["dependency-groups"] == before["dependency-groups"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_a_job_that_starts_its_program(checkout, kind):
+    name = KINDS[kind]
+    job = yaml.safe_load((checkout / "dags" / "jobs" / f"{name}.yaml").read_text())
+    compute, merge = job["stages"]
+    assert merge["run"] == f"{name.replace('-', '_')}.work:merge"
+    if kind == "python":
+        assert compute["run"] == f"{PACKAGE}.work:run"
+        return
+    (program,) = [word for word in compute["command"] if word.startswith("{app}/")]
+    file = checkout / "images" / name / "files" / program.removeprefix("{app}/")
+    still = workload_new.still_to_do(Settings.load("local", environ={}, root=checkout), name, kind)
+    made_by_others = kind == "dotnet" or (kind == "exe" and debian.MINGW.find() is None)
+    assert file.is_file() != made_by_others
+    assert bool(still) == made_by_others
+    assert "@" not in still
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_left_to_fill_in(checkout, kind):
+    """The templates' own places, in whatever was written of a workload."""
+    name = KINDS[kind]
+    folders = [
+        checkout / "images" / name,
+        checkout / "tests" / "unit" / name,
+        checkout / "dags" / "jobs" / f"{name}.yaml",
+    ]
+    files = [path for folder in folders for path in (folder, *folder.rglob("*")) if path.is_file()]
+    texts = {path.name: path.read_bytes() for path in files if path.suffix not in {".exe", ".pyc"}}
+    assert [name for name, text in texts.items() if re.search(rb"@[A-Z]+@", text)] == []
+    assert f"test_{name.replace('-', '_')}.py" in texts
+    for path in (folder / "workload.toml" for folder in folders[:1]):
+        staging.read(checkout, path.parent.name)
+
+
+def test_a_kind_that_is_not_there_changes_nothing(checkout):
+    with pytest.raises(SettingsError, match="kind is 'cobol'; there are python, exe, powershell, dotnet, octave"):
+        workload_new.make(Settings.load("local", environ={}, root=checkout), "another", "cobol")
+    assert not (checkout / "images" / "another").exists()
 
 
 @pytest.mark.parametrize(
