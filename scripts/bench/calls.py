@@ -137,8 +137,16 @@ def _call(caller: Caller, count: int) -> None:
 
 
 @contextlib.contextmanager
-def emulator(folder: Path, region: str, identity: str) -> Iterator[tuple[psutil.Process, Caller]]:
+def emulator(
+    folder: Path, region: str, identity: str, cache: Path | None = None
+) -> Iterator[tuple[psutil.Process, Caller]]:
     """An emulator as long as the context lasts: its process, and its administrator.
+
+    Args:
+        folder: of all that it leaves.
+        region: that it plays.
+        identity: whether it decides each call: its option's word.
+        cache: its cache folder; default: one of its own.
 
     Raises:
         BenchError: it does not start.
@@ -148,7 +156,7 @@ def emulator(folder: Path, region: str, identity: str) -> Iterator[tuple[psutil.
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "emulator", "serve", "--port", str(port), "--region", region, "--no-airflow"]
-    command += ["--state", str(folder / "state"), "--cache", str(folder / "cache"), "--identity", identity]
+    command += ["--state", str(folder / "state"), "--cache", str(cache or folder / "cache"), "--identity", identity]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             deadline = time.monotonic() + _START_SECONDS

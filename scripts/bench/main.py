@@ -24,6 +24,7 @@ from scripts.bench import (
     rules,
     statements,
     tests,
+    windows,
     worker,
 )
 from scripts.bench.environment import Life
@@ -222,6 +223,11 @@ def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
 
+def _windows(bench: Bench) -> Measured:
+    with Steps().step("Windows containers under Wine") as step:
+        return windows.measure(bench.settings, bench.options.runs, step.update)
+
+
 def _memory(bench: Bench) -> Measured:
     return memory.measure(bench.settings), {}
 
@@ -247,4 +253,5 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "aws.rules": _rules,
     "aws.statements": _statements,
     "aws.memory": _memory,
+    "windows": _windows,
 }

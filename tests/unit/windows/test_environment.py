@@ -82,14 +82,15 @@ def stage(checkout, endpoint, microsoft, aws, tmp_path, monkeypatch):
     git(checkout, "init", "-q", "-b", "main")
     commit(checkout)
     client("s3").create_bucket(Bucket=STATE, CreateBucketConfiguration={"LocationConstraint": REGION})
-    # The emulator's registry takes layers by ECR's own API only.
+    # As on AWS, the registry is none of the emulator's addresses.
     monkeypatch.setattr(
-        image, "ecr_repository", lambda ecr, url, endpoint: Repository(url.replace(REGISTRY, aws), "Basic eDp4")
+        image, "ecr_repository", lambda _, url, *at: Repository(url.replace(REGISTRY, aws), "Basic eDp4")
     )
     # What the set-up has made is there; what is built here goes with the test.
     (tmp_path / "cache").mkdir(exist_ok=True)
     for path in CACHE.iterdir():
-        (tmp_path / "cache" / path.name).symlink_to(path)
+        if path.name != "images":
+            (tmp_path / "cache" / path.name).symlink_to(path)
     with monkeypatch.context() as patch:
         patch.delenv("HTTP_PROXY")
         staging.fetch(staging.python_archive(checkout), tmp_path / "cache", print)
