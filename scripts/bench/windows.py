@@ -42,7 +42,7 @@ def count(frames):
     return simulate.run(params, types.SimpleNamespace(item=0))
 count(1)
 began = time.process_time()
-found = count(100000)
+found = count(400000)
 print(found["kernel"], found["bit_errors"], time.process_time() - began)
 """
 # Of a shard of two items: the first is over at once, and who works on the second one is at work.
@@ -194,7 +194,8 @@ class Host:
         """Seconds from the pull of the image to the first line of a Python program."""
         task = self._run({"entryPoint": [_PYTHON], "command": ["-c", _SAY_TIME]})
         (said,) = self._ended(task)
-        return float(said) - self._look(task)["pullStartedAt"].timestamp()
+        pulled: float = self._look(task)["pullStartedAt"].timestamp()
+        return float(said) - pulled
 
     def count(self) -> tuple[str, int, float]:
         """What the kernel says on Windows."""

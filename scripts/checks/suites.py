@@ -26,7 +26,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "pipeline": ("tests/e2e/test_pipeline.py",),
     "faults": ("tests/e2e/faults",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
-    "windows": ("tests/windows",),
+    "windows": ("tests/windows", "tests/e2e/windows"),
     "stage": ("tests/unit/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "interrupts": ("tests/e2e/test_interrupts.py",),

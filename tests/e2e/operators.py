@@ -133,19 +133,21 @@ def keeping_provider(operator: Operator) -> Iterator[Operator]:
 
 
 @contextmanager
-def environment(folder: Path, version: str = "") -> Iterator[Operator]:
+def environment(folder: Path, version: str = "", **variables: str) -> Iterator[Operator]:
     """An environment that is up, of a checkout with the tests' own jobs; nothing of it is left afterwards.
 
     Args:
         folder: for checkout and state.
         version: of Airflow; empty: the checkout's.
+        variables: of the process environment of every call.
     """
     root = folder / "checkout"
     copy_checkout(root)
     shutil.copytree(JOBS, root / "dags" / "jobs", dirs_exist_ok=True)
     if version:
         choose_airflow(root, version)
-    with keeping_provider(make_operator(folder / "state", root)) as operator:
+    made = make_operator(folder / "state", root)
+    with keeping_provider(replace(made, environ=made.environ | variables)) as operator:
         try:
             done = operator.call("up", "--no-smoke")
             assert done.returncode == 0, done.stderr
