@@ -82,7 +82,7 @@ def test_other_peoples_dags_are_named_before_all_is_deleted(aws):
 
 def test_protected_instances_and_the_warm_pool_go(aws):
     ec2, scaling = aws.client("ec2"), aws.client("autoscaling")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    image = ec2.register_image(Name="image")["ImageId"]
     ec2.create_launch_template(
         LaunchTemplateName="template", LaunchTemplateData={"ImageId": image, "InstanceType": "c5.xlarge"}
     )

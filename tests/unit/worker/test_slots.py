@@ -426,7 +426,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_values_come_back_as_they_stand_in_a_result(opened_echo, data):
     slot, tmp_path = opened_echo
