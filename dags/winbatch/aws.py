@@ -58,6 +58,9 @@ class AwsPorts:
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
 
+    def where(self, key: str) -> str:
+        return self._data.where(key)
+
     def get(self, key: str) -> Object | None:
         return self._data.find_version(key)
 

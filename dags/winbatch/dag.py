@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from winbatch import release
+from winbatch.polling import ALL, FOLLOW_SECONDS
 from winbatch.spec import COMMON_PARAMETERS, Spec
 
 # Tries that are lost without a fault of the work must not end it (winbatch.steps says how that happens).
@@ -23,10 +24,6 @@ STAGE_RETRIES = 50
 # An Airflow task that is put back within ten seconds of its last process may stay queued for `task_queued_timeout`, ten
 # minutes by default (apache/airflow#71172); a sensor that is due sooner than that does not end.
 RETRY_DELAY = dt.timedelta(seconds=12)
-# A sensor that follows looks at least so often, in seconds.
-FOLLOW_SECONDS = 60.0
-# The one group of a stage that has too many of them, or too few items.
-ALL = "all"
 TIMEOUT = dt.timedelta(days=7)
 
 DOC = """
