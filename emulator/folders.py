@@ -1,12 +1,14 @@
-"""Folders in which programs have worked."""
+"""Folders in which programs have worked, and those that are made once."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -38,6 +40,47 @@ def remove(folder: Path) -> None:
         folder.rmdir()
     if errors:
         raise errors[0]
+
+
+@contextlib.contextmanager
+def making(folder: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path | None]:
+    """Give a new folder that becomes `folder` at the end; None when that is there already.
+
+    One process at a time makes it.
+
+    Args:
+        folder: what is to be there, whole.
+        check: called while another process makes it; may raise.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(f"{folder.name}.lock"), check):
+        if folder.exists():
+            yield None
+            return
+        made = folder.with_name(f"{folder.name}.making")
+        remove(made)
+        made.mkdir()
+        try:
+            yield made
+            if made.exists():
+                made.rename(folder)
+        finally:
+            remove(made)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock that only one process has; it ends with the process."""
+    with path.open("w", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                check()
+                time.sleep(0.2)
+            else:
+                break
+        yield
 
 
 @contextlib.contextmanager

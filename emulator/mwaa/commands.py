@@ -21,6 +21,15 @@ class Runner:
         self.processes = processes
         self.cancelled = cancelled
 
+    def check(self) -> None:
+        """See that there is a reason to go on.
+
+        Raises:
+            CancelledError: it was told to stop
+        """
+        if self.cancelled.is_set():
+            raise CancelledError
+
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, what: str, timeout: float = 900) -> str:
         """Run a program to its end and give its output, standard error included.
 
@@ -52,8 +61,7 @@ class Runner:
             output = log.read_text(errors="replace").strip()
         finally:
             log.unlink(missing_ok=True)
-        if self.cancelled.is_set():
-            raise CancelledError
+        self.check()
         if code == 0:
             return output
         reason = f"did not end within {timeout:.0f} s" if code is None else f"ended with exit code {code}"

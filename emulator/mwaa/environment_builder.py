@@ -10,7 +10,6 @@ A folder is made under another name and renamed when it is complete, so that wha
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import importlib.util
 import logging
@@ -19,18 +18,17 @@ import re
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from emulator import folders
 from emulator.errors import EmulatorError
 from emulator.mwaa import versions
 from emulator.mwaa.commands import Runner
 from emulator.mwaa.database import Database, free_port
-from emulator.mwaa.errors import CancelledError, LaunchError
+from emulator.mwaa.errors import LaunchError
 from emulator.processes import Supervisor
 
 log = logging.getLogger(__name__)
@@ -94,7 +92,7 @@ def install(version: str, cache: Path, runner: Runner, report: Report) -> Instal
         known = ", ".join(versions.SUPPORTED)
         raise LaunchError(f"Airflow {version} is not supported: choose one of {known}")
     folder = cache / "airflow" / versions.key(version)
-    with building(folder, runner) as made:
+    with folders.making(folder, runner.check) as made:
         if made is None:
             report(f"Airflow {version} is there: {folder}")
         else:
@@ -126,7 +124,7 @@ def install_with_requirements(base: Installation, requirements: bytes, runner: R
     digest = hashlib.sha256(requirements).hexdigest()[:12]
     folder = base.python.parent.with_name(f"{base.python.parent.name}-{digest}")
     what = f"requirements.txt cannot be installed beside what MWAA fixes for Airflow {base.version}"
-    with building(folder, runner) as made:
+    with folders.making(folder, runner.check) as made:
         if made is None:
             return Installation(base.version, folder / "python", base.database)
         file = made / "requirements.txt"
@@ -152,41 +150,6 @@ def _constraint_options(version: str, requirements: bytes) -> list[str]:
     if not re.search(rb"-c |--constraint ", requirements):
         options += ["-c", str(versions.constraints(version))]
     return options
-
-
-@contextmanager
-def building(folder: Path, runner: Runner) -> Iterator[Path | None]:
-    """A new folder that becomes `folder` at the end; None when that is there already."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_name(f"{folder.name}.lock"), runner):
-        if folder.exists():
-            yield None
-            return
-        made = folder.with_name(f"{folder.name}.making")
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir()
-        try:
-            yield made
-            if made.exists():
-                made.rename(folder)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path, runner: Runner) -> Iterator[None]:
-    """Hold a lock that only one process has; it ends with the process."""
-    with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if runner.cancelled.is_set():
-                    raise CancelledError from None
-                time.sleep(0.2)
-            else:
-                break
-        yield
 
 
 def _uv(*arguments: str) -> list[str]:

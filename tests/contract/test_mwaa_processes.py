@@ -8,7 +8,8 @@ from threading import Event
 
 import pytest
 
-from emulator.mwaa import environment_builder, startup
+from emulator import folders
+from emulator.mwaa import startup
 from emulator.mwaa.commands import Runner
 from emulator.mwaa.components import DEATHS, Component, Components
 from emulator.mwaa.database import Database, free_port
@@ -139,16 +140,16 @@ def test_a_half_made_folder_is_made_again(runner, tmp_path):
     folder = tmp_path / "airflow" / "one"
 
     def break_off():
-        with environment_builder.building(folder, runner) as made:
+        with folders.making(folder, runner.check) as made:
             (made / "half").touch()
             raise LaunchError("broken off")
 
     with pytest.raises(LaunchError, match="broken off"):
         break_off()
     assert not folder.exists()
-    with environment_builder.building(folder, runner) as made:
+    with folders.making(folder, runner.check) as made:
         assert list(made.iterdir()) == []
         (made / "whole").touch()
-    with environment_builder.building(folder, runner) as made:
+    with folders.making(folder, runner.check) as made:
         assert made is None
     assert [path.name for path in folder.iterdir()] == ["whole"]

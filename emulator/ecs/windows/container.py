@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import IO, Literal
 
 import psutil
@@ -28,6 +29,9 @@ ORDERS: tuple[Order, ...] = ("together", "newest-first")
 # What a program ends with that has not ended when its time to stop is over (DBG_TERMINATE_PROCESS), and one that is
 # killed (ERROR_PROCESS_ABORTED). People have seen both in `docker ps`; that they come so is assumed.
 _TIME_OVER, _KILLED = 0x40010004, 1067
+# The ECS agent's patience with Windows (ECS_CONTAINER_START_TIMEOUT) and its words.
+_START_SECONDS = 480
+_UNSTARTED = "DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s"
 _KILL_SECONDS, _KILL_PAUSE = 10, 0.02
 
 
@@ -87,19 +91,21 @@ class WindowsContainer:
             self._control.write(b"stop\n")
             self._control.flush()
 
-    def kill(self) -> None:
-        """End all of its processes at once."""
-        deadline = time.monotonic() + _KILL_SECONDS
-        while (left := _processes(self._prefix)) and time.monotonic() < deadline:
-            for process in left:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            time.sleep(_KILL_PAUSE)
+    def kill(self) -> bool:
+        """End all of its processes at once; False where there was none."""
+        left = _processes(self._prefix)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return bool(left)
 
     def reap(self) -> int:
         """Wait for the end, end what the program left behind, and give its exit code: 32 bits, unsigned."""
         self._child.wait()
-        self.kill()
+        deadline = time.monotonic() + _KILL_SECONDS
+        # Again, as one may have been starting another.
+        while self.kill() and time.monotonic() < deadline:
+            time.sleep(_KILL_PAUSE)
         self._child.reap()
         said = self._child.stdout.read()
         self._child.stdout.close()
@@ -159,12 +165,15 @@ def start(
     with contextlib.suppress(BrokenPipeError):
         said.write(struct.pack("<I", len(encoded)) + encoded)
         said.flush()
+    timer = Timer(_START_SECONDS, container.kill)
+    timer.start()
     answer = child.stdout.readline().decode().split()
+    timer.cancel()
     if answer != ["started", "0"]:
         container.kill()
         container.reap()
         output.close()
-        raise ContainerError(_refusal(program, int(answer[1]) if answer else None))
+        raise ContainerError(_refusal(program, int(answer[1])) if answer else _UNSTARTED)
     return container
 
 
@@ -180,7 +189,7 @@ def _unprivileged() -> Sequence[str]:
     return ()
 
 
-def _refusal(program: Program, error: int | None) -> str:
+def _refusal(program: Program, error: int) -> str:
     # hcsshim's words, as `docker run` shows them.
     reason = {
         2: "The system cannot find the file specified. (0x2)",
@@ -188,8 +197,7 @@ def _refusal(program: Program, error: int | None) -> str:
         5: "Access is denied. (0x5)",
         193: "%1 is not a valid Win32 application. (0xc1)",
         267: "The directory name is invalid. (0x10b)",
-        None: "Wine ended before it began",
-    }.get(error, f"({error or 0:#x})")
+    }.get(error, f"({error:#x})")
     return (
         "CannotStartContainerError: Error response from daemon: container encountered an error during "
         f"hcsshim::System::CreateProcess: failure in a Windows system call: {reason} "

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 
 from emulator.ecs.windows import container, drive, environment, shims, wine
 from emulator.ecs.windows.container import ContainerError, Order, WindowsContainer
-from emulator.ecs.windows.installation import Installation, install
-from emulator.mwaa.commands import Runner
-from emulator.mwaa.errors import LaunchError
+from emulator.ecs.windows.installation import Installation, InstallError, install
 from emulator.processes import Supervisor
 
 
@@ -44,8 +42,8 @@ class Engine:
         with self._lock:
             if self._installation is None:
                 try:
-                    self._installation = install(self.cache, Runner(self.processes, Event()), lambda _: None)
-                except (wine.WineMissingError, LaunchError, shims.CompileError, OSError) as error:
+                    self._installation = install(self.cache, lambda _: None)
+                except (wine.WineMissingError, InstallError, shims.CompileError, OSError) as error:
                     raise UnavailableError(str(error)) from error
             return self._installation
 

@@ -11,20 +11,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from emulator import folders
 from emulator.ecs.windows import layers, shims, wine
 from emulator.ecs.windows.wine import Wine
 from emulator.errors import EmulatorError
-from emulator.mwaa.commands import Runner
-from emulator.mwaa.environment_builder import building
-from emulator.mwaa.errors import LaunchError
-from emulator.processes import Supervisor
 
 INIT = "cexecsvc.exe"
 # Of Microsoft's redistributable packages (Visual C++, and DirectX of June 2010): Windows has none of these libraries
@@ -35,6 +30,13 @@ _REDISTRIBUTED = re.compile(
     r"|(d3dx9|d3dx10|d3dx11|xaudio2|x3daudio1|xactengine[23]|xapofx1|xinput1)_\d+\.dll"
     r"|d3dcompiler_(3\d|4[0-6])\.dll|vulkan-1\.dll|opencl\.dll"
 )
+
+
+_STEP_SECONDS = 300
+
+
+class InstallError(Exception):
+    """Wine did not do what it was asked; the text has its last lines."""
 
 
 @dataclass(frozen=True)
@@ -56,38 +58,31 @@ def main(options: argparse.Namespace) -> None:
     Raises:
         EmulatorError: it cannot be made
     """
-    cancelled = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: cancelled.set())
-    processes = Supervisor()
     try:
-        install(options.cache.resolve(), Runner(processes, cancelled), _print)
-    except (wine.WineMissingError, LaunchError, shims.CompileError) as error:
+        install(options.cache.resolve(), _print)
+    except (wine.WineMissingError, shims.CompileError, InstallError) as error:
         raise EmulatorError(f"Windows containers cannot be run: {error}") from error
-    finally:
-        processes.stop_all()
 
 
-def install(cache: Path, runner: Runner, report: Callable[[str], None]) -> Installation:
+def install(cache: Path, report: Callable[[str], None]) -> Installation:
     """Give what containers share, made first where it is not there.
 
     Args:
         cache: the emulator's cache folder.
-        runner: runs Wine.
         report: gets a line for each step.
 
     Raises:
         WineMissingError: this machine has no Wine, or too old a one
-        LaunchError, CompileError: a step failed
+        InstallError, CompileError: a step failed
     """
     found = wine.find()
     folder = cache / "wine" / f"{found.version.split()[0]}-{_key(found)}"
-    with building(folder, runner) as made:
+    with folders.making(folder) as made:
         if made is None:
             report(f"Wine {found.version} is prepared: {folder}")
         else:
             report(f"Wine {found.version}: preparing a Windows in {folder}")
-            _make(made, found, runner)
+            _make(made, found)
             report(f"Wine {found.version}: done")
     return Installation(found, folder / "prefix")
 
@@ -100,7 +95,7 @@ def _key(found: Wine) -> str:
     return digest.hexdigest()[:12]
 
 
-def _make(made: Path, found: Wine, runner: Runner) -> None:
+def _make(made: Path, found: Wine) -> None:
     prefix, scratch = made / "prefix", made / "scratch"
     scratch.mkdir()
     settings = shims.SOURCES / "server.reg"
@@ -109,7 +104,7 @@ def _make(made: Path, found: Wine, runner: Runner) -> None:
         "setting the registry": [str(found.loader), "regedit", "/S", f"Z:{settings}".replace("/", "\\")],
         "waiting for Windows' services to end": [str(found.server), "--wait"],
     }.items():
-        runner.run(argv, env=found.environment(prefix, scratch), cwd=scratch, what=what, timeout=300)
+        _run(argv, found.environment(prefix, scratch), scratch, what)
     drive = prefix / "drive_c"
     system = drive / "windows" / "system32"
     for path in system.iterdir():
@@ -124,6 +119,28 @@ def _make(made: Path, found: Wine, runner: Runner) -> None:
     shims.make_libraries(found.libraries, system, scratch)
     folders.remove(scratch)
     layers.protect(drive)
+
+
+def _run(argv: list[str], environment: dict[str, str], scratch: Path, what: str) -> None:
+    # Its output is a file's: Wine's services keep it open longer than the program that started them.
+    log = scratch / "output"
+    with log.open("wb") as output:
+        try:
+            done = subprocess.run(
+                argv,
+                env=environment,
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=_STEP_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InstallError(f"{what}: it did not end within {_STEP_SECONDS} s") from error
+    if done.returncode:
+        last = log.read_text(encoding="utf-8", errors="replace").strip()[-500:]
+        raise InstallError(f"{what}: {Path(argv[0]).name} ended with exit code {done.returncode}: {last}")
 
 
 def _print(line: str) -> None:
