@@ -1,10 +1,12 @@
-"""boto3 for one environment: the real AWS as the caller has set it up, or the emulator with nothing of that."""
+"""botocore for one environment: the real AWS as the caller has set it up, or the emulator with nothing of that.
+
+boto3 would add a tenth of a second to each command, for a transfer manager and for resources that none uses.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
@@ -27,7 +29,8 @@ class Aws:
         self.region = region
         self.endpoint_url = endpoint_url
         if endpoint_url:
-            self._session = boto3.Session(botocore_session=_unconfigured(), region_name=region, **LOCAL_CREDENTIALS)
+            self._session = _unconfigured()
+            self._session.set_credentials(*LOCAL_CREDENTIALS.values())
             # MWAA prefixes its host, which does not resolve for an address; a proxy is for the world outside.
             self._config = Config(
                 inject_host_prefix=False,
@@ -38,8 +41,10 @@ class Aws:
                 s3={"addressing_style": "path"},
             )
         else:
-            self._session = boto3.Session(botocore_session=_configured(), region_name=region)
+            self._session = _configured()
             self._config = Config(retries={"mode": "adaptive", "total_max_attempts": 8})
+        # Where credentials come from a service, it is asked in this region, too.
+        self._session.set_config_variable("region", region)
         self._clients: dict[str, Any] = {}
 
     def environment(self) -> dict[str, str]:
@@ -64,12 +69,10 @@ class Aws:
         return {name: value for name, value in variables.items() if value}
 
     def client(self, service: str) -> Any:
-        """A boto3 client, made once."""
+        """A botocore client, made once."""
         if service not in self._clients:
-            self._clients[service] = self._session.client(
-                service,  # type: ignore[call-overload]  # the stubs want a literal
-                endpoint_url=self.endpoint_url,
-                config=self._config,
+            self._clients[service] = self._session.create_client(
+                service, endpoint_url=self.endpoint_url, config=self._config
             )
         return self._clients[service]
 

@@ -1,4 +1,7 @@
-"""The verbs, as invoke tasks: options in, one call, its outcome shown; errors become one line in one place."""
+"""The verbs, as invoke tasks: options in, one call, its outcome shown; errors become one line in one place.
+
+What only verbs that build, deploy or check need is imported by these: a third of what the others would take to start.
+"""
 
 import dataclasses
 import functools
@@ -10,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -18,24 +21,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 from rich.text import Text
 
-from scripts import (
-    checkout,
-    demo,
-    errors,
-    foundation,
-    given,
-    image_verbs,
-    item_log,
-    jobs,
-    lifecycle,
-    operating,
-    releasing,
-    render,
-    setup,
-    smoke,
-    status,
-    trying,
-)
+from scripts import checkout, errors, given, item_log, jobs, operating, render, status
 from scripts import workload_new as workload_maker
 from scripts.bench.options import MINUTES, RUNS, Options
 from scripts.console import OutputClosed, Steps, console, emit, prepare_streams, say
@@ -43,6 +29,9 @@ from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
+
+if TYPE_CHECKING:
+    from scripts.image_verbs import Image
 
 INTERRUPTED = 130
 # As of a program that SIGPIPE ended.
@@ -115,6 +104,8 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
 
     Example: invoke setup --tests
     """
+    from scripts import setup
+
     setup.run(Settings.load(env), tests=tests)
 
 
@@ -134,6 +125,8 @@ def bootstrap(
 
     Examples: invoke bootstrap --env dev; invoke bootstrap --env dev --github acme/winbatch
     """
+    from scripts import foundation
+
     settings = Settings.load(env)
     laid = foundation.lay(settings, repository=github, bucket=bucket, confirm=not yes)
     if json:
@@ -156,6 +149,8 @@ def up(_: Context, env: str = "", json: bool = False, yes: bool = False, plan: s
 
     Examples: invoke up; invoke up --env dev; invoke up --env prod --plan prod.plan
     """
+    from scripts import lifecycle
+
     done = lifecycle.up(Settings.load(env), confirm=not yes, plan=Path(plan) if plan else None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
     if json:
@@ -198,6 +193,8 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke plan; invoke plan --env dev --json; invoke plan --env prod --out prod.plan --markdown
     """
+    from scripts import lifecycle
+
     if json and markdown:
         raise SettingsError("--json and --markdown both mean standard output: choose one")
     if issue and not drift_only:
@@ -210,7 +207,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if drift_only:
         summary = dataclasses.replace(summary, resources=[], outputs=[])
     if issue:
-        from scripts import github  # noqa: PLC0415 - brings a library that few verbs need
+        from scripts import github
 
         text = render.drift_markdown(summary) if summary.drift else ""
         github.report(f"drift-{settings.environment}", f"Drift of {settings.environment}", text)
@@ -236,6 +233,8 @@ def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
 
     Example: invoke apply --env prod --plan prod.plan
     """
+    from scripts import lifecycle
+
     saved = lifecycle.apply(Settings.load(env), Path(plan))
     if json:
         emit({"plan": saved.digest, **saved.summary})
@@ -247,6 +246,8 @@ def unlock(_: Context, id: str, env: str = "", yes: bool = False) -> None:  # no
 
     Example: invoke unlock --env dev --id 7f3e
     """
+    from scripts import lifecycle
+
     lifecycle.unlock(Settings.load(env), id, confirm=not yes)
 
 
@@ -262,6 +263,8 @@ def down(_: Context, env: str = "", yes: bool = False, delete_data: bool = False
 
     Examples: invoke down; invoke down --env dev
     """
+    from scripts import lifecycle
+
     lifecycle.down(Settings.load(env), confirm=not yes, delete_data=delete_data)
 
 
@@ -271,6 +274,8 @@ def smoke_(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke smoke --env dev
     """
+    from scripts import smoke
+
     done = smoke.run(Settings.load(env))
     if json:
         emit(done)
@@ -517,6 +522,8 @@ def try_(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke try --dag mine --item 0 --param value=3; invoke try --run-id mine-20261122-190000 --item 12
     """
+    from scripts import trying
+
     settings = Settings.load(env)
     number = item_log.parse_item(item)
     if run_id and (param or inputs):
@@ -560,7 +567,7 @@ def verify_aws(_: Context, env: str = "", json: bool = False, yes: bool = False,
     Examples: invoke verify-aws --env dev; invoke verify-aws --env dev --yes --json;
     invoke verify-aws --env dev --take-down
     """
-    from scripts.verify import main as verify  # noqa: PLC0415 - brings libraries that no other verb needs
+    from scripts.verify import main as verify
 
     done = verify.run(Settings.load(env), confirm=not yes, give_up=take_down)
     if json:
@@ -575,6 +582,8 @@ def verify_aws(_: Context, env: str = "", json: bool = False, yes: bool = False,
 @command(name="demo")
 def demo_(_: Context) -> None:
     """Set up, up, the main job, its results: everything, locally."""
+    from scripts import demo
+
     demo.run(Settings.load("local"))
 
 
@@ -584,6 +593,8 @@ def dags_release(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke dags-release --env dev
     """
+    from scripts import releasing
+
     done = releasing.release_dags(Settings.load(env))
     if json:
         emit(dataclasses.asdict(done))
@@ -595,6 +606,8 @@ def dags_rollback(_: Context, release: str = "", env: str = "", json: bool = Fal
 
     Examples: invoke dags-rollback; invoke dags-rollback --release 1f2e3d4c5b6a --env prod
     """
+    from scripts import releasing
+
     done = releasing.roll_back(Settings.load(env), release)
     if json:
         emit(dataclasses.asdict(done))
@@ -606,6 +619,8 @@ def dags_list(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke dags-list
     """
+    from scripts import releasing
+
     found = releasing.listing(Settings.load(env))
     if json:
         emit(dataclasses.asdict(found))
@@ -621,6 +636,8 @@ def image_build(_: Context, env: str = "", workload: str = "", json: bool = Fals
 
     Example: invoke image-build --workload ber --env dev
     """
+    from scripts import image_verbs
+
     _show_images(image_verbs.build(Settings.load(env), Steps(), workload), json=json)
 
 
@@ -630,6 +647,8 @@ def image_push(_: Context, env: str = "", workload: str = "", json: bool = False
 
     Example: invoke image-push --workload ber --env dev
     """
+    from scripts import image_verbs
+
     settings, steps = Settings.load(env), Steps()
     built = image_verbs.build(settings, steps, workload)
     workspace = Workspace(settings)
@@ -649,7 +668,7 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
     Examples: invoke check --changed; invoke check --only lint,fast; invoke check --only engine; invoke check --only
     scripts/jobs.py; invoke check --only faults
     """
-    from scripts.checks import run as checks  # noqa: PLC0415 - brings libraries that no other verb needs
+    from scripts.checks import run as checks
 
     checks.run(Settings.load("local"), only, changed=changed)
 
@@ -666,7 +685,7 @@ def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER
 
     Example: invoke comment --file build/plan.md --about plan-dev --number 12
     """
-    from scripts import github  # noqa: PLC0415 - brings a library that no other verb needs
+    from scripts import github
 
     if not file or not about or number < 1:
         raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
@@ -690,7 +709,7 @@ def bench_(
 
     Example: invoke bench --only engine.sim
     """
-    from scripts.bench import main as bench  # noqa: PLC0415 - as above
+    from scripts.bench import main as bench
 
     bench.run(Settings.load("local"), only, Options(runs, minutes), as_json=json)
 
@@ -698,7 +717,7 @@ def bench_(
 @command(name="format")
 def format_(_: Context) -> None:
     """Format Python and Terraform, and write what is generated."""
-    from scripts.checks import run as checks  # noqa: PLC0415 - as above
+    from scripts.checks import run as checks
 
     checks.format_all(Settings.load("local"))
 
@@ -706,6 +725,8 @@ def format_(_: Context) -> None:
 @command()
 def clean(_: Context) -> None:
     """Remove what can be made again: build/ and the cache folder. The local environment must be down."""
+    from scripts import lifecycle
+
     lifecycle.clean(Settings.load("local"))
 
 
@@ -789,7 +810,9 @@ def _options(settings: Settings, run_id: str, dag: str) -> str:
     return named + _env(settings)
 
 
-def _show_images(built: Mapping[str, image_verbs.Image], *, json: bool) -> None:
+def _show_images(built: Mapping[str, "Image"], *, json: bool) -> None:
+    from scripts import image_verbs
+
     if json:
         emit(image_verbs.digests(built))
     for name, image in built.items():

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.bar import Bar
@@ -19,9 +19,11 @@ from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from scripts.operating import Cancelled
 from scripts.plan_summary import ACTIONS, Change, PlanSummary
-from scripts.releasing import Listed
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
+
+if TYPE_CHECKING:
+    from scripts.releasing import Listed  # brings what only releases need
 
 # Of groups and of failed items that are shown at most.
 ROWS = 40
@@ -127,7 +129,7 @@ def _because(change: Change) -> str:
     return f" (replaced because of {', '.join(change.because)})" if change.because else ""
 
 
-def releases(found: Sequence[Listed]) -> Table:
+def releases(found: Sequence["Listed"]) -> Table:
     """Releases of the DAGs, a row each."""
     table = _table("release", "served last", "commit", "")
     for entry in found:
