@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 DEATHS = 3
 DEATHS_SECONDS = 60.0
 _DATABASE = "postgres"
+# Of Airflow's command for the scheduler: what its forks, the Airflow tasks, need is imported before.
+_SCHEDULER = Path(__file__).with_name("scheduler.py")
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,16 @@ def airflow_components(airflow: str, env: Mapping[str, str]) -> tuple[Component,
     All see MWAA's `sys.path`: the plugins folder, which Airflow adds, and no DAG folder. The DAG processor and the
     task runner add that themselves; the triggerer does not.
     """
+    # Without this folder on `sys.path`, where names are that Airflow's code has, too.
+    scheduler = (str(Path(airflow).with_name("python")), "-P", str(_SCHEDULER))
     # The API server reads the logs from the same disk, so nobody has to serve them.
     commands = (
-        ("api-server", ("api-server",)),
-        ("scheduler", ("scheduler", "--skip-serve-logs")),
-        ("dag-processor", ("dag-processor",)),
-        ("triggerer", ("triggerer", "--skip-serve-logs")),
+        ("api-server", (airflow, "api-server")),
+        ("scheduler", (*scheduler, "scheduler", "--skip-serve-logs")),
+        ("dag-processor", (airflow, "dag-processor")),
+        ("triggerer", (airflow, "triggerer", "--skip-serve-logs")),
     )
-    return tuple(
-        Component(name, (airflow, *words), {**env, "MWAA_AIRFLOW_COMPONENT": name}) for name, words in commands
-    )
+    return tuple(Component(name, argv, {**env, "MWAA_AIRFLOW_COMPONENT": name}) for name, argv in commands)
 
 
 @dataclass

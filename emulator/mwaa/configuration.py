@@ -56,10 +56,9 @@ def opinions() -> dict[str, str]:
         "AIRFLOW__SECRETS__BACKEND_KWARGS": _LOOKUP,
         "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": _LOOKUP,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # Files of the DAG folder are listed this often; a file that changed is parsed at once, others more seldom.
+        # Files of the DAG folder are listed this often; a file that changed is parsed at once.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     }
 
 
