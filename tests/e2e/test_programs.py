@@ -19,8 +19,8 @@ PATHS = 4000
 
 
 @pytest.fixture(scope="module")
-def tables(operator, status, client, tmp_path_factory):
-    """The rows of both jobs' tables, by DAG."""
+def run_ids(operator, status, client):
+    """The runs of both jobs, which have succeeded, by DAG."""
     for name, body in FILES.items():
         client("s3").put_object(Bucket=status["data_bucket"], Key=f"sim/e2e-inputs/{name}", Body=body)
     parameters = {
@@ -31,10 +31,17 @@ def tables(operator, status, client, tmp_path_factory):
     for dag, pairs in parameters.items():
         words = [word for pair in pairs for word in ("--param", pair)]
         runs[dag] = operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
-    rows = {}
-    for dag, run_id in runs.items():
+    for run_id in runs.values():
         followed = operator.json("run", "--follow", run_id)
         assert (followed["state"], followed["failed_items"]) == ("succeeded", 0)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def tables(operator, run_ids, tmp_path_factory):
+    """The rows of both jobs' tables, by DAG."""
+    rows = {}
+    for dag, run_id in run_ids.items():
         out = tmp_path_factory.mktemp(dag)
         operator.json("results", "--run-id", run_id, "--out", str(out))
         with (out / "results.csv").open(newline="") as file:
@@ -49,6 +56,16 @@ def test_a_program_runs_once_over_each_file(tables):
     for name, body in FILES.items():
         assert found[name]["sha256"] == hashlib.sha256(body).hexdigest()
         assert int(found[name]["bytes"]) == len(body)
+
+
+@pytest.mark.parametrize(("dag", "stage", "item"), [("files", "digest", 1), ("chain", "price", 2)])
+def test_an_item_that_is_tried_here_comes_to_the_values_of_the_job(operator, run_ids, tmp_path, dag, stage, item):
+    """By its inputs: an object that the item names, and the files that the item of an earlier stage has left."""
+    words = ("--run-id", run_ids[dag], "--stage", stage, "--item", str(item), "--out", str(tmp_path / "tried"))
+    tried = operator.json("try", *words)
+    assert tried["values"] == tried["job_values"]
+    assert (tried["succeeded"], tried["different"]) == (True, [])
+    assert any((tmp_path / "tried" / "item" / "inputs").iterdir())
 
 
 def black_scholes(volatility, *, spot=100.0, strike=105.0, rate=0.02, years=1.0):
