@@ -1,0 +1,19 @@
+"""One simulated world under a seed: AWS, hosts, workers, Airflow and people around the real code of `winbatch`.
+
+The engine with its driver, the orchestration of a job, the claims of workers, cancelling and resuming are the product's
+own; simulated are S3, ECS, Auto Scaling, containers with their programs, Airflow's processes, and time.
+
+========== ==========================================================
+`clock`     time, and what happens by itself
+`s3`        the data bucket
+`cloud`     hosts, ECS tasks, the Auto Scaling group; AWS's limits
+`containers` workers that claim shards and run items
+`ports`     what one process sees of the world, and what can hinder it
+`airflow`   DAG runs: tasks, tries, reschedules, kills, clears
+`faults`    the mix of faults, drawn by seed
+`checkers`  what must hold, after each event and at the end
+`world`     all of it together, for a seed
+========== ==========================================================
+
+Imports go down this list's order only; nothing here is imported by what it simulates.
+"""

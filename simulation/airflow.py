@@ -1,0 +1,265 @@
+"""A DAG run under Airflow: its tasks in order, tries, reschedules, kills, two processes of one task at once, clears."""
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Literal
+
+from simulation.clock import Clock
+from simulation.faults import Faults
+from simulation.ports import Killed, Ports, Process
+from winbatch import orchestration
+from winbatch.cancelling import Start
+from winbatch.deployment import Deployment
+from winbatch.driver import Refused, Throttled
+from winbatch.errors import UnavailableError, WinbatchError
+from winbatch.orchestration import Run, Sensor
+from winbatch.spec import Spec
+from winbatch.storage import Conflict
+from winbatch.times import format_time
+
+# Seconds: from due to running; of a retry; until Airflow knows that a process is gone; until it kills one that it does
+# not want any more; and a sensor that is due sooner stays (`winbatch.steps`).
+LATENCY = (0.5, 4.0)
+RETRY = 12.0
+UNSEEN = (5.0, 60.0)
+KILL = (1.0, 20.0)
+STAY = 10.0
+
+State = Literal["none", "running", "success", "failed", "upstream_failed"]
+TRIES = {"scale_out": 4, "plan": 4, "scale_in": 51}
+SENSOR_TRIES = 51
+
+
+@dataclasses.dataclass(eq=False)
+class _Task:
+    """An Airflow task instance."""
+
+    name: str
+    index: int = -1
+    state: State = "none"
+    tries: int = 0
+    process: Process | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state not in {"none", "running"}
+
+
+class DagRun:
+    """One run of a job.
+
+    Attributes:
+        state: of the run; `queued` before it begins.
+        ends: how often it has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        faults: Faults,
+        quiet: Callable[[], bool],
+        ports: Callable[[Process], Ports],
+        spec: Spec,
+        run_id: str,
+        params: Mapping[str, Any],
+        target: Deployment,
+    ) -> None:
+        """Make it; `ports` gives those of a process."""
+        self.clock, self.faults, self.quiet, self.ports = clock, faults, quiet, ports
+        self.spec, self.run_id, self.params, self.target = spec, run_id, params, target
+        self.made = clock.now()
+        self.started = self.made
+        self.state: Literal["queued", "running", "success", "failed"] = "queued"
+        self.ends = 0
+        self.round = 0
+        self.marked = False
+        self._tasks: dict[tuple[str, int], _Task] = {}
+
+    @property
+    def ended(self) -> bool:
+        return self.state in {"success", "failed"}
+
+    @property
+    def name(self) -> str:
+        return f"{self.spec.dag}/{self.run_id}"
+
+    def begin(self) -> None:
+        """Start the run, or start it again after it was cleared."""
+        self.state, self.marked = "running", False
+        self.round += 1
+        self.started = self.clock.now()
+        names = ["scale_out", "plan", *(stage.name for stage in self.spec.stages), "scale_in"]
+        self._tasks = {(name, -1): _Task(name) for name in names}
+        self.clock.say(f"{self.name} begins, round {self.round}")
+        self._schedule(self._tasks["scale_out", -1])
+
+    def mark_failed(self) -> None:
+        """Have Airflow mark the run failed: what runs is killed some seconds later, and the teardown begins."""
+        if self.ended:
+            return
+        self.clock.say(f"{self.name} is marked failed")
+        self.marked = True
+        setup_done = self._tasks["scale_out", -1].state == "success"
+        for task in self._tasks.values():
+            if task.name != "scale_in" and not task.over:
+                task.state = "failed"
+                if task.process:
+                    self._kill_later(task.process)
+        if setup_done:
+            self._proceed()
+        else:
+            # Airflow runs no teardown whose setup did not succeed.
+            self._end("failed")
+
+    @property
+    def starting(self) -> bool:
+        """Its scale-out is at work."""
+        return self._tasks["scale_out", -1].state == "running"
+
+    # -- Airflow's scheduler
+
+    def _schedule(self, task: _Task, wait: float = 0.0) -> None:
+        task.state = "running"
+        this = self.round
+        delay = wait + self.clock.random.uniform(*LATENCY)
+        self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
+
+    def _execute(self, task: _Task) -> None:
+        process = task.process = Process(self.clock, self.faults, self.quiet)
+        body = self._body(task, process)
+        if not self.quiet() and self.clock.chance(self.faults.zombie):
+            # Airflow does not hear of it for a while and begins another; this one is killed only after that.
+            wait = self.clock.random.uniform(*UNSEEN)
+            self.clock.after(wait, lambda: self._forsake(task, process))
+        self._advance(task, process, body)
+
+    def _forsake(self, task: _Task, process: Process) -> None:
+        if task.process is process and task.state == "running":
+            self.clock.say(f"{self.name} {task.name}[{task.index}]: Airflow begins another try beside the living one")
+            task.process = None
+            self._kill_later(process)
+            self._retry(task)
+
+    def _kill_later(self, process: Process) -> None:
+        def kill() -> None:
+            process.killed = True
+
+        self.clock.after(self.clock.random.uniform(*KILL), kill)
+
+    def _advance(self, task: _Task, process: Process, body: Iterator[float]) -> None:
+        try:
+            pause = next(body, None)
+        except Killed:
+            self.clock.say(f"{self.name} {task.name}[{task.index}]: its process is killed")
+            if task.process is process:
+                self.clock.after(self.clock.random.uniform(*UNSEEN), lambda: self._died(task, process))
+            return
+        except (UnavailableError, Throttled, Refused, Conflict) as error:
+            self._over(task, process, "retry", str(error))
+            return
+        except WinbatchError as error:
+            # The teardown is tried again whatever it says.
+            self._over(task, process, "retry" if task.name == "scale_in" else "failed", str(error))
+            return
+        if pause is None:
+            self._over(task, process, "success", "")
+        elif pause > STAY and task.name != "scale_in":
+            if task.process is process and not task.over:
+                task.process = None
+                this = self.round
+                delay = pause + self.clock.random.uniform(*LATENCY)
+                self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
+        else:
+            self.clock.after(pause, lambda: self._advance(task, process, body))
+
+    def _died(self, task: _Task, process: Process) -> None:
+        if task.process is process and task.state == "running":
+            self._retry(task)
+
+    def _retry(self, task: _Task) -> None:
+        task.process = None
+        task.tries += 1
+        if task.tries >= TRIES.get(task.name, SENSOR_TRIES):
+            self._close(task, "failed")
+        else:
+            self._schedule(task, RETRY)
+
+    def _over(self, task: _Task, process: Process, how: Literal["success", "failed", "retry"], why: str) -> None:
+        if task.process is not process or task.over:
+            return
+        task.process = None
+        if how == "retry":
+            self._retry(task)
+        else:
+            if why:
+                self.clock.say(f"{self.name} {task.name}[{task.index}] failed: {why}")
+            self._close(task, how)
+
+    def _close(self, task: _Task, state: State) -> None:
+        task.state = state
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Begin what may begin now."""
+        if self.ended:
+            return
+        tasks = self._tasks
+        setup = tasks["scale_out", -1]
+        before = [setup]
+        names = ["scale_out", "plan", *(stage.name for stage in self.spec.stages)]
+        for name in names[1:]:
+            mine = [task for task in tasks.values() if task.name == name]
+            if any(task.state in {"failed", "upstream_failed"} for task in before):
+                for task in mine:
+                    task.state = "upstream_failed" if not task.over else task.state
+            elif all(task.state == "success" for task in before):
+                for task in mine:
+                    if task.state == "none":
+                        self._schedule(task)
+            before = mine
+        rest = [task for task in tasks.values() if task.name != "scale_in"]
+        teardown = tasks["scale_in", -1]
+        if all(task.over for task in rest) and teardown.state == "none":
+            if setup.state == "success":
+                self._schedule(teardown)
+            else:
+                self._end("failed")
+        elif teardown.over:
+            well = all(task.state == "success" for task in tasks.values())
+            self._end("success" if well else "failed")
+
+    def _end(self, state: Literal["success", "failed"]) -> None:
+        self.state = state
+        self.ends += 1
+        self.clock.say(f"{self.name} has ended: {state}")
+
+    # -- what the Airflow tasks do
+
+    def _body(self, task: _Task, process: Process) -> Generator[float]:
+        ports = self.ports(process)
+        run = Run(
+            dag=self.spec.dag,
+            run_id=self.run_id,
+            params=self.params,
+            start=Start(format_time(self.made), self.started),
+        )
+        match task.name:
+            case "scale_out":
+                orchestration.scale_out(self.spec, run, ports, self.target)
+            case "plan":
+                groups = orchestration.plan(self.spec, run, ports, self.target)
+                if task.process is process:
+                    self._map(groups)
+            case "scale_in":
+                yield from orchestration.scale_in(run, ports, self.target)
+            case _:
+                sensor = Sensor(stage=task.name, index=task.index, attempt=self.round)
+                yield from orchestration.drive(sensor, run, ports, self.target)
+
+    def _map(self, groups: list[str]) -> None:
+        for stage in self.spec.stages:
+            if stage.groups:
+                self._tasks.pop((stage.name, -1), None)
+                for index in range(len(groups)):
+                    self._tasks[stage.name, index] = _Task(stage.name, index)

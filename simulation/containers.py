@@ -1,0 +1,186 @@
+"""Workers: containers that claim shards by the product's own code, run their items, and leave results."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simulation.clock import Clock
+from simulation.faults import Faults
+from simulation.ports import Killed, Marks, Process
+from simulation.s3 import Bucket
+from winbatch import attempts, results
+from winbatch.errors import JobError, StorageError
+from winbatch.results import ItemResult
+from winbatch.stage import ClaimMark, Stage
+from winbatch.working.claims import Claims
+
+SURROUNDINGS = 3
+"""The exit code of a worker whose S3 refuses."""
+
+
+class Worker:
+    """One container.
+
+    Attributes:
+        executed: items that were begun, by stage and number; shared by all workers of a world.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        faults: Faults,
+        bucket: Bucket,
+        process: Process,
+        stage: Stage,
+        arn: str,
+        slots: int,
+        poisoned: frozenset[int],
+        seconds: tuple[float, float],
+        ended: Callable[[int, str], None],
+    ) -> None:
+        """Start it.
+
+        Args:
+            clock: of the world.
+            faults: of the world.
+            bucket: the data bucket.
+            process: this one.
+            stage: whose shards it claims.
+            arn: of its ECS task.
+            slots: shards at once.
+            poisoned: items whose program fails always.
+            seconds: between which the time of an item lies.
+            ended: is told its exit code and reason when it ends by itself.
+        """
+        self._clock, self._faults, self._bucket, self._process = clock, faults, bucket, process
+        self._stage, self._arn, self._poisoned, self._seconds, self._ended = stage, arn, poisoned, seconds, ended
+        self._claims = Claims(Marks(process, bucket), stage, arn, clock.now)
+        self._held: dict[ClaimMark, list[ItemResult]] = {}
+        self._over = False
+        self._idle = 0
+        self._slots = slots
+        lines = bucket.get(stage.manifest)
+        assert lines is not None, f"{stage.manifest} is gone"
+        self._params: list[Mapping[str, Any]] = [json.loads(line)["params"] for line in lines.body.splitlines()]
+        for _ in range(slots):
+            clock.after(clock.random.uniform(0, 1), self._next)
+
+    def stop(self) -> None:
+        """Give back what is held: within Windows' seconds, if nothing hinders it."""
+        if self._over:
+            return
+        self._over = True
+        self._claims.close()
+        for mark, done in sorted(self._held.items()):
+            try:
+                self._save(mark, done)
+                released = mark._replace(kind="released")
+                body = attempts.encode_reason("the worker was told to stop", self._clock.now())
+                self._process.before(s3=True)
+                self._bucket.put(self._stage.claim_key(released), body, new=True)
+            except (Killed, StorageError):
+                return
+
+    def kill(self) -> None:
+        """End it, wherever it is."""
+        self._over = True
+        self._process.killed = True
+
+    def _next(self) -> None:
+        if self._over:
+            return
+        try:
+            mark = self._claims.take()
+            if self._over:
+                return
+            if mark is None:
+                self._idle += 1
+                if self._idle == self._slots:
+                    self._over = True
+                    self._ended(0, "")
+                return
+            self._held[mark] = self._partials(mark)
+        except Killed:
+            self._die(139, "killed")
+            return
+        except StorageError as error:
+            self._die(SURROUNDINGS, str(error))
+            return
+        self._item(mark, [])
+
+    def _item(self, mark: ClaimMark, failed: list[int]) -> None:
+        """Run the shard's next item, or finish the shard."""
+        finished = {item.item for item in self._held[mark]}
+        left = [line for line in self._stage.shard_lines(mark.shard) if line not in finished and line not in failed]
+        if not left:
+            self._finish(mark, failed)
+            return
+        self._clock.after(self._clock.random.uniform(*self._seconds), lambda: self._ran(mark, left[0], failed))
+
+    def _ran(self, mark: ClaimMark, item: int, failed: list[int]) -> None:
+        if self._over:
+            return
+        if item in self._poisoned or self._clock.chance(self._faults.item_fails):
+            failed.append(item)
+        else:
+            self._held[mark].append(ItemResult(item, self._params[item], {"n": item}))
+        self._item(mark, failed)
+
+    def _finish(self, mark: ClaimMark, failed: list[int]) -> None:
+        try:
+            if failed:
+                self._save(mark, self._held[mark])
+                self._claims.fail(
+                    mark, "failed", [{"item": n, "error": "boom", "exit_code": 1, "log": ["boom"]} for n in failed]
+                )
+            else:
+                self._write(mark)
+                self._claims.done(mark)
+        except Killed:
+            self._die(139, "killed")
+            return
+        except StorageError as error:
+            self._die(SURROUNDINGS, str(error))
+            return
+        self._held.pop(mark, None)
+        self._next()
+
+    def _write(self, mark: ClaimMark) -> None:
+        items = sorted(self._held[mark])
+        body = results.encode(self._stage, mark.shard, items)
+        if self._clock.chance(self._faults.result_torn):
+            body = body[: len(body) // 2]
+        key = self._stage.result_key(mark.shard)
+        self._process.before(s3=True)
+        there = self._bucket.get(key)
+        if there is not None:
+            try:
+                results.decode(there.body, self._stage, mark.shard)
+            except JobError:
+                self._bucket.put(key, body, etag=there.etag)
+        else:
+            self._bucket.put(key, body, new=True)
+        self._process.after(s3=True)
+
+    def _partials(self, mark: ClaimMark) -> list[ItemResult]:
+        found: dict[int, ItemResult] = {}
+        if mark.attempt:
+            for entry in self._bucket.listing(self._stage.partials_of(mark.shard)):
+                body = self._bucket.get(entry.key)
+                assert body is not None
+                for item in results.decode_partial(body.body, self._stage, mark.shard, where=entry.key):
+                    found.setdefault(item.item, item)
+        return list(found.values())
+
+    def _save(self, mark: ClaimMark, done: list[ItemResult]) -> None:
+        if done and self._stage.shard_items > 1:
+            key = f"{self._stage.partials_of(mark.shard)}{mark.attempt:02d}-0000.json"
+            self._process.before(s3=True)
+            if self._bucket.get(key) is None:
+                self._bucket.put(key, results.encode(self._stage, mark.shard, sorted(done)), new=True)
+
+    def _die(self, code: int, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            self._ended(code, reason)

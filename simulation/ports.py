@@ -1,0 +1,159 @@
+"""What one process sees of the world, and what can hinder it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from simulation.clock import Clock
+from simulation.cloud import Cloud
+from simulation.faults import Faults
+from simulation.s3 import Bucket
+from winbatch.capacity import Group, Instance
+from winbatch.deployment import Workload
+from winbatch.ecs_tasks import Worker
+from winbatch.errors import UnavailableError
+from winbatch.metrics import Sample
+from winbatch.storage import Conflict, Entry, Object
+
+# A process that is held up stands still so long at most, s; one inside another so often.
+HELD_UP = 60.0
+DEEPEST = 3
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of it may catch this."""
+
+
+class Process:
+    """A process that calls AWS. It may be killed from outside, and each call may be its last."""
+
+    depth = 0
+
+    def __init__(self, clock: Clock, faults: Faults, quiet: Callable[[], bool]) -> None:
+        """Begin; while it is `quiet`, nothing hinders it but a kill."""
+        self.clock, self.faults, self.quiet = clock, faults, quiet
+        self.killed = False
+
+    def before(self, *, s3: bool, waits: bool = True) -> None:
+        """Let what can happen before a call happen; unless it `waits`, nothing else happens meanwhile."""
+        self._die()
+        if not self.quiet():
+            if waits and Process.depth < DEEPEST and self.clock.chance(self.faults.held_up):
+                Process.depth += 1
+                try:
+                    self.clock.pass_by(self.clock.random.uniform(0, HELD_UP))
+                finally:
+                    Process.depth -= 1
+                self._die()
+            if self.clock.chance(self.faults.crash):
+                raise Killed
+            if s3 and self.clock.chance(self.faults.unavailable):
+                raise UnavailableError("S3 answers with 503")
+
+    def after(self, *, s3: bool) -> None:
+        """Let what can happen after a call happen."""
+        if not self.quiet():
+            if self.clock.chance(self.faults.crash):
+                raise Killed
+            if s3 and self.clock.chance(self.faults.answer_lost):
+                raise UnavailableError("the answer was lost")
+
+    def _die(self) -> None:
+        if self.killed:
+            raise Killed
+
+
+class Ports:
+    """The ports of engine, orchestration and resuming for one process."""
+
+    def __init__(self, process: Process, bucket: Bucket, cloud: Cloud) -> None:
+        self._process, self._bucket, self._cloud = process, bucket, cloud
+
+    def _call[T](self, call: Callable[[], T], *, s3: bool = False) -> T:
+        self._process.before(s3=s3)
+        found = call()
+        self._process.after(s3=s3)
+        return found
+
+    def now(self) -> dt.datetime:
+        return self._cloud.clock.now()
+
+    def where(self, key: str) -> str:
+        return f"s3://data/{key}"
+
+    def get(self, key: str) -> Object | None:
+        return self._call(lambda: self._bucket.get(key), s3=True)
+
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        return [self.get(key) for key in keys]
+
+    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        return self._call(lambda: self._bucket.put(key, body, etag=etag, new=new), s3=True)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._call(partial(self._bucket.delete, key), s3=True)
+
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        return iter(self._call(lambda: [*self._bucket.listing(prefix, first, last)], s3=True))
+
+    def task_arns(self, started_by: str) -> list[str]:
+        return self.live_task_arns(started_by)
+
+    def live_task_arns(self, started_by: str | None = None) -> list[str]:
+        return self._call(lambda: self._cloud.live(started_by))
+
+    def workers(self, arns: Sequence[str]) -> list[Worker]:
+        return self._call(lambda: [self._cloud.worker(arn) for arn in arns])
+
+    def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
+        return self._call(lambda: self._cloud.run(workload.cpu, count, started_by, token, stage))
+
+    def stop(self, arn: str, reason: str) -> None:
+        self._call(lambda: self._cloud.stop(arn, reason))
+
+    def instances(self) -> list[Instance]:
+        return self._call(self._cloud.instances)
+
+    def group(self) -> Group:
+        return self._call(self._cloud.group)
+
+    def ask(self, instances: int) -> str:
+        return self._call(lambda: self._cloud.ask(instances))
+
+    def why_short(self, since: dt.datetime) -> str:  # noqa: ARG002 - the port's signature
+        return ""
+
+    def drain(self, arns: Sequence[str]) -> None:
+        self._call(lambda: self._cloud.drain([*arns]))
+
+    def terminate(self, ec2_id: str) -> bool:
+        return self._call(lambda: self._cloud.terminate(ec2_id))
+
+    def report(self, sample: Sample) -> None:
+        """Take what CloudWatch would be told: nobody looks at it."""
+
+
+class Marks:
+    """The data bucket as a worker's claims need it; while it looks, the worker's other slots wait."""
+
+    def __init__(self, process: Process, bucket: Bucket) -> None:
+        self._process, self._bucket = process, bucket
+
+    def find(self, key: str) -> bytes | None:
+        self._process.before(s3=True, waits=False)
+        found = self._bucket.get(key)
+        return found.body if found else None
+
+    def keys(self, prefix: str, *, after: str = "", before: str = "") -> list[str]:
+        self._process.before(s3=True, waits=False)
+        return [entry.key for entry in self._bucket.listing(prefix, after, before)]
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        self._process.before(s3=True)
+        try:
+            self._bucket.put(key, body, new=True)
+        except Conflict:
+            return False
+        self._process.after(s3=True)
+        return True

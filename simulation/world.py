@@ -1,0 +1,259 @@
+"""A world for a seed: jobs, their faults, the people who cancel, clear and resume them, and what came of it."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from simulation import checkers
+from simulation.airflow import KILL, DagRun
+from simulation.clock import Clock
+from simulation.cloud import Cloud, Container, Task
+from simulation.containers import Worker
+from simulation.faults import Faults
+from simulation.ports import Ports, Process
+from simulation.s3 import Bucket
+from winbatch import driver, keys, resuming
+from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
+from winbatch.job import Job
+from winbatch.spec import Spec
+from winbatch.stage import Stage
+
+# Seconds: faults stop after so long, and everything must have ended so long after that.
+FAULTS = 2 * 3600.0
+PATIENCE = 12 * 3600.0
+# A person looks whether what was cancelled has ended.
+LOOK = 2.0
+
+JOB = """
+dag: {dag}
+title: Simulated
+description: A job of the simulation.
+workload: w
+parameters:
+  point: {{title: Points, description: Of the sweep., type: array, items: {{type: number}}, default: [1]}}
+  number: {{title: Items, description: Items., type: integer, default: 1, minimum: 1, maximum: 100000}}
+stages:
+  - name: work
+    run: w.work:run
+    groups: true
+    items: number
+    over: point
+    params: []
+{more}
+"""
+MORE = """
+  - name: merge
+    run: w.merge:run
+    inputs: [work]
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a world.
+
+    Attributes:
+        seed: its.
+        problems: what did not hold.
+        trace: what happened.
+        hours: that it lasted.
+        jobs: that were run.
+        faults: that it had, in words.
+    """
+
+    seed: int
+    problems: tuple[str, ...]
+    trace: tuple[str, ...]
+    hours: float
+    jobs: int
+    faults: str
+
+    @property
+    def digest(self) -> str:
+        """Of the trace: the same seed gives the same one."""
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
+
+
+class World:
+    """One world."""
+
+    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+        """Draw it; with `faults`, it has these and not those of its seed."""
+        self.seed = seed
+        self.clock = Clock(seed)
+        chance = self.clock.random
+        drawn = Faults.draw(chance)
+        self.faults = drawn if faults is None else faults
+        self.problems: list[str] = []
+        self.bucket = Bucket(self.clock.now)
+        self.twice = checkers.NothingTwice(self.bucket, self.problems)
+        self.cloud = Cloud(self.clock, self.faults, chance.randint(1, 6), self._container)
+        self.poisoned: frozenset[int] = frozenset()
+        self.seconds = (0.5, chance.choice([2.0, 20.0, 200.0]))
+        self.target = _deployment(self.cloud.most, cpu=chance.choice([1024, 2048, 4096]))
+        self.runs: list[DagRun] = []
+        for number in range(chance.randint(1, 4)):
+            self._draw_run(number)
+
+    def live(self) -> Outcome:
+        """Let it live until everything has ended, and check it."""
+        while not self._over() and self.clock.seconds < FAULTS + PATIENCE:
+            if self.clock.seconds >= FAULTS and not self.cloud.quiet:
+                self.cloud.quiet = True
+                self.clock.say("from now on nothing goes wrong any more")
+            if not self.clock.step():
+                break
+        # What is being ended ends.
+        self.clock.pass_by(600)
+        self.problems += checkers.ended(self.runs)
+        self.problems += checkers.limits_of_aws(self.cloud)
+        if all(run.ended for run in self.runs):
+            self.problems += checkers.nothing_is_left(self.cloud, self.bucket)
+            for run in self.runs:
+                if not run.marked:
+                    self.problems += checkers.what_is_told_is_true(run, self.bucket)
+        return Outcome(
+            self.seed,
+            tuple(dict.fromkeys(self.problems)),
+            tuple(self.clock.trace),
+            self.clock.seconds / 3600,
+            len(self.runs),
+            self.faults.named,
+        )
+
+    def _over(self) -> bool:
+        return self._people == 0 and all(run.ended for run in self.runs)
+
+    # -- what is drawn
+
+    _people = 0
+
+    def _draw_run(self, number: int) -> None:
+        chance = self.clock.random
+        dag = chance.choice(["one", "two"])
+        spec = Spec.parse(JOB.format(dag=dag, more=MORE.format(dag=dag) if dag == "two" else ""), where=f"{dag}.yaml")
+        params: dict[str, Any] = {
+            "point": [float(point) for point in range(chance.randint(1, 3))],
+            "number": chance.choice([1, 3, 20, 60]),
+            "max_instances": chance.randint(1, self.cloud.most),
+            "max_failed_items": chance.choice([0, 0, 5]),
+            "shard_items": chance.choice([0, 1, 4]),
+        }
+        run = DagRun(
+            clock=self.clock,
+            faults=self.faults,
+            quiet=lambda: self.cloud.quiet,
+            ports=lambda process: Ports(process, self.bucket, self.cloud),
+            spec=spec,
+            run_id=f"run-{number}",
+            params=spec.validate(params),
+            target=self.target,
+        )
+        self.runs.append(run)
+        self._soon(chance.uniform(0, 900), run.begin)
+        if chance.choice([True, False, False]):
+            self._soon(chance.uniform(10, 3000), lambda: self._cancel(run))
+        for _ in range(chance.choice([0, 0, 1, 2])):
+            self._soon(chance.uniform(600, 2 * FAULTS), lambda: self._resume(run))
+
+    def _soon(self, seconds: float, act: Any) -> None:
+        """Have a person do something later; the world does not end before."""
+        self._people += 1
+
+        def done() -> None:
+            self._people -= 1
+            act()
+
+        self.clock.after(seconds, done)
+
+    # -- people
+
+    def _person(self) -> Ports:
+        """What somebody's command sees: it is called again when it fails."""
+        return Ports(Process(self.clock, Faults(), lambda: True), self.bucket, self.cloud)
+
+    def _cancel(self, run: DagRun) -> None:
+        """As `invoke cancel` does."""
+        if run.state != "running" or run.marked:
+            return
+        starting = run.starting
+        run.mark_failed()
+        if starting:
+            self._soon(KILL[1], lambda: self._after_cancelled_start(run))
+
+    def _after_cancelled_start(self, run: DagRun) -> None:
+        ports = self._person()
+        driver.withdraw(ports, run.spec.dag, keys.job_id(run.run_id))
+        if not ports.live_task_arns() and all(other.ended for other in self.runs if other.state != "queued"):
+            ports.ask(0)
+
+    def _resume(self, run: DagRun) -> None:
+        """As `invoke run --resume` does."""
+        if not run.ended or run.state == "queued":
+            return
+        ports = self._person()
+        stages = [(stage, driver.find_ledger(ports, stage)) for stage in self._stages(run)]
+        for stage in resuming.stale(stages):
+            resuming.reopen(ports, stage)
+        run.begin()
+
+    def _stages(self, run: DagRun) -> tuple[Stage, ...]:
+        key = keys.job_key(run.spec.dag, keys.job_id(run.run_id))
+        found = self.bucket.get(key)
+        return Job.from_json(found.body, where=key).stages if found else ()
+
+    # -- containers
+
+    def _container(self, task: Task, ended: Any) -> Container:
+        found = self.bucket.get(task.stage)
+        assert found is not None, f"{task.stage} is gone"
+        stage = Stage.from_json(found.body, where=task.stage)
+        self.twice.watch(stage)
+        return Worker(
+            clock=self.clock,
+            faults=self.faults if not self.cloud.quiet else Faults(),
+            bucket=self.bucket,
+            # A worker's client of S3 tries eight times: what is left of a bad hour is little.
+            process=Process(self.clock, self._of_workers(), lambda: self.cloud.quiet),
+            stage=stage,
+            arn=task.arn,
+            slots=self.target.workload("w").slots,
+            poisoned=self.poisoned,
+            seconds=self.seconds,
+            ended=ended,
+        )
+
+    def _of_workers(self) -> Faults:
+        return dataclasses.replace(self.faults, crash=self.faults.crash / 10, unavailable=self.faults.unavailable / 10)
+
+
+def _deployment(most: int, *, cpu: int) -> Deployment:
+    return Deployment(
+        environment="simulated",
+        region="eu-central-1",
+        account_id="123456789012",
+        data_bucket="data",
+        data_prefixes=("jobs", "sim"),
+        cluster=Cluster(
+            name="cluster",
+            capacity_provider="cp",
+            auto_scaling_group="asg",
+            max_instances=most,
+            subnets=("s",),
+            security_groups=("g",),
+            instance_types=(
+                InstanceType(type="c5.xlarge", vcpus=4, memory_mib=8192, network_interfaces=4, usd_per_hour=0.4),
+            ),
+        ),
+        workloads={
+            "w": Workload(
+                task_definition="td:1",
+                container="c",
+                cpu=cpu,
+                memory=1024,
+                image="i",
+                log_group="g",
+                log_stream_prefix="p",
+            )
+        },
+    )

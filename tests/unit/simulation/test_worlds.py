@@ -1,0 +1,95 @@
+import logging
+
+import pytest
+
+from simulation.clock import Clock
+from simulation.faults import Faults
+from simulation.s3 import Bucket
+from simulation.world import World
+from winbatch import attempts, driver, orchestration
+from winbatch.storage import Conflict
+
+SEEDS = 40
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def first_problem(seeds):
+    """The first seed whose world shows a problem, or breaks the code that runs in it."""
+    for seed in seeds:
+        if World(seed).live().problems:
+            return seed
+    return None
+
+
+@pytest.mark.parametrize("tenth", range(4))
+def test_whatever_happens_what_must_hold_holds(tenth):
+    for seed in range(tenth * SEEDS // 4, (tenth + 1) * SEEDS // 4):
+        outcome = World(seed).live()
+        assert outcome.problems == (), f"python -m simulation --seed {seed}"
+
+
+@pytest.mark.parametrize("seed", [0, 7, 23])
+def test_the_same_seed_gives_the_same_trace(seed):
+    assert World(seed).live().digest == World(seed).live().digest
+
+
+def test_a_quiet_world_needs_one_attempt_a_shard():
+    outcome = World(3, Faults()).live()
+    assert outcome.problems == ()
+    assert not any("killed" in line or "lost" in line for line in outcome.trace)
+
+
+def test_seeds_differ():
+    assert len({World(seed).live().digest for seed in range(5)}) == 5
+
+
+def test_a_share_that_is_not_taken_back_is_found(monkeypatch):
+    monkeypatch.setattr(driver, "withdraw", lambda *_: None)
+    assert first_problem(range(20)) is not None
+
+
+def test_a_ledger_that_counts_what_is_not_done_is_found(monkeypatch):
+    """Results are taken as they are: a torn one counts."""
+    monkeypatch.setattr("winbatch.results.decode", lambda *_args, **_kwargs: ())
+    world = World(1, Faults(result_torn=0.5))
+    monkeypatch.setattr("simulation.checkers.valid", lambda body, *_: body.endswith(b"}\n"))
+    assert world.live().problems
+
+
+def test_a_teardown_that_leaves_the_cluster_is_found(monkeypatch):
+    monkeypatch.setattr(orchestration, "_scale_in", lambda *_: None)
+    assert first_problem(range(20)) is not None
+
+
+def test_attempts_that_never_end_are_found(monkeypatch):
+    """Nobody says that a worker is gone: its shards stay claimed."""
+    monkeypatch.setattr(attempts.History, "next", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr("simulation.world.PATIENCE", 600.0)
+    assert first_problem(range(3)) is not None
+
+
+def test_the_bucket_keeps_conditions():
+    bucket = Bucket(Clock(1).now)
+    first = bucket.put("a", b"1", new=True)
+    for condition in ({"new": True}, {"etag": "other"}):
+        with pytest.raises(Conflict):
+            bucket.put("a", b"2", **condition)
+    assert bucket.put("a", b"2", etag=first) != first
+    with pytest.raises(Conflict):
+        bucket.put("nowhere", b"", etag=first)
+
+
+def test_the_bucket_lists_in_order_and_by_part():
+    bucket = Bucket(Clock(1).now)
+    for key in ("p/2", "p/10", "q/1", "p/1"):
+        bucket.put(key, b"")
+    assert [entry.key for entry in bucket.listing("p/")] == ["p/1", "p/10", "p/2"]
+    assert [entry.key for entry in bucket.listing("p/", "10", "2")] == ["p/10"]
+    bucket.delete("p/10")
+    assert [entry.key for entry in bucket.listing("p/")] == ["p/1", "p/2"]
