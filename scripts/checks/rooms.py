@@ -58,10 +58,10 @@ def _winbatch(names: str) -> tuple[str, ...]:
 ROOMS: dict[str, Room] = {
     "engine": Room(
         files=_winbatch(
-            "account aws cancelling capacity causes driver ecs_tasks engine keys ledger metrics results resuming rules"
-            " shares stage stored times"
+            "account attempts aws cancelling capacity causes driver ecs_tasks engine keys ledger metrics orchestration"
+            " results resuming shares stage storage stored times"
         ),
-        fast=("tests/unit/winbatch", "tests/unit/bench/test_simulation.py"),
+        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_simulation.py"),
         slow=("contract", "jobs", "faults"),
     ),
     "specification": Room(
@@ -97,6 +97,7 @@ ROOMS: dict[str, Room] = {
         fast=("tests/unit/emulator", "tests/contract"),
         slow=("contract", "windows", "root", "jobs"),
     ),
+    "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",)),
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
     "checks": Room(
         files=("scripts/checks/*",),

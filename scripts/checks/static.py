@@ -18,7 +18,7 @@ from winbatch import spec
 from winbatch.errors import SpecError
 
 # What ruff and the import checks look at.
-PYTHON_FOLDERS = ("scripts", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
+PYTHON_FOLDERS = ("scripts", "simulation", "emulator", "dags", "images", "tests", "terraform/policies", "tasks.py")
 # Job files are read by `check_jobs`: of words as a person writes them a linter has another opinion.
 YAML_FOLDERS = (".github", ".pre-commit-config.yaml", ".yamllint.yaml", "terraform/.checkov.yaml")
 # `terraform test` works through its files one by one: so many commands share them.

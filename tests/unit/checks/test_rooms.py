@@ -16,7 +16,7 @@ TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=Tru
     "\0"
 )[:-1] or [
     str(path.relative_to(ROOT))
-    for folder in ("scripts", "dags", "emulator", "images", "terraform", "tests", "docs")
+    for folder in ("scripts", "simulation", "dags", "emulator", "images", "terraform", "tests", "docs")
     for path in (ROOT / folder).rglob("*.py")
 ]
 TESTS = [path for path in TRACKED if re.fullmatch(r"tests/.*/test_\w+\.py", path)]
