@@ -31,6 +31,8 @@ RUN_SECONDS = 3.0
 ONE_LISTING = 1000
 # How long following a job bears an Airflow that does not answer, s.
 AIRFLOW_PATIENCE = 300.0
+# Before its first answer, so long: it may never come.
+FIRST_PATIENCE = 45.0
 ENDED = frozenset({"success", "failed"})
 # Causes of failed items that are shown when a job ends badly.
 SHOWN = 5
@@ -424,22 +426,24 @@ def follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, show: 
 
 
 def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Iterator[Snapshot]:
-    snapshot = look(workspace, outputs, dag, run_id)
-    answered = time.monotonic()
+    answered, patience, snapshot = time.monotonic(), FIRST_PATIENCE, None
     while True:
+        try:
+            snapshot = look(workspace, outputs, dag, run_id)
+            answered, patience = time.monotonic(), AIRFLOW_PATIENCE
+        except AirflowError as error:
+            # Airflow may be starting again; the ledgers in S3 tell of the job meanwhile.
+            refused = error.status is not None and error.status < SERVER_ERROR
+            if refused or time.monotonic() - answered > patience:
+                raise
+        if snapshot is None:
+            time.sleep(LEDGER_SECONDS)
+            continue
         yield snapshot
         asked = time.monotonic()
         while time.monotonic() - asked < RUN_SECONDS:
             time.sleep(LEDGER_SECONDS)
             yield snapshot_of(workspace, outputs, dag, snapshot.run)
-        try:
-            snapshot = look(workspace, outputs, dag, run_id)
-            answered = time.monotonic()
-        except AirflowError as error:
-            # Airflow may be starting again; the ledgers in S3 tell of the job meanwhile.
-            refused = error.status is not None and error.status < SERVER_ERROR
-            if refused or time.monotonic() - answered > AIRFLOW_PATIENCE:
-                raise
 
 
 def results_prefix(snapshot: Snapshot) -> str:
