@@ -1,7 +1,8 @@
 """Workers: containers that claim shards by the product's own code, run their items, and leave results."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from simulation.clock import Clock
@@ -19,11 +20,7 @@ SURROUNDINGS = 3
 
 
 class Worker:
-    """One container.
-
-    Attributes:
-        executed: items that were begun, by stage and number; shared by all workers of a world.
-    """
+    """Runs one container."""
 
     def __init__(
         self,
@@ -35,7 +32,6 @@ class Worker:
         stage: Stage,
         arn: str,
         slots: int,
-        poisoned: frozenset[int],
         seconds: tuple[float, float],
         ended: Callable[[int, str], None],
     ) -> None:
@@ -49,12 +45,11 @@ class Worker:
             stage: whose shards it claims.
             arn: of its ECS task.
             slots: shards at once.
-            poisoned: items whose program fails always.
             seconds: between which the time of an item lies.
             ended: is told its exit code and reason when it ends by itself.
         """
         self._clock, self._faults, self._bucket, self._process = clock, faults, bucket, process
-        self._stage, self._arn, self._poisoned, self._seconds, self._ended = stage, arn, poisoned, seconds, ended
+        self._stage, self._seconds, self._ended = stage, seconds, ended
         self._claims = Claims(Marks(process, bucket), stage, arn, clock.now)
         self._held: dict[ClaimMark, list[ItemResult]] = {}
         self._over = False
@@ -90,24 +85,27 @@ class Worker:
     def _next(self) -> None:
         if self._over:
             return
-        try:
+        with self._fatal():
             mark = self._claims.take()
             if self._over:
                 return
-            if mark is None:
-                self._idle += 1
-                if self._idle == self._slots:
-                    self._over = True
-                    self._ended(0, "")
+            if mark is not None:
+                self._held[mark] = self._partials(mark)
+                self._item(mark, [])
                 return
-            self._held[mark] = self._partials(mark)
+            self._idle += 1
+            if self._idle == self._slots:
+                self._die(0, "")
+
+    @contextlib.contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """End the container with what is raised in here."""
+        try:
+            yield
         except Killed:
             self._die(139, "killed")
-            return
         except StorageError as error:
             self._die(SURROUNDINGS, str(error))
-            return
-        self._item(mark, [])
 
     def _item(self, mark: ClaimMark, failed: list[int]) -> None:
         """Run the shard's next item, or finish the shard."""
@@ -121,30 +119,23 @@ class Worker:
     def _ran(self, mark: ClaimMark, item: int, failed: list[int]) -> None:
         if self._over:
             return
-        if item in self._poisoned or self._clock.chance(self._faults.item_fails):
+        if self._clock.chance(self._faults.item_fails):
             failed.append(item)
         else:
             self._held[mark].append(ItemResult(item, self._params[item], {"n": item}))
         self._item(mark, failed)
 
     def _finish(self, mark: ClaimMark, failed: list[int]) -> None:
-        try:
+        with self._fatal():
             if failed:
                 self._save(mark, self._held[mark])
-                self._claims.fail(
-                    mark, "failed", [{"item": n, "error": "boom", "exit_code": 1, "log": ["boom"]} for n in failed]
-                )
+                described = [{"item": item, "error": "boom", "exit_code": 1, "log": ["boom"]} for item in failed]
+                self._claims.fail(mark, "failed", described)
             else:
                 self._write(mark)
                 self._claims.done(mark)
-        except Killed:
-            self._die(139, "killed")
-            return
-        except StorageError as error:
-            self._die(SURROUNDINGS, str(error))
-            return
-        self._held.pop(mark, None)
-        self._next()
+            self._held.pop(mark, None)
+            self._next()
 
     def _write(self, mark: ClaimMark) -> None:
         items = sorted(self._held[mark])

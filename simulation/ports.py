@@ -97,9 +97,6 @@ class Ports:
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
         return iter(self._call(lambda: [*self._bucket.listing(prefix, first, last)], s3=True))
 
-    def task_arns(self, started_by: str) -> list[str]:
-        return self.live_task_arns(started_by)
-
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
         return self._call(lambda: self._cloud.live(started_by))
 

@@ -88,7 +88,6 @@ class World:
         self.bucket = Bucket(self.clock.now)
         self.twice = checkers.NothingTwice(self.bucket, self.problems)
         self.cloud = Cloud(self.clock, self.faults, chance.randint(1, 6), self._container)
-        self.poisoned: frozenset[int] = frozenset()
         self.seconds = (0.5, chance.choice([2.0, 20.0, 200.0]))
         self.target = _deployment(self.cloud.most, cpu=chance.choice([1024, 2048, 4096]))
         self.runs: list[DagRun] = []
@@ -218,7 +217,6 @@ class World:
             stage=stage,
             arn=task.arn,
             slots=self.target.workload("w").slots,
-            poisoned=self.poisoned,
             seconds=self.seconds,
             ended=ended,
         )

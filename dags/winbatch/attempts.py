@@ -52,7 +52,7 @@ LONGEST_BACKOFF = dt.timedelta(minutes=5)
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """How a kind of failure is met.
+    """Says how a kind of failure is met.
 
     Attributes:
         attempts: as many end the shard, or, of ECS tasks in a row, the stage.
@@ -105,7 +105,7 @@ def policy(overrides: Mapping[str, Mapping[str, float]], *, max_attempts: int) -
 
 
 class End(NamedTuple):
-    """What a record says of an attempt that it ended.
+    """Tells what a record says of an attempt that it ended.
 
     Attributes:
         cause: the kind of failure that counts for the shard.
@@ -131,7 +131,7 @@ One that was released without any was given back by its worker, which was told t
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """What is to become of a shard that is not done.
+    """Says what is to become of a shard that is not done.
 
     Attributes:
         state: as the module's second table has it; `broken`: it has a result that is none, and no record says so.
@@ -269,7 +269,7 @@ class FailedItem(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a record holds.
+    """Holds what a record says.
 
     Attributes:
         at: when it was written.

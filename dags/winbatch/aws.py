@@ -77,9 +77,6 @@ class AwsPorts:
         # S3 lists keys that come after the first one; no key of ours is a bare number.
         return self._data.listing(prefix, after=first, before=last)
 
-    def task_arns(self, started_by: str) -> list[str]:
-        return self.live_task_arns(started_by)
-
     def workers(self, arns: Sequence[str]) -> list[Worker]:
         found: list[Worker] = []
         for batch in batched(arns, _DESCRIBE_TASKS):

@@ -66,8 +66,8 @@ class Ports(Protocol):
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
         """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
 
-    def task_arns(self, started_by: str) -> list[str]:
-        """ECS tasks that are meant to run: ECS lists no others by who started them."""
+    def live_task_arns(self, started_by: str | None = None) -> list[str]:
+        """List ECS tasks that are meant to run, a stage's or all: ECS lists no others by who started them."""
 
     def workers(self, arns: Sequence[str]) -> list[Worker]: ...
 
@@ -241,7 +241,7 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
     # ECS tasks before claims, and claims before results: then every claim of one that has ended is seen, and a shard
     # that is finished in between is seen as done.
     unended = [arn for arn, known in ledger.known.items() if known.status != "ended"]
-    listed = [arn for arn in ports.task_arns(engine.started_by(stage)) if arn not in ledger.known]
+    listed = [arn for arn in ports.live_task_arns(engine.started_by(stage)) if arn not in ledger.known]
     # ECS tasks of a job of the same name that was deleted are listed for an hour; what became of them is not our fault.
     workers = [
         worker

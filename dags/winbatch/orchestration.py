@@ -1,4 +1,4 @@
-"""What the Airflow tasks of a job do, without Airflow: scale-out, plan, a sensor a stage, scale-in.
+"""Does what the Airflow tasks of a job do, without Airflow: scale-out, plan, a sensor a stage, scale-in.
 
 Decisions about a job as a whole are made here, by what lies in S3, ticks of the engine, and AWS's answers, through
 ports. `winbatch.steps` runs it under Airflow, the simulation under a clock of its own. What takes time is an iterator
@@ -37,13 +37,10 @@ STOP_AGAIN = dt.timedelta(seconds=30)
 
 
 class Ports(driver.Ports, Protocol):
-    """What a job needs of the world beside a tick."""
+    """Adds what a job needs of the world beside a tick."""
 
     def where(self, key: str) -> str:
         """Give an object's address, for people."""
-
-    def live_task_arns(self, started_by: str | None = None) -> list[str]:
-        """List ECS tasks that are meant to run: a stage's, or all of the cluster's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -395,7 +395,7 @@ class World:
         self.calls["s3.ListObjectsV2"] += _pages(len(found), PAGE_KEYS)
         return iter(found)
 
-    def task_arns(self, started_by: str) -> list[str]:
+    def live_task_arns(self, started_by: str | None = None) -> list[str]:
         assert started_by == engine.started_by(self.stage)
         self._asked("ecs.ListTasks", _pages(len(self._live)))
         return [*self._live]

@@ -139,7 +139,7 @@ def test_an_empty_cluster_is_no_refusal(ecs, ports):
 def test_ecs_tasks_are_listed_by_who_started_them_and_nothing_else(ecs, ports):
     # botocore, ListTasks: "it must be the only filter that you use".
     ecs.stub.add_response("list_tasks", {"taskArns": ["t"]}, {"cluster": "c", "startedBy": "me"})
-    assert ports.task_arns("me") == ["t"]
+    assert ports.live_task_arns("me") == ["t"]
 
 
 def test_a_stop_that_is_throttled_or_of_one_that_is_forgotten_hinders_nothing(ecs, ports):

@@ -144,7 +144,7 @@ class World:
             if key.startswith(prefix) and key >= prefix + first and not (last and key >= prefix + last):
                 yield Entry(key, self.objects[key][2])
 
-    def task_arns(self, started_by):
+    def live_task_arns(self, started_by):
         # botocore, ListTasks: by startedBy alone, those that are meant to run.
         return [task.arn for task in self.live() if engine.started_by(task.stage) == started_by]
 
