@@ -217,7 +217,9 @@ def stop(settings: Settings, patience: float = 15.0) -> None:
                 process.wait(STOP_SECONDS)
             except psutil.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                # One that does not end is named below.
+                with contextlib.suppress(psutil.TimeoutExpired):
+                    process.wait(10)
     if _wait_for_none(settings, patience):
         for left in ours(settings):
             with contextlib.suppress(psutil.NoSuchProcess):
