@@ -14,6 +14,8 @@ import time
 
 import psutil
 
+from emulator import marks
+
 MARK = "EMULATOR_FAMILY"  # as in emulator.processes, which this starts too early to import
 
 _GRACE_SECONDS = 3.0
@@ -41,7 +43,7 @@ def _members(groups: set[int], family: str) -> list[psutil.Process]:
             continue
         # Processes end while they are looked at, and others' environments are not ours to read.
         with contextlib.suppress(psutil.Error, OSError):
-            if os.getpgid(process.pid) in groups or process.environ().get(MARK) == family:
+            if os.getpgid(process.pid) in groups or marks.has(process, MARK, family):
                 members.append(process)
     return members
 

@@ -16,7 +16,7 @@ from typing import IO, Literal
 
 import psutil
 
-from emulator import folders
+from emulator import folders, marks
 from emulator.ecs.windows.installation import INIT, Installation
 from emulator.processes import Child, Supervisor
 
@@ -211,7 +211,7 @@ def _processes(prefix: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         # Processes end while they are looked at, and others' environments are not ours to read.
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get("WINEPREFIX") == str(prefix) and process.status() != psutil.STATUS_ZOMBIE:
+            if marks.has(process, "WINEPREFIX", str(prefix)):
                 found.append(process)
     return found
 
