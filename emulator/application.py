@@ -13,7 +13,7 @@ from flask import Flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from emulator import answers, calls, locks, s3_requests, shapes, validation
+from emulator import answers, calls, locks, patching, s3_requests, shapes, validation
 from emulator.calls import Call, UnreadableRequestError
 from emulator.faults import Faults
 from emulator.http import Environ, StartResponse
@@ -57,6 +57,7 @@ class Application:
         self._counting = Lock()
         routes.add("requests", self._respond_counts)
         self._moto = Dispatcher()
+        patching.find_at_once()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(PREFIX):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
 
 
 def serve_with(service: str, response: type[Any], replaces: type[Any]) -> None:
@@ -31,6 +31,27 @@ def keep_with(backends: BackendDict[Any], backend: type[Any]) -> None:
     for regions in backends.values():
         regions.backend = backend
     backends.backend = backend
+
+
+def find_at_once() -> None:
+    """Let state that is there be found as in any dictionary.
+
+    moto goes through the list of all services under a lock, whenever anybody looks for what a service keeps.
+    """
+    make_account, make_region = BackendDict.__getitem__, AccountSpecificBackend.__getitem__
+
+    def no_account(backends: BackendDict[Any], account: str) -> Any:
+        return make_account(backends, account)
+
+    def no_region(regions: AccountSpecificBackend[Any], name: str) -> Any:
+        if name != "global" and name not in regions.regions:
+            raise KeyError(name)
+        return make_region(regions, name)
+
+    # What moto makes is there when its own code looks it up.
+    for kind, missing in ((BackendDict, no_account), (AccountSpecificBackend, no_region)):
+        kind.__getitem__ = dict.__getitem__  # type: ignore[method-assign]
+        kind.__missing__ = missing  # type: ignore[union-attr]
 
 
 class OwnUrls:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from emulator.identity.conditions import Condition
-from emulator.identity.patterns import Keys, UnresolvedError, arn_like, has_variables, like, resolved
+from emulator.identity.patterns import Keys, UnresolvedError, arn_like, arns_like, has_variables, like, resolved
 
 
 class Grant(IntEnum):
@@ -67,6 +67,11 @@ class Statement:
     not_principals: bool
 
     @property
+    def asks_keys(self) -> bool:
+        """Whether it depends on condition keys at all."""
+        return bool(self.conditions) or not self.resources_literal
+
+    @property
     def asks_tags(self) -> bool:
         """Whether it asks for a tag of its resource."""
         texts = (*self.resources, *(text for one in self.conditions for text in (one.key, *one.wanted)))
@@ -95,18 +100,18 @@ class Statement:
 
     def _covers(self, resource: str, keys: Keys) -> bool:
         if self.resources_literal:
-            return any(_covers(pattern, resource) for pattern in self.resources) != self.not_resources
+            return (self._literal.fullmatch(resource) is not None) != self.not_resources
         for pattern in self.resources:
             try:
-                if _covers(resolved(pattern, keys), resource):
+                if pattern == "*" or arn_like(resolved(pattern, keys), resource):
                     return not self.not_resources
             except UnresolvedError:
                 continue
         return self.not_resources
 
-
-def _covers(pattern: str, resource: str) -> bool:
-    return pattern == "*" or arn_like(pattern, resource)
+    @cached_property
+    def _literal(self) -> re.Pattern[str]:
+        return arns_like(self.resources)
 
 
 def _named(text: str, caller: Caller) -> Grant:
@@ -122,13 +127,12 @@ def _named(text: str, caller: Caller) -> Grant:
     return Grant.ROLE if text == caller.role_arn else Grant.NOBODY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Document:
     """A compiled policy."""
 
     statements: tuple[Statement, ...]
-    _by_action: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False, compare=False)
-    _asks_tags: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    _by_action: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False)
 
     def about(self, action: str) -> tuple[Statement, ...]:
         """The statements that concern an action, which is in lower case; those that deny first."""
@@ -136,13 +140,6 @@ class Document:
         if found is None:
             concerned = (statement for statement in self.statements if statement.about(action))
             found = self._by_action[action] = tuple(sorted(concerned, key=lambda statement: statement.allows))
-        return found
-
-    def asks_tags(self, action: str) -> bool:
-        """Whether a statement that concerns an action, in lower case, asks for a tag of its resource."""
-        found = self._asks_tags.get(action)
-        if found is None:
-            found = self._asks_tags[action] = any(statement.asks_tags for statement in self.about(action))
         return found
 
     def without(self, statement_id: str) -> Document:
@@ -170,8 +167,9 @@ def compiled(text: str, name: str = "policy") -> Document:
         raise ValueError(f"{name} is no policy: {error!r}") from error
 
 
-def merged(documents: Iterable[Document]) -> Document:
-    """Several policies of a kind as one: an identity's."""
+@lru_cache(maxsize=512)
+def merged(*documents: Document) -> Document:
+    """Several policies of a kind as one: an identity's; of the same ones the same."""
     return Document(tuple(statement for document in documents for statement in document.statements))
 
 

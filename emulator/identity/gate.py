@@ -19,16 +19,15 @@ from emulator.calls import Call
 from emulator.http import Environ
 from emulator.identity import mapping, reference
 from emulator.identity.documents import compiled
-from emulator.identity.evaluation import Ask, Decision, Principal, decide, refusal
+from emulator.identity.evaluation import Ask, Decision, Principal, refusal
 from emulator.identity.ledger import Ledger
 from emulator.identity.mapping.world import Need, Place
+from emulator.identity.patterns import Keys, Value
 from emulator.identity.principals import ExpiredKeyError, NoKeyError, Principals, UnknownKeyError
 from emulator.identity.state import State
 from emulator.routes import Routes, json_response
 
 log = logging.getLogger(__name__)
-
-Value = str | tuple[str, ...]
 
 # What the global keys are of a caller on this machine. Loopback cannot be listened to, which is what TLS is for.
 _ALWAYS: Mapping[str, Value] = {
@@ -49,12 +48,12 @@ class Refused(Exception):  # noqa: N818 - what became of it, is its name
     """Somebody may not: who, what, and why."""
 
     principal: Principal
-    ask: Ask
+    need: Need
     decision: Decision
 
     def __str__(self) -> str:
         assert self.decision.why is not None
-        return refusal(self.principal, self.ask, self.decision.why)
+        return refusal(self.principal, self.need.action, self.need.resource, self.decision.why)
 
 
 class Identity:
@@ -199,20 +198,25 @@ class Identity:
                 raise
 
     def _require(self, principal: Principal, need: Need, place: Place) -> None:
-        ask = self._ask(principal, need, place)
-        decision = decide(principal, ask)
-        self.ledger.record(principal, ask, decision)
-        if not decision.allowed:
-            raise Refused(principal, ask, decision)
-        if need.action == "iam:CreateServiceLinkedRole":
-            self.state.make_service_role(str(need.keys["iam:awsservicename"]))
-
-    def _ask(self, principal: Principal, need: Need, place: Place) -> Ask:
         policy, decides = self.state.policy(need.resource) if need.resource != "*" else (None, False)
         if need.action.startswith("sts:AssumeRole"):
             role = self.state.role(need.resource)
             policy = compiled(role.assume_role_policy_document, "trust") if role else None
             decides = True
+        case = principal.case(need.action, policy, policy_decides=decides)
+        # Most statements have no condition, and most calls meet no other: then there is nothing to be gathered.
+        keys = self._keys(need, place, tags=case.asks_tags) if case.asks_keys else {}
+        decision = case.decide(need.resource, keys)
+        if not self.ledger.counted(principal, need.action, decision):
+            ask = Ask(need.action, need.resource, keys, policy, policy_decides=decides)
+            self.ledger.note(principal, ask, decision)
+        if not decision.allowed:
+            raise Refused(principal, need, decision)
+        if need.action == "iam:CreateServiceLinkedRole":
+            self.state.make_service_role(str(need.keys["iam:awsservicename"]))
+
+    def _keys(self, need: Need, place: Place, *, tags: bool) -> Keys:
+        """The condition keys of a call and its resource that the action knows; the resource's tags, if asked for."""
         keys = {**_ALWAYS, **_now(), "aws:requestedregion": place.region, **need.keys}
         if need.type == "key" and need.action.startswith("kms:"):
             keys["kms:calleraccount"] = self.state.account
@@ -220,20 +224,9 @@ class Identity:
                 keys["kms:resourcealiases"] = aliases
         if need.resource != "*":
             keys["aws:resourceaccount"] = self.state.account
-            if self._asks_tags(principal, need.action, policy):
+            if tags:
                 keys |= _tag_keys(need.action.partition(":")[0], self.state.tags(need.resource))
-        return Ask(
-            need.action,
-            need.resource,
-            reference.lawful(need.action, need.type).of(keys),
-            policy,
-            policy_decides=decides,
-        )
-
-    @staticmethod
-    def _asks_tags(principal: Principal, action: str, policy: Any) -> bool:
-        documents = (principal.identity, principal.boundary, principal.session, policy)
-        return any(document.asks_tags(action.lower()) for document in documents if document is not None)
+        return reference.lawful(need.action, need.type).of(keys)
 
     def _place(self, region: str) -> Place:
         return Place(self.state.partition, region or self._region, self.state.account)

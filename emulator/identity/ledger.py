@@ -33,13 +33,19 @@ class Ledger:
         self._entries: dict[_Key, _Entry] = {}
         self._roles: dict[str, Principal] = {}
 
-    def record(self, principal: Principal, ask: Ask, decision: Decision) -> None:
-        """Note a decision."""
-        key = (principal.role, ask.action, decision)
-        entry = self._entries.get(key)
+    def counted(self, principal: Principal, action: str, decision: Decision) -> bool:
+        """Count a decision of a kind that was noted before; whether there is such."""
+        entry = self._entries.get((principal.role, action, decision))
         if entry is None:
-            with self._lock:
-                entry = self._entries.setdefault(key, _Entry(principal, ask))
+            return False
+        entry.count += 1
+        self._roles[principal.role] = principal
+        return True
+
+    def note(self, principal: Principal, ask: Ask, decision: Decision) -> None:
+        """Note the first decision of its kind, with the example that it is."""
+        with self._lock:
+            entry = self._entries.setdefault((principal.role, ask.action, decision), _Entry(principal, ask))
         entry.count += 1
         self._roles[principal.role] = principal
 
@@ -69,7 +75,7 @@ class Ledger:
                 for _, statement in decision.applied:
                     allowed[statement][action] += entry.count
                 if decision.why is not None:
-                    words = refusal(entry.principal, entry.ask, decision.why)
+                    words = refusal(entry.principal, action, entry.ask.resource, decision.why)
                     refused.append(
                         {"action": action, "resource": entry.ask.resource, "why": words, "count": entry.count}
                     )

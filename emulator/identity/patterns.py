@@ -6,7 +6,7 @@ Source: IAM User Guide, "IAM JSON policy elements": Resource, Condition operator
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 Value = str | tuple[str, ...]
@@ -36,6 +36,11 @@ def like(pattern: str, value: str) -> bool:
 def arn_like(pattern: str, value: str) -> bool:
     """Whether an ARN fits a pattern, each of its six parts apart: a `*` does not reach into the next one."""
     return _arn(pattern).fullmatch(value) is not None
+
+
+def arns_like(patterns: Iterable[str]) -> re.Pattern[str]:
+    """All that fits one of some patterns of ARNs, as one expression; `*` alone is everything."""
+    return re.compile("|".join(".*" if pattern == "*" else _arn_text(pattern) for pattern in patterns), re.DOTALL)
 
 
 def resolved(text: str, keys: Keys) -> str:
@@ -90,11 +95,15 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=4096)
 def _arn(pattern: str) -> re.Pattern[str]:
+    return re.compile(_arn_text(pattern), re.DOTALL)
+
+
+def _arn_text(pattern: str) -> str:
     parts = pattern.split(":", _ARN_PARTS - 1)
     # AWS completes an ARN that is too short with wildcards.
     parts += ["*"] * (_ARN_PARTS - len(parts))
     head = ":".join(_expression(part, "[^:]*", "[^:]") for part in parts[:-1])
-    return re.compile(f"{head}:{_expression(parts[-1], '.*', '.')}", re.DOTALL)
+    return f"{head}:{_expression(parts[-1], '.*', '.')}"
 
 
 def _expression(pattern: str, many: str, one: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +36,10 @@ class NoKeyError(LookupError):
 
 @dataclass
 class _Session:
-    """A role's session, with its principal as it was compiled last."""
+    """A role's session, with its principal as it was compiled last; it expires at a time in seconds since 1970."""
 
     assumed: AssumedRole
+    expires: float
     texts: object = None
     principal: Principal | None = None
 
@@ -65,7 +67,7 @@ class Principals:
             return self._user(access_key)
         if token is not None and not hmac.compare_digest(token, session.assumed.session_token):
             raise UnknownKeyError(access_key)
-        if session.assumed.expiration.replace(tzinfo=dt.UTC) < dt.datetime.now(dt.UTC):
+        if session.expires < time.time():
             raise ExpiredKeyError(access_key)
         return self._of_session(session)
 
@@ -103,7 +105,7 @@ class Principals:
         assumed = sts_backends[self.state.account][self.state.partition].assumed_roles
         # Only what has come since the last look is read.
         for one in assumed[self._read :]:
-            self._sessions[one.access_key_id] = _Session(one)
+            self._sessions[one.access_key_id] = _Session(one, one.expiration.replace(tzinfo=dt.UTC).timestamp())
         self._read = len(assumed)
         return self._sessions.get(access_key)
 
@@ -118,7 +120,7 @@ class Principals:
         for holder in (user, *groups):
             documents += [document for arn in holder.managed_policies if (document := self._managed(arn))]
         documents += [compiled(text, name) for group in groups for name, text in group.policies.items()]
-        return self._made(user.arn, user.arn, user.name, merged(documents), kind="User")
+        return self._made(user.arn, user.arn, user.name, merged(*documents), kind="User")
 
     def _of_session(self, session: _Session) -> Principal:
         assumed = session.assumed
@@ -150,7 +152,7 @@ class Principals:
             arn,
             role.arn,
             role.name,
-            merged(documents),
+            merged(*documents),
             kind="AssumedRole",
             boundary=(self._managed(bound) or NOTHING) if bound else None,
             session=compiled(policy, "session") if policy else None,

@@ -21,7 +21,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from emulator.identity.documents import Document, compiled
+from emulator.identity.documents import Document, compiled, merged
 from emulator.identity.mapping.world import BucketKey, LaunchTemplate, TaskDefinition
 
 _KMS = "aws:kms"
@@ -34,14 +34,21 @@ class State:
         self.account = account
         self.partition = partition
         self._made: set[str] = set()
+        self._roles: dict[str, Role] = {}
 
     # --- IAM
 
     def role(self, name_or_arn: str) -> Role | None:
         """A role by name or ARN."""
         name = name_or_arn.rpartition("/")[2]
-        for role in list(iam_backends[self.account][self.partition].roles.values()):
+        roles = iam_backends[self.account][self.partition].roles
+        known = self._roles.get(name)
+        # moto has roles by their ids: one that was found by its name is the one as long as it is there.
+        if known is not None and roles.get(known.id) is known:
+            return known
+        for role in list(roles.values()):
             if role.name == name:
+                self._roles[name] = role
                 return role
         return None
 
@@ -222,9 +229,9 @@ class State:
             secrets = secretsmanager_backends[self.account][region].secrets
             text = getattr(secrets[arn], "policy", None) if arn in secrets else None
         elif service == "logs":
-            policies = [one.policy_document for one in logs_backends[self.account][region].resource_policies.values()]
-            statements = tuple(one for policy in policies for one in compiled(policy, "logs").statements)
-            return (Document(statements) if statements else None), False
+            policies = list(logs_backends[self.account][region].resource_policies.values())
+            texts = (one.policy_document for one in policies)
+            return (merged(*(compiled(one, "logs") for one in texts)) if policies else None), False
         return (compiled(text, service) if text else None), False
 
     def tags(self, arn: str) -> Mapping[str, str]:

@@ -33,6 +33,7 @@ _TAGGING_IAM = {
     "oidc-provider": "TagOpenIDConnectProvider",
     "user": "TagUser",
 }
+_TAGGED = frozenset({*_TAGGING, "ec2", "iam"})
 # Roles that a call hands to a service: parameter and service principal, by operation. Source: the reference's dependent
 # actions and the services' guides.
 _PASSED: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -51,6 +52,8 @@ _PASSED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "states:CreateStateMachine": (("roleArn", "states.amazonaws.com"),),
     "lambda:CreateFunction": (("Role", "lambda.amazonaws.com"),),
 }
+# The same where the roles do not stand in a parameter of the call.
+_PASSED_OTHERWISE = frozenset({"ecs:RunTask", "iam:AddRoleToInstanceProfile", "ec2:RunInstances", "events:PutTargets"})
 # What makes a service's own role when the account has none yet: the service, and the role's name.
 _SERVICE_ROLES = {
     "airflow:CreateEnvironment": ("airflow.amazonaws.com", "AWSServiceRoleForAmazonMWAA"),
@@ -78,8 +81,10 @@ def of(asked: Asked, own: Sequence[Need]) -> Iterator[Need]:
     """Everything else that an operation takes, whose own needs are known."""
     prefix, operation, parameters = asked.prefix, asked.operation, asked.parameters
     name = f"{prefix}:{operation}"
-    yield from _tagging(asked, own)
-    yield from _passed(asked)
+    if prefix in _TAGGED:
+        yield from _tagging(asked, own)
+    if name in _PASSED or name in _PASSED_OTHERWISE:
+        yield from _passed(asked)
     if name in _SERVICE_ROLES:
         service, role = _SERVICE_ROLES[name]
         if not asked.world.has_service_role(service):

@@ -8,6 +8,8 @@ from typing import Any
 from emulator.identity.mapping import ec2
 from emulator.identity.mapping.world import Asked, Keys, Place
 
+_TAGS = frozenset({"Tags", "tags", "TagList", "ResourceTags"})
+
 
 def of_call(asked: Asked) -> Keys:
     """Condition keys that do not depend on the resource."""
@@ -77,7 +79,7 @@ def of_key(parameters: Mapping[str, Any]) -> Keys:
 def given_tags(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The tags that a call gives to what it makes or marks; EC2's by type are not among them."""
     tags: dict[str, str] = {}
-    for name in ("Tags", "tags", "TagList", "ResourceTags"):
+    for name in _TAGS & parameters.keys():
         given = parameters.get(name)
         if isinstance(given, Mapping):
             tags |= {str(key): str(value) for key, value in given.items()}

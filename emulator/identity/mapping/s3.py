@@ -96,7 +96,7 @@ def action(operation: str, parameters: Mapping[str, Any]) -> str:
 
 def keys(parameters: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
     """The condition keys that a call's own parameters give."""
-    return {key: str(parameters[name]) for name, key in _KEYS.items() if parameters.get(name) is not None}
+    return {_KEYS[name]: str(value) for name, value in parameters.items() if name in _KEYS and value is not None}
 
 
 def deleted(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -326,13 +326,13 @@ def test_a_role_s_trust_says_who_may_assume_it(who, caller, why):
 
 def test_refusals_have_aws_s_words():
     who = principal(statement(action="s3:PutObject"))
-    ask = Ask("ecs:RunTask", "arn:aws:ecs:eu:1:task-definition/t:1", {})
-    assert refusal(who, ask, Why.NO_IDENTITY) == (
+    asked = ("ecs:RunTask", "arn:aws:ecs:eu:1:task-definition/t:1")
+    assert refusal(who, *asked, Why.NO_IDENTITY) == (
         f"User: {SESSION} is not authorized to perform: ecs:RunTask on resource: arn:aws:ecs:eu:1:task-definition/t:1"
         " because no identity-based policy allows the ecs:RunTask action"
     )
-    assert refusal(who, ask, Why.EXPLICIT_RESOURCE).endswith("with an explicit deny in a resource-based policy")
-    assert f'"{BUCKET}"' in refusal(who, Ask("s3:ListBucket", BUCKET, {}), Why.NO_BOUNDARY)
+    assert refusal(who, *asked, Why.EXPLICIT_RESOURCE).endswith("with an explicit deny in a resource-based policy")
+    assert f'"{BUCKET}"' in refusal(who, "s3:ListBucket", BUCKET, Why.NO_BOUNDARY)
 
 
 def test_a_decision_names_the_statements_that_applied():
@@ -340,7 +340,7 @@ def test_a_decision_names_the_statements_that_applied():
     who = Principal(Caller(SESSION, ACCOUNT, ROLE), "worker", policy)
     assert verdict(who).applied == (("identity", "mine#One"), ("identity", "mine#2"))
     assert [one.id for one in policy.without("mine#One").statements] == ["mine#1", "mine#2"]
-    assert len(merged((policy, policy)).statements) == 6
+    assert len(merged(policy, policy).statements) == 6
 
 
 @pytest.mark.parametrize(
