@@ -7,7 +7,13 @@ with superscript digits; and a space or full stop at the end of a name is droppe
 import re
 from collections.abc import Iterable, Mapping
 
-BATCH = "a batch file is run by a shell, which would read parameters as commands; name a program"
+SAFE = (
+    "name the program itself, or have PowerShell run a script:"
+    ' [powershell.exe, -NoProfile, -NonInteractive, -ExecutionPolicy, Bypass, -File, "{app}/run.ps1", …]'
+)
+"""How to run what would be a batch file: PowerShell hands the words after `-File` over as they are."""
+
+BATCH = f"a batch file is run by a shell, which would read parameters as commands; {SAFE}"
 """Says of a program for which `is_batch` holds what to do."""
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
@@ -72,6 +78,12 @@ def is_batch(program: str) -> bool:
         if _BATCH.search(name) or _BATCH.search(name.partition(":")[0]):
             return True
     return False
+
+
+def is_shell(program: str) -> bool:
+    """Say whether a program of this name is Windows' command interpreter, which reads its words as commands."""
+    name = re.split(r"[\\/]", _DRIVE.sub("", program.strip('"')))[-1]
+    return name.rstrip(" .").lower().removesuffix(".exe") in {"cmd", "command.com"}
 
 
 def _clash(name: str, there: Mapping[str, tuple[str, bool]], folder: bool) -> str | None:

@@ -16,16 +16,18 @@ def names(text: str) -> list[str]:
     Raises:
         ValueError: a brace that belongs to none; the line says what to write instead.
     """
-    found = []
     for token in _TOKEN.finditer(text):
         if token["stray"]:
             raise ValueError(
                 f"{text!r} has a {token['stray']!r} that belongs to no placeholder; a placeholder is a name in braces,"
                 f" a brace is written twice ({token['stray'] * 2})"
             )
-        if token["name"]:
-            found.append(token["name"])
-    return found
+    return used(text)
+
+
+def used(text: str) -> list[str]:
+    """Give the placeholders of a template that was found right, in order."""
+    return [token["name"] for token in _TOKEN.finditer(text) if token["name"]]
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:

@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 from winbatch.errors import WinbatchError, WorkerError
 from winbatch.stage import Stage
-from winbatch.working import folders, logs, stopping
+from winbatch.working import files, folders, logs, stopping
 from winbatch.working.claims import Claims
 from winbatch.working.manifest import Manifest
 from winbatch.working.owner import owner
-from winbatch.working.programs import Programs
+from winbatch.working.programs import Programs, Stopped
 from winbatch.working.shards import RunItem, ShardRunner
 from winbatch.working.slots import METHOD, Method, Slots
 from winbatch.working.store import Store
@@ -37,10 +37,11 @@ EXIT_SURROUNDINGS = 3
 EXIT_STOPPED = 143
 
 # Windows ends a container 5 s after it was told to stop, whatever its stopTimeout says (moby/moby#25982,
-# microsoft/Windows-Containers#16). What is finished is saved and claims are released at once, all of them side by side,
-# while items are asked to end; those that do not are ended after `trees.STOP_GRACE`. What is not done after these
-# seconds is left: claims are released by the engine then, and folders go with the container.
-_STOP_SECONDS = 3.5
+# microsoft/Windows-Containers#16), and may spend a part of them on telling others first. What is finished is saved and
+# claims are released at once, all of them side by side, while programs are asked to end; those that do not are ended
+# after `trees.STOP_GRACE`. What is not done after these seconds is left: claims are released by the engine then, and
+# folders go with the container.
+_STOP_SECONDS = 2.8
 _CLAIM_PATIENCE = 1.0
 
 # Of one file that is fetched or uploaded, parts go side by side.
@@ -110,11 +111,12 @@ class Worker:
         """Read all that the work needs, before anything is claimed.
 
         Raises:
+            Stopped: it was told to stop meanwhile.
             WinbatchError: the environment, S3, the stage or the workload's code is at fault.
         """
         self._slots = settings.slots
         self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
-        self._processes = Slots(settings.method)
+        self._processes = Slots(self._told, settings.method)
         self._programs = Programs()
         self._deadline: float | None = None
         store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + _TRANSFERS)
@@ -126,7 +128,8 @@ class Worker:
             self._command = _command(stage, store, self._programs)
         else:
             self._processes.tell(stage, bucket=settings.bucket, region=settings.region)
-        self._folder = Path(tempfile.gettempdir()) / f"winbatch-{os.getpid()}-{secrets.token_hex(4)}"
+        # Short, for many programs take 260 characters of a path and no more, on Windows.
+        self._folder = Path(tempfile.gettempdir()) / f"wb-{secrets.token_hex(4)}"
         self._claims = Claims(store, stage, owner(environment), lambda: dt.datetime.now(dt.UTC))
         self._runner = ShardRunner(
             store=store,
@@ -142,6 +145,11 @@ class Worker:
         """Leave word that the worker is to stop; safe in a signal handler."""
         self._events.put(_Told(by))
 
+    def _told(self, by: str) -> None:
+        """Stop as well, now that a slot's process was told to; nothing is claimed for that slot any more."""
+        self._claims.close()
+        self.tell(by)
+
     def work(self) -> int:
         """Work until nothing is left, or until told to stop. Returns the exit code; threads may still wait for S3."""
         what = self._stage.run or " ".join(self._stage.command)
@@ -151,7 +159,7 @@ class Worker:
         try:
             return self._wait()
         finally:
-            discarding = threading.Thread(target=folders.discard, args=(self._folder,), daemon=True)
+            discarding = threading.Thread(target=folders.discard, args=(files.long(self._folder),), daemon=True)
             discarding.start()
             discarding.join(self._left())
 
@@ -230,6 +238,8 @@ def main() -> int:
         worker = Worker(Settings.from_environment(os.environ), os.environ)
     except WinbatchError as error:
         return _report(error)
+    except Stopped:
+        return EXIT_STOPPED
     finally:
         gc.enable()
     gc.freeze()

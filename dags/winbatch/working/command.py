@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from winbatch import template
 from winbatch.errors import JobError
 from winbatch.stage import Stage
-from winbatch.working import outputs
+from winbatch.working import files, outputs, words
 from winbatch.working.limits import Limits, Watcher
 from winbatch.working.programs import Programs
 from winbatch.workload import Context
@@ -33,7 +32,8 @@ class Command:
         # The program runs in a folder of its own, but finds the files and the Python packages of the image; and no
         # others, as in a Windows image, whose Python reads neither variable and does not look into the current folder.
         self._app = Path.cwd()
-        self._environment = {**os.environ, "PYTHONPATH": str(self._app), "PYTHONSAFEPATH": "1"}
+        own = {"PYTHONPATH": str(self._app), "PYTHONSAFEPATH": "1"}
+        self._environment = {"PYTHONUTF8": "1", **os.environ, **own}
 
     def __call__(self, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Run an item's program.
@@ -43,33 +43,28 @@ class Command:
 
         Raises:
             ProgramError: it failed.
-            JobError: its values.json does not hold values, or a file that it left cannot be kept.
+            JobError: its words cannot be filled in, its values.json holds no values, or a file that it left cannot be
+                kept.
         """
-        values = {
-            **params,
-            "item": context.item,
-            "job": context.job,
-            "app": str(self._app),
-            "inputs": str(context.inputs),
-            "outputs": str(context.outputs),
-        }
+        values = {**params, "item": context.item, "job": context.job}
+        own = {"app": str(self._app), "inputs": str(context.inputs), "outputs": str(context.outputs)}
         # What it leaves among temporary files is removed with its other folders, and counts like them.
-        temporary = context.work.with_name("temporary")
+        temporary = context.work.with_name("tmp")
         temporary.mkdir()
         self._programs.run(
-            [template.fill(word, values) for word in self._stage.command],
+            words.fill(self._stage.command, values, own),
             folder=context.work,
             environment={**self._environment, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))},
             watcher=self._watcher,
             watched=temporary.parent,
             say=lambda line: _log.info("%s", line),
         )
-        left = [{"name": output.name, "size": output.size} for output in outputs.find(context.outputs)]
+        left = [{"name": output.name, "size": output.size} for output in outputs.find(files.long(context.outputs))]
         return {**_values(context), "exit_code": 0, "outputs": left}
 
 
 def _values(context: Context) -> dict[str, Any]:
-    path = context.outputs / VALUES
+    path = files.long(context.outputs) / VALUES
     if not path.is_file():
         return {}
     if path.stat().st_size > _LONGEST_VALUES:
@@ -77,8 +72,14 @@ def _values(context: Context) -> dict[str, Any]:
             f"{VALUES} of item {context.item} is larger than 1 MiB; leave such results in a file of their own"
         )
     try:
+        written = files.patiently(path.read_bytes)
+    except OSError as error:
+        raise JobError(
+            f"{VALUES} of item {context.item} cannot be read ({error.strerror}): have the program close it"
+        ) from error
+    try:
         # Of bytes it also takes UTF-16, and a byte order mark: Windows PowerShell writes both.
-        values = json.loads(path.read_bytes())
+        values = json.loads(written)
     except (ValueError, RecursionError) as error:
         raise JobError(f"{VALUES} of item {context.item} is not JSON: {error}") from error
     if not isinstance(values, dict) or {"exit_code", "outputs"} & values.keys():

@@ -27,9 +27,10 @@ _KILLED = frozenset({-9, 128 + 9})
 # STATUS_COMMITMENT_LIMIT. A stack overflow, 0xC00000FD, is the program's defect: more memory would not help.
 _NO_MEMORY = frozenset({0xC0000017, 0xC000012D})
 
-# What programs leave whose host goes down: STATUS_DLL_INIT_FAILED, for nothing starts any more, and
+# What programs leave whose host or container goes down: STATUS_CONTROL_C_EXIT, the default answer to a container's end,
+# of which Windows may tell programs before the worker; STATUS_DLL_INIT_FAILED, for nothing starts any more; and
 # DBG_TERMINATE_PROCESS (MS-ERREF 2.3.1).
-_HOST_ENDS = frozenset({0xC0000142, 0x40010004})
+_HOST_ENDS = frozenset({0xC000013A, 0xC0000142, 0x40010004})
 
 
 @dataclasses.dataclass(eq=False)

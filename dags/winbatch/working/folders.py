@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from winbatch.working import files
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,7 @@ def remove(folder: Path) -> None:
 def discard(folder: Path) -> None:
     """Remove a folder; what cannot be removed stays, with a line in the log."""
     try:
-        remove(folder)
+        files.patiently(lambda: remove(folder))
     except OSError as error:
         _log.warning("a folder stays, and takes room on the disk: %s", error)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from winbatch.stage import DAY, Stage
+from winbatch.working import files
 from winbatch.working.trees import GRACE
 
 MIB = 1 << 20
@@ -67,9 +68,9 @@ class Watch:
     def __init__(self, limits: Limits, victim: Victim, folder: Path) -> None:
         self._limits = limits
         self._victim = victim
-        self._folder = folder
+        self._folder = files.long(folder)
         self._deadline = time.monotonic() + limits.seconds
-        self._fetched = folder_size(folder)
+        self._fetched = folder_size(self._folder)
         self._lines = self._characters = 0
         self._lock = threading.Lock()
         self._ended = threading.Event()

@@ -1,23 +1,21 @@
 """The files that an item leaves: found and checked."""
 
+import functools
 import os
 import stat
-import time
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from winbatch import filenames
 from winbatch.errors import JobError
+from winbatch.working import files
 from winbatch.working.store import Store
 
 LONGEST_KEY = 1024
 """Bytes that S3 allows a key (Amazon S3 User Guide, "Naming Amazon S3 objects")."""
 
 _SHOWN = 200
-
-# On Windows, a program that was ended or a virus scanner may hold a file for a moment longer.
-_LOCKED_PAUSES = (0.2, 1.0)
 
 
 class Output(NamedTuple):
@@ -45,14 +43,14 @@ def find(folder: Path) -> list[Output]:
     while folders:
         at = folders.pop()
         try:
-            with os.scandir(folder / at) as entries:
+            with files.patiently(functools.partial(os.scandir, folder / at)) as entries:
                 listed = list(entries)
         except OSError as error:
             raise _refused(at or ".", f"cannot be listed ({_why(error)})") from error
         for entry in listed:
             name = _checked(f"{at}/{entry.name}" if at else entry.name)
             try:
-                status = os.stat(entry.path)  # noqa: PTH116 - as scandir
+                status = files.patiently(functools.partial(os.stat, entry.path))
             except OSError as error:
                 what = "is a link that leads nowhere" if entry.is_symlink() else "cannot be read"
                 raise _refused(name, f"{what} ({_why(error)})") from error
@@ -79,19 +77,14 @@ def upload(store: Store, output: Output, key: str, content_type: str) -> None:
             f"output {_shown(output.name)}: its key in S3 would have {size:,} bytes, {LONGEST_KEY:,} are the most;"
             " have the item give it a shorter name"
         )
-    for pause in (*_LOCKED_PAUSES, None):
-        try:
-            store.upload(output.path, key, content_type=content_type)
-        except PermissionError as error:
-            if pause is None:
-                why = f"cannot be read ({_why(error)}): have the item leave it readable and close it"
-                raise JobError(f"output {_shown(output.name)} {why}") from error
-            time.sleep(pause)
-        except OSError as error:
-            why = f"cannot be read ({_why(error)}): something that the item has left running removed or changed it"
-            raise JobError(f"output {_shown(output.name)} {why}") from error
-        else:
-            return
+    try:
+        files.patiently(lambda: store.upload(output.path, key, content_type=content_type))
+    except PermissionError as error:
+        why = f"cannot be read ({_why(error)}): have the item leave it readable and close it"
+        raise JobError(f"output {_shown(output.name)} {why}") from error
+    except OSError as error:
+        why = f"cannot be read ({_why(error)}): something that the item has left running removed or changed it"
+        raise JobError(f"output {_shown(output.name)} {why}") from error
 
 
 def _checked(name: str) -> str:

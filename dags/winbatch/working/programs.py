@@ -1,6 +1,5 @@
 """Programs that items run, each with all that it starts: none of them outlives its item, or the worker."""
 
-import codecs
 import contextlib
 import contextvars
 import functools
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from winbatch import filenames
+from winbatch.working import finding
 from winbatch.working.limits import Watch, Watcher
+from winbatch.working.lines import Lines
 from winbatch.working.trees import GRACE, STOP_GRACE, Tree, ending
-
-LINE_LENGTH = 8000
-"""Longer lines are cut."""
 
 _CHUNK = 1 << 16
 
@@ -77,7 +75,7 @@ class Programs:
             if self._stopped:
                 raise Stopped
             try:
-                tree = Tree(words, folder, environment)
+                tree = Tree(words, folder, environment, program=finding.find(words[0], folder, environment))
             except OSError as error:
                 raise ProgramError(None, words[0], f"cannot be started: {error}") from error
             self._running.add(tree)
@@ -123,14 +121,12 @@ def _end(tree: Tree, grace: float) -> None:
 
 
 def _read(output: IO[bytes], watch: Watch, say: Callable[[str], None]) -> None:
-    """Hand a program's output over line by line, without holding more of a line than `LINE_LENGTH`."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
+    """Hand a program's output over line by line."""
+    lines = Lines()
     while chunk := os.read(output.fileno(), _CHUNK):
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        for line in lines:
+        for line in lines.feed(chunk):
             if watch.heard(line):
-                say(line.rstrip("\r")[:LINE_LENGTH])
-        rest = rest[:LINE_LENGTH]
-    if rest and watch.heard(rest):
-        say(rest)
+                say(line)
+    for line in lines.end():
+        if watch.heard(line):
+            say(line)

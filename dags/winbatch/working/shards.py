@@ -2,6 +2,7 @@
 
 import logging
 import mimetypes
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Protocol
 from winbatch import results, template
 from winbatch.errors import JobError, WorkerError
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working import failures, folders, logs, outputs
+from winbatch.working import failures, files, folders, logs, outputs
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
 from winbatch.working.manifest import Item, Manifest
@@ -21,6 +22,9 @@ from winbatch.working.store import Store
 
 # So long after a program that seems to have ended with its host the worker may be told to stop, in seconds.
 _HOST_SECONDS = 5.0
+# So long after a failure of any kind, on Windows, where it may be the program's answer to the end of its container, of
+# which Windows has not told the worker yet.
+_WORD_SECONDS = 1.0 if sys.platform == "win32" else 0.0
 
 type RunItem = Callable[[Item, Path], Done]
 
@@ -111,6 +115,8 @@ class ShardRunner:
             progress.add(item.item, done)
         if failed:
             progress.save()
+            if self._stopped.wait(_WORD_SECONDS):
+                return
             kind, described = failures.describe(failed)
             self._claims.fail(mark, kind, described)
         else:
@@ -163,13 +169,14 @@ class ShardRunner:
             WinbatchError: the worker's surroundings are at fault.
         """
         folder = self._folder / f"{item.item}-{mark.attempt}"
+        own = files.long(folder)
         try:
             try:
-                self._fetch(item, folder / "inputs")
+                self._fetch(item, own / "inputs")
                 done = run(item, folder)
-                self._upload(folder / "outputs", self._stage.outputs_of(item.item))
+                self._upload(own / "outputs", self._stage.outputs_of(item.item))
             finally:
-                folders.discard(folder)
+                folders.discard(own)
         except (Stopped, WorkerError):
             raise
         except ItemError:

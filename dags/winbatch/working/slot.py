@@ -25,6 +25,8 @@ from winbatch.working.store import Store
 
 _CONNECTIONS = 32
 
+_EXIT_STOPPED = 143
+
 
 class _Worker:
     """The worker, as its slot's process sees it."""
@@ -68,6 +70,11 @@ class _Worker:
             os.dup2(nothing, stream.fileno(), inheritable=False)
         os.close(nothing)
 
+    def leave(self, by: str) -> None:
+        """End this process, which was told to stop, after word to the worker, which may not have been."""
+        self.send({"told": by})
+        os._exit(_EXIT_STOPPED)
+
     def check_process(self) -> None:
         """End a process that an item's code has forked, and that came back here instead of ending."""
         if os.getpid() != self._process:
@@ -77,7 +84,7 @@ class _Worker:
 def main() -> NoReturn:
     """Run what the worker sends, until it closes its end."""
     worker = _Worker()
-    stopping.outwait()
+    stopping.on_shutdown(worker.leave)
     upward = logs.Upward(worker.say)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=worker.forget)

@@ -32,6 +32,11 @@ Method = Literal["fork", "spawn"]
 
 METHOD: Method = "fork" if sys.platform == "linux" else "spawn"
 
+# Items' text is UTF-8 by default, also where the image does not say so.
+_PYTHON = (sys.executable, "-X", "utf8", "-m")
+
+# Whether a process that is to end is asked at first.
+_ASKS = sys.platform != "win32"
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +81,14 @@ class _Gone(Exception):  # noqa: N818 - it is no error of ours
 class Slots:
     """The processes of a stage's slots."""
 
-    def __init__(self, method: Method = METHOD) -> None:
-        """Begin to start the first at once: what is to be run is told later, as S3 takes a while to say it."""
+    def __init__(self, told: Callable[[str], None], method: Method = METHOD) -> None:
+        """Begin to start the first at once: what is to be run is told later, as S3 takes a while to say it.
+
+        Args:
+            told: called in a slot's thread when a process was told to stop, with what told it: so is the worker, then.
+            method: how processes are started.
+        """
+        self._told = told
         self._starter: _Starter = _starter(method)
         self._order = b""
         self._watcher = Watcher(Limits())
@@ -97,6 +108,7 @@ class Slots:
         """Wait until the first process can run items.
 
         Raises:
+            Stopped: it was told to stop.
             WorkerError: it cannot; the line says why.
         """
         self._ready.append(self._start())
@@ -130,7 +142,7 @@ class Slots:
         if stopped:
             process.kill()
         try:
-            while (message := receive(process.answers)).keys() == {"said"}:
+            while (message := self.receive(process)).keys() == {"said"}:
                 logs.hear(message["said"])
         except _Gone:
             code = self.end(process)
@@ -142,6 +154,20 @@ class Slots:
             self.end(process)
             raise WorkerError(message["fault"])
         return process
+
+    def receive(self, process: _Process) -> dict[str, Any]:
+        """A message of a process.
+
+        Raises:
+            Stopped: it was told to stop.
+            _Gone: it has ended.
+        """
+        message = receive(process.answers)
+        match message:
+            case {"told": str(by)}:
+                self._told(by)
+                raise Stopped
+        return message
 
     def watch(self, process: _Process, folder: Path) -> contextlib.AbstractContextManager[Watch]:
         """Watch a process while it runs an item, and end it when that goes over a limit."""
@@ -163,15 +189,20 @@ class Slots:
         return code
 
     def stop(self) -> None:
-        """Start nothing any more, and end what runs: at first by asking, after some seconds by force."""
+        """Start nothing any more, and end what runs: at first by asking, after some seconds by force.
+
+        On Windows by force at once: it has told these processes itself, and may not let them be asked (in a container
+        GenerateConsoleCtrlEvent fails with ERROR_INVALID_FUNCTION, docker/for-win#3173).
+        """
         with self._lock:
             self._stopped = True
             running = list(self._running)
             unused, self._ready = self._ready, []
         for process in running:
-            process.ask()
-        for process in unused:
-            process.kill()  # it has no item
+            if _ASKS and process not in unused:
+                process.ask()
+            else:
+                process.kill()  # what is unused has no item
         deadline = time.monotonic() + STOP_GRACE
         for process in running:
             process.wait(max(0.0, deadline - time.monotonic()))
@@ -205,7 +236,7 @@ class Slot:
         process = self._request(request)
         try:
             with self._slots.watch(process, folder) as watch:
-                done = _answer(process, watch)
+                done = self._answer(process, watch)
             if not watch.problem:
                 return done
         except _Gone:
@@ -218,6 +249,19 @@ class Slot:
         if self._slots.stopped:
             raise Stopped
         raise ItemError(f"the item's process {watch.problem}") if watch.problem else ItemError.of_process(code)
+
+    def _answer(self, process: _Process, watch: Watch) -> Done:
+        while True:
+            match self._slots.receive(process):
+                case {"said": said}:
+                    if watch.heard(said["message"] + (said["traceback"] or "")):
+                        logs.hear(said)
+                case {"done": summary}:
+                    return Done(_line(process.answers), summary)
+                case {"failed": data}:
+                    raise ItemError(**data)
+                case {"storage": text}:
+                    raise StorageError(text)
 
     def _request(self, request: bytes) -> _Process:
         """Hand the request to the process, or to a new one when it has died since the last item: that one's doing."""
@@ -239,20 +283,6 @@ class Slot:
         if self._process is not None:
             self._slots.end(self._process)
             self._process = None
-
-
-def _answer(process: _Process, watch: Watch) -> Done:
-    while True:
-        match receive(process.answers):
-            case {"said": said}:
-                if watch.heard(said["message"] + (said["traceback"] or "")):
-                    logs.hear(said)
-            case {"done": summary}:
-                return Done(_line(process.answers), summary)
-            case {"failed": data}:
-                raise ItemError(**data)
-            case {"storage": text}:
-                raise StorageError(text)
 
 
 def receive(answers: IO[bytes]) -> dict[str, Any]:
@@ -281,7 +311,7 @@ class _Spawned:
     """A new interpreter."""
 
     def __init__(self) -> None:
-        words = [sys.executable, "-m", "winbatch.working.slot"]
+        words = [*_PYTHON, "winbatch.working.slot"]
         self.tree = Tree(words, stdin=subprocess.PIPE, stderr=None)
         assert self.tree.process.stdin is not None
         self.requests: IO[bytes] = self.tree.process.stdin
@@ -401,7 +431,7 @@ else:
         def __init__(self) -> None:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                words = [sys.executable, "-m", "winbatch.working.template"]
+                words = [*_PYTHON, "winbatch.working.template"]
                 self._tree = Tree(words, stdin=theirs.fileno(), stderr=None)
             self._order = b""
 

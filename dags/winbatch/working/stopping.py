@@ -19,6 +19,10 @@ _NAMES = {
 # Windows ends the process when the handler returns, or after some seconds: the handler outwaits any clean-up.
 _OUTWAIT = 60.0
 
+# The first that an application may have, where all begin at 0x280 (SetProcessShutdownParameters). Whether the end of a
+# container obeys it is not known: nothing rests on it.
+_TOLD_FIRST = 0x3FF
+
 
 def on_stop(stop: Callable[[str], None]) -> None:
     """Call `stop` with what arrived, whenever the process is told to stop. To be called in the main thread.
@@ -31,12 +35,17 @@ def on_stop(stop: Callable[[str], None]) -> None:
             signal.signal(number, lambda received, _frame: stop(signal.Signals(received).name))
     if sys.platform == "win32":
         _watch_console(stop)
+        ctypes.windll.kernel32.SetProcessShutdownParameters(_TOLD_FIRST, 0)
 
 
-def outwait() -> None:
-    """Let the worker, which is told to stop as well, end this process; Windows would, without giving it the time."""
+def on_shutdown(leave: Callable[[str], None]) -> None:
+    """Call `leave`, which ends the process, with what arrived when Windows ends the container; only there it does.
+
+    Windows tells every process of a container, in an order that is nobody's promise. A process of a slot that is told
+    hands it on to the worker and goes, so that Windows, which may wait for it, comes to the next one.
+    """
     if sys.platform == "win32":
-        _watch_console(lambda _by: None)
+        _watch_console(leave)
 
 
 def console_handler(stop: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> Callable[[int], bool]:

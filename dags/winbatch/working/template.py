@@ -91,7 +91,7 @@ class _Forks:
             os.close(number)
         self._control.close()
         if self._fresh:
-            os.execv(sys.executable, [sys.executable, "-m", slot.__name__])  # noqa: S606 - our own
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", "-m", slot.__name__])  # noqa: S606 - our own
 
     def _tell_ends(self) -> None:
         with contextlib.suppress(ChildProcessError):

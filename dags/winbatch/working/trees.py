@@ -17,7 +17,7 @@ from pathlib import Path
 GRACE = 3.0
 """How long a process may take to end once it is told to, in seconds."""
 
-STOP_GRACE = 2.0
+STOP_GRACE = 1.5
 """The same when the worker itself is told to stop: a part of the five seconds that a Windows container is left."""
 
 
@@ -70,10 +70,15 @@ else:
             *,
             stdin: int = subprocess.DEVNULL,
             stderr: int | None = subprocess.STDOUT,
+            program: str | None = None,
         ) -> None:
-            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe."""
+            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe.
+
+            `program` is the file that is run where the first word does not name it.
+            """
             self.process = subprocess.Popen(
                 words,
+                executable=program,
                 cwd=folder,
                 env=environment,
                 stdin=stdin,

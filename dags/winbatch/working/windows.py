@@ -13,6 +13,7 @@ if sys.platform == "win32":
 
     _EXTENDED_LIMITS = 9  # JobObjectExtendedLimitInformation
     _KILL_ON_CLOSE = 0x2000  # JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+    _SUSPENDED = 0x4  # CREATE_SUSPENDED
     _ENDED = 1
 
     class _BasicLimits(ctypes.Structure):
@@ -49,6 +50,8 @@ if sys.platform == "win32":
     _kernel.AssignProcessToJobObject.argtypes = (wintypes.HANDLE, wintypes.HANDLE)
     _kernel.TerminateJobObject.argtypes = (wintypes.HANDLE, wintypes.UINT)
     _kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    _native = ctypes.WinDLL("ntdll")
+    _native.NtResumeProcess.argtypes = (wintypes.HANDLE,)
 
     def _job() -> int:
         """A new job object that ends its processes when it is closed."""
@@ -61,8 +64,16 @@ if sys.platform == "win32":
             raise ctypes.WinError(ctypes.get_last_error())
         return job
 
+    def _begin(process: int, job: int) -> None:
+        """Put a process that stands still into a job object, and let it run."""
+        if not _kernel.AssignProcessToJobObject(job, process):
+            raise ctypes.WinError(ctypes.get_last_error())
+        # Popen has closed the handle of the thread, which ResumeThread wants.
+        if status := _native.NtResumeProcess(process):
+            raise OSError(f"NtResumeProcess fails with 0x{status & 0xFFFFFFFF:08X}")
+
     class Tree:
-        """A program and what it starts. What it starts before it is in the job object is not; that is a moment."""
+        """A program and what it starts."""
 
         def __init__(
             self,
@@ -72,25 +83,39 @@ if sys.platform == "win32":
             *,
             stdin: int = subprocess.DEVNULL,
             stderr: int | None = subprocess.STDOUT,
+            program: str | None = None,
         ) -> None:
-            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe."""
+            """As subprocess has it; `stdin` and `stderr` are what `Popen` takes, standard output is a pipe.
+
+            `program` is the file that is run where the first word does not name it. It stands still until it is in the
+            job object, so that what it starts is in there, too.
+            """
             self._job = _job()
-            self.process = subprocess.Popen(
-                words,
-                cwd=folder,
-                env=environment,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    words,
+                    executable=program,
+                    cwd=folder,
+                    env=environment,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | _SUSPENDED,
+                )
+            except OSError:
+                _kernel.CloseHandle(self._job)
+                raise
             assert self.process.stdout is not None
             self.output = self.process.stdout
             # Popen has no public name for it.
             handle = int(self.process._handle)  # type: ignore[attr-defined]  # noqa: SLF001
-            if not _kernel.AssignProcessToJobObject(self._job, handle):
+            try:
+                _begin(handle, self._job)
+            except OSError:
                 self.process.kill()
-                raise ctypes.WinError(ctypes.get_last_error())
+                self.process.wait()
+                self.close()
+                raise
 
         def ask(self) -> None:
             """Ask it to end; a program without a console does not hear it."""

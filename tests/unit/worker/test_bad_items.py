@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE, wait_for
 from winbatch import stage_spec
 from winbatch.errors import JobError, StorageError
 from winbatch.stage import DAY
-from winbatch.working import folders, limits, outputs
+from winbatch.working import files, folders, limits, outputs
 from winbatch.working.limits import MIB, Limits, Watch, Watcher, folder_size
 from winbatch.working.programs import Programs
 from winbatch.working.store import Store
@@ -133,7 +133,7 @@ class Locked(Store):
 
 
 def test_a_file_that_is_locked_is_waited_for_and_then_named(job, tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs, "_LOCKED_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(files, "PAUSES", (0.01, 0.01))
     store = Locked(job.client, job.bucket)
     (tmp_path / "a").touch()
     (output,) = outputs.find(tmp_path)
@@ -147,7 +147,7 @@ def test_a_file_that_is_locked_is_waited_for_and_then_named(job, tmp_path, monke
 
 @not_as_root
 def test_a_file_without_rights_is_named(job, tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs, "_LOCKED_PAUSES", ())
+    monkeypatch.setattr(files, "PAUSES", ())
     (tmp_path / "a").touch(0)
     (output,) = outputs.find(tmp_path)
     with pytest.raises(JobError, match=r"^output 'a' cannot be read \(Permission denied\)"):
