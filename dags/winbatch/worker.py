@@ -116,7 +116,7 @@ class Worker:
         """
         self._slots = settings.slots
         self._events: queue.SimpleQueue[_SlotEnded | _Told] = queue.SimpleQueue()
-        self._processes = Slots(self._told, settings.method)
+        self._processes = Slots(settings.method, self._told)
         self._programs = Programs()
         self._deadline: float | None = None
         store = Store.connect(settings.bucket, region=settings.region, connections=settings.slots + _TRANSFERS)

@@ -81,12 +81,12 @@ class _Gone(Exception):  # noqa: N818 - it is no error of ours
 class Slots:
     """The processes of a stage's slots."""
 
-    def __init__(self, told: Callable[[str], None], method: Method = METHOD) -> None:
+    def __init__(self, method: Method = METHOD, told: Callable[[str], None] = lambda _by: None) -> None:
         """Begin to start the first at once: what is to be run is told later, as S3 takes a while to say it.
 
         Args:
-            told: called in a slot's thread when a process was told to stop, with what told it: so is the worker, then.
             method: how processes are started.
+            told: called in a slot's thread when a process was told to stop, with what told it: so is the worker, then.
         """
         self._told = told
         self._starter: _Starter = _starter(method)
