@@ -86,10 +86,10 @@ def _wide(line: bytes) -> str:
     if line.startswith(codecs.BOM_UTF16_BE):
         return "utf-16-be"
     first, second = line[:_LOOKED_AT:2].count(0), line[1:_LOOKED_AT:2].count(0)
-    # Half of the letters are of the first 256 characters, and none is a NUL.
+    # Most of the letters are of the first 256 characters, and none is a NUL.
     enough = len(line[:_LOOKED_AT]) // 2
-    if line[1:2] == b"\0" and not first and 2 * second >= enough:
+    if line[1:2] == b"\0" and not first and 2 * second > enough:
         return "utf-16-le"
-    if line[:1] == b"\0" and not second and 2 * first >= enough > 0:
+    if line[:1] == b"\0" and not second and 2 * first > enough:
         return "utf-16-be"
     return ""

@@ -1,9 +1,13 @@
+import io
 import os
 import signal
+import types
 
 import pytest
 
-from winbatch.working import stopping
+from winbatch.working import failures, stopping
+from winbatch.working.programs import Stopped
+from winbatch.working.slots import Slots
 
 
 @pytest.mark.parametrize(("event", "name"), [(2, "CTRL_CLOSE"), (5, "CTRL_LOGOFF"), (6, "CTRL_SHUTDOWN")])
@@ -33,3 +37,20 @@ def test_signals_leave_word(name):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_slots_process_that_is_told_hands_it_on():
+    told = []
+    slots = Slots.__new__(Slots)  # without a process of its own
+    slots._told = told.append
+    process = types.SimpleNamespace(answers=io.BytesIO(b'{"told": "CTRL_SHUTDOWN"}\n'))
+    with pytest.raises(Stopped):
+        slots.receive(process)
+    assert told == ["CTRL_SHUTDOWN"]
+
+
+# MS-ERREF 2.3.1: STATUS_CONTROL_C_EXIT, STATUS_DLL_INIT_FAILED, DBG_TERMINATE_PROCESS; signed as some show them.
+@pytest.mark.parametrize("code", [0xC000013A, 0xC0000142, 0x40010004, 0xC000013A - (1 << 32)])
+def test_what_a_container_that_ends_does_to_programs_is_no_failure_yet(code):
+    assert failures.says_host_ends(code)
+    assert not failures.says_host_ends(code + 1)
