@@ -58,7 +58,8 @@ def item(**fields: Any) -> Iterator[ItemLog]:
 
 def set_up() -> None:
     """Send logging to standard error as JSON lines. What is written is UTF-8, with the same ends of lines anywhere."""
-    for output in (sys.stdout, sys.stderr):
+    # Elsewhere it is so by itself.
+    for output in (sys.stdout, sys.stderr) if sys.platform == "win32" else ():
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     stream = logging.StreamHandler(sys.stderr)
