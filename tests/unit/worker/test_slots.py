@@ -506,15 +506,14 @@ def test_a_slots_process_writes_nothing_to_standard_output(job, method, capfd, o
     assert "sub\n" in found.err
 
 
-def test_windows_waits_for_the_worker_to_end_its_processes(monkeypatch):
-    watched = []
+def test_windows_tells_a_slots_process_which_leaves(monkeypatch):
+    watched, left = [], []
     monkeypatch.setattr(stopping.sys, "platform", "win32")
     monkeypatch.setattr(stopping, "_watch_console", watched.append, raising=False)
-    stopping.outwait()
+    stopping.on_shutdown(left.append)
     (tell,) = watched
-    waited = []
-    assert stopping.console_handler(tell, waited.append)(stopping.CTRL_SHUTDOWN_EVENT)
-    assert waited == [60.0]
+    assert stopping.console_handler(tell, lambda _seconds: None)(stopping.CTRL_SHUTDOWN_EVENT)
+    assert left == ["CTRL_SHUTDOWN"]
 
 
 @pytest.mark.parametrize("method", ["fork"], indirect=True)
