@@ -22,10 +22,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts import debian
 from scripts.errors import ImageError
 from scripts.settings import Settings
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
+from winbatch.working.programs import WINE
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -89,9 +91,24 @@ def build(settings: Settings, workload: str) -> Image:
         # Programs of the machine read and write as Python does, and in the same time zone as on Windows in the cloud.
         "LANG": "C.UTF-8",
         "TZ": "UTC",
+        **_wine(settings),
         **PYTHON,
     }
     return assemble(files, environment, programs=programs)
+
+
+def _wine(settings: Settings) -> dict[str, str]:
+    """Say by which Wine the image's programs of Windows are run, if there is one; all of them share a prefix."""
+    found = debian.WINE.find()
+    if found is None:
+        return {}
+    return {
+        WINE: found,
+        "WINEPREFIX": str(settings.cache / "wine-programs"),
+        "WINEDEBUG": "-all",
+        # Neither .NET nor a browser is asked for, and no menus are made on the desktop.
+        "WINEDLLOVERRIDES": "mscoree,mshtml=;winemenubuilder.exe=d",
+    }
 
 
 def assemble(

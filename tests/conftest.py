@@ -2,6 +2,7 @@
 
 import functools
 import signal
+import sys
 
 import botocore.session
 import hypothesis
@@ -27,8 +28,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items):
-    """Give slow tests their time-out."""
+    """Give slow tests their time-out, and leave out on Windows what cannot be there."""
     for item in items:
+        if sys.platform == "win32" and (posix := item.get_closest_marker("posix")):
+            item.add_marker(pytest.mark.skip(reason=f"of POSIX: {posix.args[0]}"))
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import contextvars
+import errno
 import functools
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,9 @@ from winbatch.working import finding
 from winbatch.working.limits import Watch, Watcher
 from winbatch.working.lines import Lines
 from winbatch.working.trees import GRACE, STOP_GRACE, Tree, ending
+
+WINE = "WINBATCH_WINE"
+"""The variable by which a local image names the Wine of this machine, for programs of Windows."""
 
 _CHUNK = 1 << 16
 
@@ -75,7 +80,7 @@ class Programs:
             if self._stopped:
                 raise Stopped
             try:
-                tree = Tree(words, folder, environment, program=finding.find(words[0], folder, environment))
+                tree = _start(words, folder, environment)
             except OSError as error:
                 raise ProgramError(None, words[0], f"cannot be started: {error}") from error
             self._running.add(tree)
@@ -110,6 +115,28 @@ class Programs:
         deadline = time.monotonic() + STOP_GRACE
         for tree in running:
             _end(tree, max(0.0, deadline - time.monotonic()))
+
+
+def _start(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Tree:
+    """Start a program; one of Windows on another system by Wine, unless the system itself knows how to run it.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    program = finding.find(words[0], folder, environment)
+    try:
+        return Tree(words, folder, environment, program=program)
+    except OSError as error:
+        if sys.platform == "win32" or error.errno != errno.ENOEXEC:
+            raise
+        with open(program, "rb") as file:  # noqa: PTH123 - the path as it was started
+            if file.read(2) != b"MZ":
+                raise
+        if WINE not in environment:
+            raise OSError(
+                "it is a program of Windows, and there is no Wine here: apt-get install wine64, then invoke up"
+            ) from error
+        return Tree([environment[WINE], program, *words[1:]], folder, environment)
 
 
 def _end(tree: Tree, grace: float) -> None:
