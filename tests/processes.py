@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import psutil
 import pytest
@@ -9,7 +10,7 @@ import pytest
 
 def unprivileged() -> list[str]:
     """Words before a command by which nothing is allowed to it that modes forbid, as root is by its capabilities."""
-    if os.geteuid():
+    if sys.platform == "win32" or os.geteuid():
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:

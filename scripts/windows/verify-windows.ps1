@@ -108,7 +108,7 @@ for name in ["con", "nul", "aux.txt", "com1", "com1.txt", "lpt9", "conin$", "a."
         open(name, "w").close()
         if name not in os.listdir():
             refused.append(name)
-    except OSError:
+    except (OSError, ValueError):
         refused.append(name)
 print(refused)
 '@ }

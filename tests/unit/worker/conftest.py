@@ -12,7 +12,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from tests.nursery import Nursery
 from tests.waiting import PATIENCE
@@ -29,6 +28,12 @@ CREDENTIALS = {
 
 @pytest.fixture(scope="session")
 def s3_url():
+    if where := os.environ.get("WINBATCH_TEST_S3"):
+        yield where
+        return
+    # Where tests run on Windows, whoever runs them has one.
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer  # noqa: PLC0415
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _host, port = server.get_host_and_port()
@@ -128,7 +133,7 @@ class Job:
             "AWS_ENDPOINT_URL": self.url,
             "WINBATCH_STAGE": f"s3://{self.bucket}/{self.stage_key}",
             "WINBATCH_SLOTS": str(slots),
-            "PYTHONPATH": str(self.folder / "code"),
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.folder / "temporary"),
             **environment,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -301,6 +300,8 @@ def test_when_everything_is_forbidden_it_is_the_workers_fault(job, tmp_path):
 def start_with_files_of_at_most(job, size):
     """A worker whose files, and those of its programs, cannot grow beyond a size: writing fails as on a full disk."""
     process = job.start(slots=1, fresh=True)
+    import resource  # noqa: PLC0415 - of POSIX
+
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
     return process
 

@@ -23,7 +23,9 @@ for name, mode in (("go/mod", 0o555), ("go", 0o555), ("closed/deep", 0o000), ("c
 folder.chmod(int(sys.argv[4], 8))
 """
 REMOVE = "importlib.import_module(sys.argv[1]).remove(folder)\n"
-BOTH = pytest.mark.parametrize("module", ["winbatch.working.folders", "emulator.folders"])
+EMULATORS = pytest.param("emulator.folders", marks=pytest.mark.posix("the emulator does not run on Windows"))
+BOTH = pytest.mark.parametrize("module", ["winbatch.working.folders", EMULATORS])
+MODES = pytest.mark.posix("Windows knows no such modes")
 
 
 def call(code, module, *arguments):
@@ -31,6 +33,7 @@ def call(code, module, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@MODES
 @BOTH
 @pytest.mark.parametrize("mode", ["755", "555", "000"])
 def test_a_folder_goes_whatever_the_modes_of_what_is_in_it(tmp_path, module, mode):
@@ -60,6 +63,7 @@ os.chdir(here)
 """
 
 
+@pytest.mark.posix("on Windows no path is that long")
 @BOTH
 def test_a_folder_goes_however_deep_it_is(tmp_path, module):
     done = call(DEEP + REMOVE, module, tmp_path / "folder")
@@ -73,6 +77,7 @@ def test_a_folder_that_is_not_there_is_gone(tmp_path, module):
     assert done.returncode == 0, done.stderr
 
 
+@MODES
 @BOTH
 def test_what_cannot_be_removed_is_an_error_that_names_it(tmp_path, module):
     parent = tmp_path / "parent"

@@ -26,6 +26,7 @@ def test_windows_other_events_are_left_to_python(event):
     assert not stopping.console_handler(never, never)(event)
 
 
+@pytest.mark.posix("on Windows os.kill ends the process")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_signals_leave_word(name):
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -7,8 +7,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import pytest
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
 
 from winbatch.errors import JobError, StorageError, UnavailableError
 from winbatch.storage import Conflict
@@ -51,7 +49,11 @@ def test_sixteen_threads_that_create_one_object_have_one_winner(job):
     assert sum(won) == 10
 
 
+@pytest.mark.posix("where the tests run on Windows, their S3 is another process")
 def test_listing_goes_over_pages(job):
+    from moto.core import DEFAULT_ACCOUNT_ID  # noqa: PLC0415
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
     for number in range(1005):
         # Straight into the server's memory: over HTTP it takes seconds.
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(job.bucket, f"many/{number:04d}", b"")
