@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from winbatch import attempts, capacity, engine, metrics, results, shares
+from winbatch import attempts, capacity, engine, metrics, results, shares, ticks
 from winbatch.attempts import Record, ShardKind
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
@@ -25,6 +25,7 @@ from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
 from winbatch.storage import Conflict, Entry, Object
+from winbatch.ticks import Tick
 
 log = logging.getLogger(__name__)
 
@@ -210,11 +211,15 @@ def tick(
         ledger = ledger.again(now)
     elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
         return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
-    ledger = dataclasses.replace(ledger, attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))})
-
+    ledger = dataclasses.replace(
+        ledger,
+        attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))},
+        ticks=ledger.ticks + 1,
+    )
     board, board_etag = _board(ports)
     seen = _look(ports, stage, workload, ledger, board, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
+    made = Tick.of(limits, ledger, seen, done, who=who, attempt=attempt)
     etag = stored.etag if stored else None
     hands_over = done.ledger.state == "succeeded" and after > 0
     if hands_over:
@@ -234,7 +239,16 @@ def tick(
         _tell(ports, stage, done.demand, board, board_etag)
     if sample is not None:
         ports.report(sample)
+    _keep(ports, stage, made)
     return ledger, done.wait
+
+
+def _keep(ports: Ports, stage: Stage, made: Tick) -> None:
+    """Write a tick down for whoever asks later why it did what it did, when all that the job needs is done."""
+    try:
+        ports.put(ticks.key(stage, made.number), ticks.encode(made))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on without
+        log.warning("tick %d of %s is not kept for invoke replay: %s", made.number, engine.name_of(stage), error)
 
 
 def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board: Board, *, cancel: bool) -> engine.Seen:
@@ -253,25 +267,29 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
     instances = [instance for instance in ports.instances() if instance.ec2_id not in group.leaving]
     why = ledger.short_at if engine.asks_why(ledger, ports.now()) and len(instances) < group.desired else None
     said = ports.why_short(why - engine.SAID_BEFORE) if why else None
-    marks: dict[ClaimMark, dt.datetime] = {}
+    listed_marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
     unsettled = engine.unsettled(stage, ledger.done)
     for shards in unsettled:
         for entry in ports.listing(stage.claims, *_borders(shards)):
             mark = stage.parse_claim_key(entry.key)
             if mark is not None:
-                marks[mark] = entry.modified
+                listed_marks[mark] = entry.modified
     for shards in unsettled:
         found = (stage.parse_result_key(entry.key) for entry in ports.listing(stage.results, *_borders(shards)))
         there += [shard for shard in found if shard is not None and not ledger.done >> shard & 1]
     valid, broken = _read_results(ports, stage, there)
     return engine.Seen(
         now=ports.now(),
-        marks=marks,
+        marks={
+            mark: at
+            for mark, at in listed_marks.items()
+            if mark.shard not in valid and not ledger.done >> mark.shard & 1
+        },
         results=valid,
         broken=broken,
-        workers=workers,
-        instances=instances,
+        workers=tuple(workers),
+        instances=tuple(instances),
         room=capacity.room(instances, workload),
         desired=group.desired,
         said=said,

@@ -115,7 +115,7 @@ class Seen:
     Attributes:
         results: shards with a valid result that the ledger does not know to be done.
         broken: shards whose result does not parse, and why.
-        marks: of the claims of shards in `unsettled`, each with the time at which it was made.
+        marks: of the claims of shards that are not done, each with the time at which it was made.
         workers: the stage's ECS tasks; they must have been looked at before `marks`, so that each claim of one
             that has ended is among them.
         instances: that have registered with the cluster, without those that are being ended.
@@ -221,24 +221,7 @@ Action = Put | Point | Explain | Settle | Ask | Run | Stop | Retire | Drain | Te
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """What a tick does.
-
-    Attributes:
-        ledger: to be saved, after the actions.
-        actions: to be done.
-        demand: instances that the stage could use, for the others to know.
-        wait: seconds after which to look again, unless the stage is finished.
-    """
-
-    ledger: Ledger
-    actions: tuple[Action, ...]
-    demand: float
-    wait: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shards:
+class Shards:
     """Every shard, in exactly one of these; of `free` ones, which wait to be claimed, only the number is known.
 
     It is `hopeless` when many have failed and none has succeeded.
@@ -258,13 +241,34 @@ class _Shards:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Need:
+class Need:
     """What the stage should have: ECS tasks of its own, and instances on the cluster for everybody."""
 
     workers: int
     instances: int
     demand: float
     contended: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a tick does.
+
+    Attributes:
+        ledger: to be saved, after the actions.
+        actions: to be done.
+        demand: instances that the stage could use, for the others to know.
+        wait: seconds after which to look again, unless the stage is finished.
+        shards: by which it was decided.
+        need: by which it was decided; None where the stage ends.
+    """
+
+    ledger: Ledger
+    actions: tuple[Action, ...]
+    demand: float
+    wait: float
+    shards: Shards
+    need: Need | None = None
 
 
 def started_by(stage: Stage) -> str:
@@ -319,7 +323,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
         # When all is done, workers end by themselves; they are told to only when the stage ends before its work.
         stop = (Stop(tuple(live), f"winbatch: the stage {state}"),) if live and state != "succeeded" else ()
         ended = dataclasses.replace(ledger, state=state, reason=reason, waves=(), due_at=seen.now)
-        return Step(ended, stop, demand=0.0, wait=0.0)
+        return Step(ended, stop, demand=0.0, wait=0.0, shards=shards)
 
     need = _need(limits, seen, shards)
     ledger, stops = _stops(limits, ledger, seen)
@@ -335,7 +339,7 @@ def step(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Step:
     actions += [*retire, *let_go, *runs]
     wait = _wait(limits, ledger, seen, shards, actions)
     ledger = dataclasses.replace(ledger, due_at=seen.now + dt.timedelta(seconds=wait))
-    return Step(ledger, tuple(actions), need.demand, wait)
+    return Step(ledger, tuple(actions), need.demand, wait, shards, need)
 
 
 def answered(ledger: Ledger, wave: Wave, arns: Iterable[str], now: dt.datetime) -> Ledger:
@@ -426,11 +430,11 @@ def settled(
     return dataclasses.replace(ledger, known=known, faults=(*ledger.faults, *faults))
 
 
-def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _Shards:
+def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Shards:
     done = ledger.done
     for shard in seen.results:
         done |= 1 << shard
-    known = attempts.histories((mark, at) for mark, at in seen.marks.items() if not done >> mark.shard & 1)
+    known = attempts.histories(seen.marks.items())
     judged = [
         history.judge(limits.rules, rounds=ledger.rounds, broken=shard in seen.broken)
         for shard, history in known.items()
@@ -451,7 +455,7 @@ def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _S
         failed += [(known[each.mark.shard].last, each.cause) for each in waits if each.cause]
         waits = []
     others = len(sorted_["open"]) + len(waits) + len(failed) + len(broken)
-    return _Shards(
+    return Shards(
         done,
         stage.shards - done.bit_count() - others,
         tuple(each.mark for each in sorted_["open"]),
@@ -462,7 +466,7 @@ def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> _S
     )
 
 
-def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards) -> Ledger:
+def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: Shards) -> Ledger:
     """The ledger with what people are shown brought up to date, and the ECS tasks."""
     known = dict(ledger.known)
     for worker in seen.workers:
@@ -550,7 +554,7 @@ def _rate(ledger: Ledger) -> Ledger:
 
 
 def _verdict(
-    limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards
+    limits: Limits, ledger: Ledger, seen: Seen, shards: Shards
 ) -> tuple[Literal["succeeded", "failed", "cancelled"], str] | None:
     """How the stage ends, and why; None while it goes on."""
     if not shards.unfinished and not shards.failed:
@@ -610,7 +614,7 @@ def _shortage(ledger: Ledger, seen: Seen) -> Ledger:
     return ledger if seen.said is None else dataclasses.replace(ledger, said=seen.said, said_at=seen.now)
 
 
-def _ask(ledger: Ledger, seen: Seen, need: _Need) -> tuple[Ledger, tuple[Ask, ...]]:
+def _ask(ledger: Ledger, seen: Seen, need: Need) -> tuple[Ledger, tuple[Ask, ...]]:
     """Ask for the instances that are missing, once: the group's desired capacity may say so a little later."""
     asked = ledger.asked
     if asked and (seen.desired >= asked.instances or seen.now - asked.at >= ASK_AGAIN):
@@ -630,7 +634,7 @@ def _workers(limits: Limits, shards: int) -> int:
     return min(limits.max_workers, capacity.workers_needed(shards, limits.slots, limits.shard_seconds))
 
 
-def _need(limits: Limits, seen: Seen, shards: _Shards) -> _Need:
+def _need(limits: Limits, seen: Seen, shards: Shards) -> Need:
     workers, demand = _workers(limits, shards.unfinished), demand_of(limits, shards.unfinished)
     mine = "me"
     fair = shares.fair(limits.cluster_instances, {mine: demand, **seen.others})
@@ -639,10 +643,10 @@ def _need(limits: Limits, seen: Seen, shards: _Shards) -> _Need:
         workers = max(1, math.floor(fair[mine] * limits.tasks_per_instance))
     alone = capacity.instances_needed(workers, limits.tasks_per_instance, limits.max_instances)
     everybody = min(limits.cluster_instances, math.ceil(sum(fair.values()) - 1e-9))
-    return _Need(workers, max(alone, everybody), demand, contended)
+    return Need(workers, max(alone, everybody), demand, contended)
 
 
-def _marks(ledger: Ledger, seen: Seen, shards: _Shards, live: Sequence[str]) -> Iterable[Action]:
+def _marks(ledger: Ledger, seen: Seen, shards: Shards, live: Sequence[str]) -> Iterable[Action]:
     for mark, reason in shards.broken:
         yield Put(mark, reason)
     for mark, due in shards.retry:
@@ -658,7 +662,7 @@ def _marks(ledger: Ledger, seen: Seen, shards: _Shards, live: Sequence[str]) -> 
         yield Settle(shards.open, frozenset(live), verdicts)
 
 
-def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: _Shards) -> tuple[Ledger, tuple[Point, ...]]:
+def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: Shards) -> tuple[Ledger, tuple[Point, ...]]:
     """Keep workers together, from the front: only then are blocks done as a whole, and need not be listed any more."""
     if stage.shards <= BLOCK:
         return ledger, ()
@@ -687,7 +691,7 @@ def _stops(limits: Limits, ledger: Ledger, seen: Seen) -> tuple[Ledger, tuple[St
     return ledger, (Stop(slow, f"{START_TIMEOUT} ({limits.start_timeout.total_seconds():.0f} s)"),) if slow else ()
 
 
-def _retire(ledger: Ledger, need: _Need, live: Sequence[str]) -> tuple[Ledger, tuple[Retire, ...]]:
+def _retire(ledger: Ledger, need: Need, live: Sequence[str]) -> tuple[Ledger, tuple[Retire, ...]]:
     """Make room for other jobs: workers beyond the fair share leave after the shard at hand."""
     staying = [arn for arn in live if arn not in ledger.retired]
     surplus = len(staying) - need.workers
@@ -698,7 +702,7 @@ def _retire(ledger: Ledger, need: _Need, live: Sequence[str]) -> tuple[Ledger, t
 
 
 def _let_go(
-    limits: Limits, ledger: Ledger, seen: Seen, need: _Need, missing: int
+    limits: Limits, ledger: Ledger, seen: Seen, need: Need, missing: int
 ) -> tuple[Ledger, tuple[Drain | Terminate, ...]]:
     """Instances that nobody needs any more: drained first, so that nothing lands on them, then terminated."""
     active = [instance for instance in seen.instances if not instance.draining]
@@ -754,7 +758,7 @@ def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Led
     return ledger, tuple(Run(wave, client_token(ledger, wave)) for wave in now)
 
 
-def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: _Shards, actions: Sequence[Action]) -> float:
+def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: Shards, actions: Sequence[Action]) -> float:
     """Seconds until there is something to see: soon after an act or during a start, else by the rate of work."""
     if any(isinstance(action, Explain) for action in actions):
         return 0.0

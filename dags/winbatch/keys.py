@@ -72,3 +72,8 @@ def ledger_key(stage: Stage) -> str:
 def ledger_key_of(dag: str, job: str, stage: str) -> str:
     """Say where the engine keeps its ledger of a stage that is known by its names."""
     return stage_prefix(dag, job, stage) + "ledger.json"
+
+
+def ticks_prefix(stage: Stage) -> str:
+    """Say where the engine keeps what its ticks saw and decided (`winbatch.ticks`)."""
+    return stage_prefix(stage.dag, stage.job, stage.stage) + "ticks/"

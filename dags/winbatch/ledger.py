@@ -106,6 +106,7 @@ class Ledger:
     Attributes:
         attempts: the attempts of the Airflow tasks that drive the stage; only a later one starts an ended stage again.
         rounds: how often people have started the stage; each time its shards get their attempts anew.
+        ticks: that have been begun: the number of the last one.
         done: the shards that have a valid result, a bit each.
         explained: shards that failed for good and whose failures are among `failures`.
         next_wave: number of the next RunTask call; never used twice.
@@ -160,6 +161,7 @@ class Ledger:
     failures: tuple[ItemFailure, ...] = ()
     attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     rounds: int = 1
+    ticks: int = 0
     done: int = 0
     explained: frozenset[int] = frozenset()
     next_wave: int = 0
@@ -272,6 +274,7 @@ class Ledger:
         return {
             "attempts": dict(self.attempts),
             "rounds": self.rounds,
+            "ticks": self.ticks,
             "done": f"{self.done:x}",
             "explained": sorted(self.explained),
             "next_wave": self.next_wave,
@@ -353,6 +356,7 @@ class Ledger:
             waves=tuple(Wave(**wave) for wave in engine["waves"]),
             # What an earlier release wrote has none of those that are asked for by `get`.
             said=data["instances"].get("said", ""),
+            ticks=engine.get("ticks", 0),
             asked=Asked(asked["instances"], parse_time(asked["at"])) if (asked := engine.get("asked")) else None,
             asked_at=_read(engine["asked_at"]),
             short_at=_read(engine.get("short_at")),

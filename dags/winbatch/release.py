@@ -4,6 +4,8 @@ A release is a folder `releases/<id>/` beside the DAG file that serves it (scrip
 ever changes: another content has another id. In a checkout and in a workload's image there is no release.
 """
 
+import functools
+import hashlib
 import logging
 import sys
 from pathlib import Path
@@ -18,6 +20,15 @@ MANIFEST = "release.json"
 def current(root: Path = _ROOT) -> str:
     """The release that this code belongs to; empty for none."""
     return root.name if root.parent.name == "releases" else ""
+
+
+@functools.cache
+def code() -> str:
+    """Name the code of this package by what its files hold: that of a release is called as in its checkout."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def use(release: str, root: Path = _ROOT) -> None:

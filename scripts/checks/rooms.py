@@ -58,8 +58,8 @@ def _winbatch(names: str) -> tuple[str, ...]:
 ROOMS: dict[str, Room] = {
     "engine": Room(
         files=_winbatch(
-            "account attempts aws cancelling capacity causes driver ecs_tasks engine keys ledger metrics orchestration"
-            " results resuming shares stage storage stored times"
+            "account attempts aws cancelling capacity causes coding driver ecs_tasks engine keys ledger metrics"
+            " orchestration results resuming shares stage storage stored ticks times"
         ),
         fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_simulation.py"),
         slow=("contract", "jobs", "faults"),
