@@ -489,6 +489,59 @@ def logs(  # noqa: PLR0917 - invoke reads its options from here
 
 
 @command(
+    name="replay",
+    help={
+        "env": ENV,
+        "json": JSON,
+        "run-id": "which job",
+        "why": "an item's number: its story, by its records and the engine's ticks",
+        "at": "a time in UTC, such as 19:00:42 or 2026-11-22T19:00:42: what the engine saw and decided then, and why",
+        "stage": "the item's stage, default: the first; of --at, default: whichever was at work",
+        "dag": DAG,
+    },
+)
+def replay_(  # noqa: PLR0917 - invoke reads its options from here
+    _: Context,
+    run_id: str,
+    why: str = "",
+    at: str = "",
+    stage: str = "",
+    env: str = "",
+    dag: str = "",
+    json: bool = False,
+) -> None:
+    """Give a job's ticks to this checkout's engine once more: whether it decides the same, and what happened why.
+
+    A story is on standard output, in UTC. The exit code is 1 where something else comes out.
+
+    Examples: invoke replay ber-20261122-190000; invoke replay ber-20261122-190000 --why 12;
+    invoke replay ber-20261122-190000 --at 19:00:42; invoke replay ber-20261122-190000 --why 0 --stage aggregate
+    """
+    from scripts import replaying
+
+    if why and at:
+        raise SettingsError("--why tells of an item and --at of a time: choose one")
+    settings = Settings.load(env)
+    number = item_log.parse_item(why, "--why") if why else None
+    workspace, outputs, dag = _run_of(settings, run_id, dag)
+    bucket = jobs.ports(workspace, outputs)
+    replayed = replaying.replay(bucket, dag, run_id)
+    told = replaying.why(bucket, replayed, number, stage) if number is not None else []
+    if not replayed.kept and not told:
+        raise JobFailed(replayed.lines()[0])
+    if at:
+        told = replaying.at(replayed, at, stage)
+    if json:
+        emit(replayed.as_json(told))
+    for line in replayed.lines():
+        console.print(line, markup=False, soft_wrap=True)
+    for sentence in told if not json else ():
+        say(sentence.line())
+    if problem := replayed.problem():
+        raise JobFailed(problem)
+
+
+@command(
     name="try",
     iterable=["param"],
     help={
@@ -770,6 +823,7 @@ def collection() -> Collection:
         image_push,
         logs,
         plan,
+        replay_,
         results,
         run,
         setup_,

@@ -139,14 +139,14 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
     return ItemLog(stage, item, [_with_lines(logs, workload, item, attempt) for attempt in found])
 
 
-def parse_item(text: str) -> int:
-    """An item's number, as somebody typed it.
+def parse_item(text: str, option: str = "--item") -> int:
+    """An item's number, as somebody typed it for an option.
 
     Raises:
         SettingsError: it is none.
     """
     if not text.isascii() or not text.isdecimal() or len(text) > _LONGEST_NUMBER:
-        raise SettingsError(f"--item {text!r}: an item is named by its number, from 0, such as --item 12")
+        raise SettingsError(f"{option} {text!r}: an item is named by its number, from 0, such as {option} 12")
     return int(text)
 
 

@@ -724,7 +724,7 @@ def _let_go(
     return ledger, (*((Drain(ripe),) if ripe else ()), *((Terminate(empty),) if empty else ()))
 
 
-def _not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
+def not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
     """When ECS tasks may be started again after faults."""
     counts = Counter(fault.kind for fault in ledger.faults)
     due = [fault.at + limits.rules[fault.kind].pause(counts[fault.kind]) for fault in ledger.faults]
@@ -738,7 +738,7 @@ def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Led
     jobs = 1 + len(seen.others)
     elapsed = (seen.now - ledger.tokens_at).total_seconds() if ledger.tokens_at else math.inf
     tokens = min(RUN_BURST / jobs, ledger.tokens + max(0.0, elapsed) * RUN_RATE / jobs)
-    held_up = _not_before(limits, ledger)
+    held_up = not_before(limits, ledger)
     # Whether a fault counts for the stage is known only after this tick's actions: so nothing starts beside one.
     faulty = any(
         (worker.fault or worker.crowded_out) and ledger.known[worker.arn].status == "ending" for worker in seen.workers
@@ -765,7 +765,7 @@ def _wait(limits: Limits, ledger: Ledger, seen: Seen, shards: Shards, actions: S
     if any(not isinstance(action, Put | Point) for action in actions):
         return POLL_SOON
     due = [since + IDLE_GRACE for since in ledger.idle.values()]
-    due += [at] if (at := _not_before(limits, ledger)) else []
+    due += [at] if (at := not_before(limits, ledger)) else []
     # While there is other work to claim, a retry can wait for the usual look.
     due += [] if shards.free else [at for _, at in shards.retry]
     timers = [(at - seen.now).total_seconds() for at in due if at > seen.now]

@@ -165,7 +165,10 @@ def decode(body: bytes, *, where: str) -> Tick:
         JobError: it is none, or of a release whose engine was given something else.
     """
     try:
-        text = zlib.decompressobj(_GZIP).decompress(body, _LARGEST_TEXT)
+        unpacker = zlib.decompressobj(_GZIP)
+        text = unpacker.decompress(body, _LARGEST_TEXT)
+        if not unpacker.eof:
+            raise JobError(f"{where}: cut off, or more than {_LARGEST_TEXT:,} bytes")
         tick: Tick = codec(Tick).decode(load_object(text, where=where))
     except zlib.error as error:
         raise JobError(f"{where}: not packed by gzip ({error}); it was cut off or written by something else") from error
