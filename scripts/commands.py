@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -523,6 +524,9 @@ def replay_(  # noqa: PLR0917 - invoke reads its options from here
         raise SettingsError("--why tells of an item and --at of a time: choose one")
     settings = Settings.load(env)
     number = item_log.parse_item(why, "--why") if why else None
+    if at:
+        # What is no time is refused before anything is asked.
+        replaying.parse_time(at, datetime.now(UTC))
     workspace, outputs, dag = _run_of(settings, run_id, dag)
     bucket = jobs.ports(workspace, outputs)
     replayed = replaying.replay(bucket, dag, run_id)

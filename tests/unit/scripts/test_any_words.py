@@ -67,6 +67,8 @@ RIGHT = {
     "resume": ["ber-20261122-190000"],
     "param": ["num_items=16", "ebn0_db=0,4"],
     "item": ["0"],
+    "why": ["0"],
+    "at": ["19:00:42"],
     "file": ["/dev/null"],
     "about": ["plan-dev"],
     "number": ["1"],

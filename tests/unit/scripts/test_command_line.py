@@ -80,6 +80,12 @@ def refused(invoke):
         (["run", "--param", "num_items"], "key=value is expected"),
         (["run", "--resume", "ber-20200101-000000", "--param", "num_items=2"], "--param does not go with --resume"),
         (["cancel", "a/b"], "is no run id"),
+        (["replay", "ber-20200101-000000", "--why", "x"], "--why 'x': an item is named by its number, from 0"),
+        (
+            ["replay", "ber-20200101-000000", "--at", "noon"],
+            "--at 'noon': a time is expected, in UTC, such as 19:00:42",
+        ),
+        (["replay", "ber-20200101-000000", "--why", "1", "--at", "12:00"], "--why tells of an item and --at of a time"),
         (["check", "--only", "nothing"], "--only nothing: there are"),
         (["check", "--only", "lint", "--changed"], "choose one"),
     ],
