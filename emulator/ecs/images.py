@@ -6,10 +6,12 @@ image is never changed by what runs in it. Of an image for Windows the folder is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import tarfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from backports import zstd
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
@@ -30,6 +33,7 @@ _REFERENCE = re.compile(
 )
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _FOREIGN = frozenset(
     {
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -145,13 +149,30 @@ def unpack(manifest: Mapping[str, Any], document: Mapping[str, Any], blob: Calla
         # A base's layers stay with who made it, where its licence says so: no registry has them.
         if windows and not path.exists() and layer["mediaType"] in _FOREIGN:
             continue
-        with tarfile.open(path) as archive:
+        with _opened(path) as archive:
             _apply(archive, layers.members(archive, partial) if windows else archive, partial)
         if windows:
             layers.leave_system_out(partial)
     if windows:
         layers.protect(partial)
     partial.rename(root)
+
+
+@contextlib.contextmanager
+def _opened(layer: Path) -> Iterator[tarfile.TarFile]:
+    """A layer's tar, whatever compressed it.
+
+    Raises:
+        OSError, tarfile.TarError: it cannot be read
+    """
+    with layer.open("rb") as file:
+        zstandard = file.read(len(_ZSTANDARD)) == _ZSTANDARD
+    try:
+        with contextlib.ExitStack() as stack:
+            plain = stack.enter_context(zstd.open(layer)) if zstandard else None
+            yield stack.enter_context(tarfile.open(layer, fileobj=plain))
+    except (EOFError, zlib.error, zstd.ZstdError) as error:
+        raise tarfile.ReadError(f"what it is compressed with is broken: {error}") from error
 
 
 def _apply(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], root: Path) -> None:

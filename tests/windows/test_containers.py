@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psutil
 import pytest
 
@@ -39,6 +41,19 @@ def test_redistributable_libraries_are_not_there_before_an_image_brings_them(win
     # 126: ERROR_MOD_NOT_FOUND.
     assert windows.run(kit_image, "load", "msvcp140.dll") == (1, "kit cannot load 126\n")
     assert windows.run(kit_image, "load", "bcryptprimitives.dll") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("user", "error"),
+    # 5: ERROR_ACCESS_DENIED.
+    [("ContainerUser", 5), ("ContainerAdministrator", 0)],
+)
+def test_nobody_changes_an_image_and_an_administrator_only_its_own_copy(windows, kit_image, user, error):
+    image = replace(kit_image, user=user)
+    assert windows.run(image, "write", "C:\\app\\data.txt", "mine") == (0, f"kit wrote {error}\n")
+    assert windows.run(image, "write", "C:\\app\\new.txt", "mine") == (0, "kit wrote 0\n")
+    assert windows.run(image, "type", "data.txt") == (0, "whole")
+    assert windows.run(image, "type", "new.txt") == (1, "")
 
 
 def test_nothing_stays_of_a_container_that_leaves_programs_behind(windows, kit_image):

@@ -1,4 +1,4 @@
-"""Jobs on Windows images, from the command line: one to its end, and one that loses a host."""
+"""Jobs on Windows images, from the command line: one to its end, one that loses a host, and one that is cancelled."""
 
 import json
 import math
@@ -6,6 +6,7 @@ import math
 import pytest
 from scipy.stats import binom
 
+from tests.e2e.world import NAME
 from tests.waiting import wait_for, wait_until_empty
 
 pytestmark = pytest.mark.slow
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.slow
 ITEMS, FRAMES = 8, 50
 POINTS = [0, 4]
 BITS = ITEMS // len(POINTS) * FRAMES * 4096
+# Of a worker that was told to stop.
+STOPPED = 143
 
 
 def test_a_job_counts_what_theory_says(world, tmp_path):
@@ -46,3 +49,25 @@ def test_a_lost_host_costs_only_time(world):
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 24, 0)
     assert world.items(run_id) == list(range(24))
     wait_until_empty(world.left)
+
+
+def test_a_cancelled_job_ends_all_containers_in_good_order(world):
+    run_id = world.start("naps", num_items=ITEMS, shard_items=1, seconds=600)
+    # Who has claimed something has got as far as to hear of a stop; a program that starts is ended by it.
+    wait_for(lambda: len(marks(world, run_id, ".claim")) == ITEMS)
+    arns = sorted({json.loads(world.get(key))["task"] for key in marks(world, run_id, ".claim")})
+    done = world.operator.call("cancel", run_id)
+    assert done.returncode == 0, done.stderr
+    wait_until_empty(world.left)
+    stopped = world.client("ecs").describe_tasks(cluster=NAME, tasks=arns)["tasks"]
+    assert {container.get("exitCode") for task in stopped for container in task["containers"]} == {STOPPED}
+    released = [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".released")]
+    assert released == [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".claim")]
+    assert not marks(world, run_id, ".failed")
+
+
+def marks(world, run_id, kind):
+    """The claims of a job's first stage, or their marks."""
+    prefix = f"jobs/naps/{run_id}/nap/claims/"
+    listed = world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
+    return sorted(entry["Key"] for entry in listed if entry["Key"].endswith(kind))
