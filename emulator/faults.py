@@ -80,7 +80,7 @@ class _Fault:
     id: int
     spec: dict[str, Any]
     left: int | None
-    random: random.Random = field(default_factory=random.Random)
+    random: random.Random = field(default_factory=random.Random)  # noqa: S311 - chance, not secrecy
 
 
 class Faults:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -342,7 +341,7 @@ def _listener(port: int) -> str:
 
 
 def _last_line(path: Path) -> str:
-    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()]
     return f"{lines[-1]} ({path})" if lines else f"it wrote nothing ({path})"
 
 

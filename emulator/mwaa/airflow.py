@@ -253,4 +253,4 @@ class Airflow:
 
 def _write_private(path: Path, value: Mapping[str, str]) -> None:
     path.touch(mode=0o600)
-    path.write_text(json.dumps(value) + "\n")
+    path.write_text(json.dumps(value) + "\n", encoding="utf-8")

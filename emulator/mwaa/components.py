@@ -139,5 +139,5 @@ def _describe(code: int) -> str:
 
 
 def _last_line(path: Path) -> str:
-    lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("--- emulator")]
+    lines = [line for line in path.read_text("utf-8", "replace").splitlines() if not line.startswith("--- emulator")]
     return lines[-1].strip() if lines else "no output"

@@ -257,7 +257,7 @@ def logs_in(platform, environment):
     assert shown["url"] == f"http://{environment['WebserverUrl']}"
     file = Path(shown["password_file"])
     assert file.stat().st_mode & 0o077 == 0
-    assert set(json.loads(file.read_text())) == {"url", "username", "password"}
+    assert set(json.loads(file.read_text(encoding="utf-8"))) == {"url", "username", "password"}
     token = platform.mwaa.create_web_login_token(Name="wb")
     assert token["WebServerHostname"] == environment["WebserverUrl"]
     assert token["WebToken"].count(".") == 2

@@ -36,7 +36,7 @@ def points(operator, dag, run_id, out):
     """The Eb/N0 of a job's curve, dB."""
     files = operator.json("results", "--dag", dag, "--run-id", run_id, "--out", str(out))["files"]
     (table,) = [file for file in files if file.endswith("results.csv")]
-    with open(table, newline="") as file:  # noqa: PTH123
+    with open(table, encoding="utf-8", newline="") as file:  # noqa: PTH123
         return [float(row["ebn0_db"]) for row in csv.DictReader(io.StringIO(file.read()))]
 
 

@@ -114,7 +114,7 @@ def test_it_is_cut_off_goes_on_and_leaves_nothing(operator, aws, tmp_path):
     assert answer["agreed"], answer
     assert set(answer["steps"]) == set(STEPS)
     assert re.search(r"account 123456789012|123456789012", second.stderr)
-    record = json.loads(Path(answer["record"]).read_text())
+    record = json.loads(Path(answer["record"]).read_text(encoding="utf-8"))
     rules = {rule.test for rule in parity.rules(ROOT)}
     assert len(record["tests"]) > 15
     assert set(record["tests"].values()) == {"passed"}

@@ -99,7 +99,7 @@ def write_plan(file: Path, examples: dict[str, Any]) -> Path:
             change = {"actions": ["create"], "before": None, "after": encoded}
             changes.append(resource | {"change": change | {"after_unknown": dict.fromkeys(unknown, True)}})
     plan = {"planned_values": {"root_module": {"resources": resources}}, "resource_changes": changes}
-    file.write_text(json.dumps(plan | {"format_version": "1.2", "terraform_version": "1.11.4"}))
+    file.write_text(json.dumps(plan | {"format_version": "1.2", "terraform_version": "1.11.4"}), encoding="utf-8")
     return file
 
 
