@@ -172,7 +172,7 @@ def test_a_bases_own_windows_stays_out_and_a_workloads_files_there_stay(tmp_path
         (f"Files/{system}/ntdll.dll", "real"), (f"Files/{system}/other.dll", "real"), ("Files/License.txt", "l")
     )
     root = unpacked(tmp_path, base, layer(("Files/Windows/System32/mine.dll", "mine")))
-    assert content(root) == {"l.txt": "l", "Windows/System32/mine.dll": "mine"}
+    assert content(root) == {"License.txt": "l", "Windows/System32/mine.dll": "mine"}
 
 
 def test_a_layer_that_stays_with_its_maker_is_done_without(tmp_path):
