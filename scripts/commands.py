@@ -538,7 +538,7 @@ def replay_(  # noqa: PLR0917 - invoke reads its options from here
     if json:
         emit(replayed.as_json(told))
     for line in replayed.lines():
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(errors.printable(line), markup=False, soft_wrap=True)
     for sentence in told if not json else ():
         say(sentence.line())
     if problem := replayed.problem():

@@ -245,6 +245,7 @@ def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
             *_causes(snapshot),
             _failures(snapshot),
             Text(f"An item's log: invoke logs {snapshot.run_id} --item N{options}"),
+            Text(f"What became of it: invoke replay {snapshot.run_id} --why N{options}"),
         ]
     return parts
 

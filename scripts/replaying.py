@@ -266,8 +266,12 @@ def _parts(bucket: Bucket, job: Job) -> list[Part]:
 
 
 def _ticks(bucket: Bucket, stage: Stage) -> tuple[list[Tick], list[str]]:
-    there = [entry.key for entry in bucket.listing(keys.ticks_prefix(stage))]
-    read, unread = [], []
+    entries = [*bucket.listing(keys.ticks_prefix(stage))]
+    # Workloads may write below the job's prefix, too: nothing is read that no engine wrote.
+    large = [entry for entry in entries if entry.size > ticks.LARGEST]
+    unread = [f"{bucket.where(entry.key)}: {entry.size:,} bytes, more than a tick has" for entry in large]
+    there = [entry.key for entry in entries if entry.size <= ticks.LARGEST]
+    read = []
     for key, body in zip(there, bucket.get_many(there), strict=True):
         try:
             read.append(ticks.decode(body.body if body else b"", where=bucket.where(key)))

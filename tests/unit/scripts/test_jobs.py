@@ -226,6 +226,7 @@ def test_the_status_of_a_job_shows_all_that_its_ledger_knows():
     assert "ebn0_db=2 0/3 1" in lines
     assert "9 simulate program exit code 1: [bold]boom" in lines
     assert "An item's log: invoke logs ber-20261122-190000 --item N --env dev" in lines
+    assert "What became of it: invoke replay ber-20261122-190000 --why N --env dev" in lines
     assert max(map(len, text.splitlines())) <= 80
 
 

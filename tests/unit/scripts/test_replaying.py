@@ -56,7 +56,8 @@ class Copied:
 
     def listing(self, prefix):
         entries = {entry.key: entry for entry in lived().bucket.listing("")}
-        return (entries[key] for key in sorted(self.objects) if key.startswith(prefix))
+        found = (key for key in sorted(self.objects) if key.startswith(prefix))
+        return (dataclasses.replace(entries[key], size=len(self.objects[key].body)) for key in found)
 
     def where(self, key):
         return f"s3://data/{key}"
@@ -116,17 +117,20 @@ def test_a_job_of_a_release_that_kept_no_ticks_is_told_so_in_one_line_and_its_it
 
 
 def test_what_is_not_kept_and_what_cannot_be_read_is_counted(bucket):
-    first, second, third, *_ = tick_keys(bucket)
+    first, second, third, fourth, *_ = tick_keys(bucket)
     made = replayed(bucket).parts[0].made
     del bucket.objects[first]
     bucket.replace(second, b"torn")
     bucket.replace(third, bucket.objects[third].body[:-9])
+    bucket.replace(fourth, bucket.objects[fourth].body + bytes(1 << 16))
     job = replayed(bucket)
     lines = job.lines()
-    assert lines[0] == f"stage work: {made - 3} ticks, the same actions"
+    assert lines[0] == f"stage work: {made - 4} ticks, the same actions"
     assert lines[1].startswith(f"  1 tick of {made} not kept: old ones are thinned out")
-    assert lines[2].startswith(f"  s3://data/{second}: not packed by gzip")
-    assert (job.problem(), job.as_json(())["stages"][0]["replayed"]) == ("", made - 3)
+    assert lines[2] == f"  s3://data/{fourth}: {len(bucket.objects[fourth].body):,} bytes, more than a tick has"
+    assert lines[3].startswith(f"  s3://data/{second}: not packed by gzip")
+    assert lines[4].startswith(f"  s3://data/{third}: cut off, or more than")
+    assert (job.problem(), job.as_json(())["stages"][0]["replayed"]) == ("", made - 4)
 
 
 def test_a_stage_that_began_under_a_release_without_ticks_is_told_so(bucket):

@@ -120,6 +120,11 @@ def test_an_engine_that_fails_on_what_another_release_wrote_says_so():
     assert (replayed.same, replayed.error) == (False, "KeyError: 'program'")
 
 
+def test_a_shard_that_the_stage_does_not_have_takes_no_memory():
+    tick = dataclasses.replace(made(), seen=dataclasses.replace(SEEN, results=frozenset({1 << 60})))
+    assert ticks.replay(STAGE, tick).error == "results of shards of which s has none"
+
+
 def test_logs_of_failures_are_left_to_the_ledger():
     failure = ItemFailure(0, 0, "program", "boom", ("x" * 100_000,))
     assert made(failures=(failure,)).ledger.failures == (dataclasses.replace(failure, log=()),)
