@@ -36,6 +36,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Literal, NamedTuple, Self
 
 from winbatch.errors import JobError
+from winbatch.parsing import MALFORMED
 from winbatch.stage import ClaimKind, ClaimMark
 
 ShardKind = Literal["program", "memory", "crash", "result", "host"]
@@ -303,7 +304,7 @@ class Record:
                 reason=str(data.get("reason", "")),
                 failures=None if failures is None else tuple(map(_failed_item, failures)),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise JobError(
                 f"{where}: not a record of this release ({error!r}); something else wrote it: remove it"
             ) from error

@@ -9,6 +9,8 @@ import json
 from typing import Any, Protocol, Self
 
 from winbatch import keys
+from winbatch.errors import JobError
+from winbatch.parsing import MALFORMED
 from winbatch.times import format_time
 
 WORDS = "cancelled by invoke cancel"
@@ -60,5 +62,10 @@ def cancelled(ports: Ports, dag: str, job: str, start: Start) -> bool:
 
 def applies(mark: bytes, start: Start) -> bool:
     """Say whether a mark is of this start; that of a run that was still queued is of the one that follows."""
-    said = json.loads(mark)
-    return bool(said["begun"] == start.begun and said["start"] in {None, format_time(start.at) if start.at else None})
+    try:
+        said = json.loads(mark)
+        return bool(
+            said["begun"] == start.begun and said["start"] in (None, format_time(start.at) if start.at else None)
+        )
+    except MALFORMED as error:
+        raise JobError(f"not a word of a cancel ({error!r}): {mark[:100]!r}; cancel again: invoke cancel") from error

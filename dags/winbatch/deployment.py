@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from winbatch.errors import DeploymentError, JobError
+from winbatch.parsing import MALFORMED
 from winbatch.stage import load_object
 
 PATH = Path(__file__).resolve().parent.parent / "deployment.json"
@@ -107,7 +108,7 @@ class Deployment:
                 cluster=_pick(Cluster, cluster, instance_types=types),
                 workloads={name: _pick(Workload, item) for name, item in data["workloads"].items()},
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise DeploymentError(
                 f"{where}: {error!r} is missing or wrong; apply the environment again: invoke up"
             ) from error

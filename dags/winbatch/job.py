@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from winbatch import capacity, keys, sources
 from winbatch.deployment import Deployment
-from winbatch.errors import ClusterError, SpecError
+from winbatch.errors import ClusterError, JobError, SpecError
+from winbatch.parsing import MALFORMED
 from winbatch.sources import Items, Reader
 from winbatch.spec import Spec
 from winbatch.stage import SCHEMA, Stage, load_object
@@ -78,13 +79,16 @@ class Job:
         """Read a job.json.
 
         Raises:
-            JobError: it does not parse or is of another schema.
+            JobError: it does not parse, is of another schema or lacks a field.
         """
         data = load_object(text, where=where)
-        stages = tuple(Stage.from_json(json.dumps(stage), where=where) for stage in data["stages"])
-        own = {name: data[name] for name in ("dag", "job", "params")}
-        added = {name: data[name] for name in ("retry", "run_id", "begun", "release") if name in data}
-        return cls(**own, **added, stages=stages)
+        try:
+            stages = tuple(Stage.from_json(json.dumps(stage), where=where) for stage in data["stages"])
+            own = {name: data[name] for name in ("dag", "job", "params")}
+            added = {name: data[name] for name in ("retry", "run_id", "begun", "release") if name in data}
+            return cls(**own, **added, stages=stages)
+        except MALFORMED as error:
+            raise JobError(f"{where}: not a job.json of this release ({error!r}); start a new job") from error
 
 
 def plan(

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from winbatch.attempts import TaskKind
 from winbatch.errors import JobError
+from winbatch.parsing import MALFORMED
 from winbatch.results import ItemFailure
 from winbatch.stage import SCHEMA, Stage, load_object
 from winbatch.times import format_time, parse_time
@@ -313,7 +314,7 @@ class Ledger:
         data = load_object(text, where=where)
         try:
             return cls._from_object(data)
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise JobError(
                 f"{where}: not a ledger of this release ({error!r}); delete it and the engine starts afresh"
             ) from error

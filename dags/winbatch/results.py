@@ -3,7 +3,9 @@
 A partial has the form of a result and holds some of the shard's items: those that an attempt finished before it ended.
 """
 
+import collections
 import dataclasses
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +26,9 @@ class ItemResult(NamedTuple):
     item: int
     params: Mapping[str, Any]
     values: Mapping[str, Any]
+
+
+_NAMED = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +114,21 @@ def _item(entry: Any, key: str) -> ItemResult:
         item, params, values = entry.get("item"), entry.get("params"), entry.get("values")
         if isinstance(item, int) and isinstance(params, dict) and isinstance(values, dict):
             return ItemResult(item, params, values)
-    raise JobError(f"{key}: not an item's result: {entry!r}; remove the result and run the job again")
+    raise JobError(f"{key}: not an item's result: {reprlib.repr(entry)}; remove the result and run the job again")
 
 
 def _check_numbers(found: list[int], expected: Sequence[int], key: str) -> None:
     if found == list(expected):
         return
+    times = collections.Counter(found)
     problems = {
         "missing": sorted(set(expected) - set(found)),
-        "there twice": sorted({item for item in found if found.count(item) > 1}),
+        "there twice": sorted(item for item, count in times.items() if count > 1),
         "of another shard": sorted(set(found) - set(expected)),
     }
-    named = [f"{what}: {', '.join(map(str, items))}" for what, items in problems.items() if items]
+    named = [f"{what}: {_listed(items)}" for what, items in problems.items() if items]
     raise JobError(f"{key}: items {'; '.join(named) or 'out of order'}; remove the result and run the job again")
+
+
+def _listed(items: Sequence[int]) -> str:
+    return ", ".join(map(str, items[:_NAMED])) + (f", … ({len(items):,} in all)" if len(items) > _NAMED else "")

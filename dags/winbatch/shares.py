@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Self
 
+from winbatch.errors import JobError
+from winbatch.parsing import MALFORMED
 from winbatch.stage import SCHEMA, load_object
 from winbatch.times import format_time, parse_time
 
@@ -106,15 +108,20 @@ class Board:
         """Read the board.
 
         Raises:
-            JobError: it does not parse or is of another schema.
+            JobError: it does not parse, is of another schema or lacks a field.
         """
         data = load_object(text, where=where)
-        return cls(
-            {
-                name: Demand(float(entry["instances"]), parse_time(entry["at"]))
-                for name, entry in data.get("demands", {}).items()
-            }
-        )
+        try:
+            return cls(
+                {
+                    name: Demand(float(entry["instances"]), parse_time(entry["at"]))
+                    for name, entry in data.get("demands", {}).items()
+                }
+            )
+        except MALFORMED as error:
+            raise JobError(
+                f"{where}: not a board of this release ({error!r}); delete it: stages tell it anew"
+            ) from error
 
 
 def fair(capacity: float, demands: Mapping[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from winbatch import texts, values
 from winbatch.errors import SpecError
+from winbatch.parsing import MALFORMED
 from winbatch.stage import Group
 from winbatch.stage_spec import StageSpec
 from winbatch.storage import Entry
@@ -113,7 +114,7 @@ def from_manifest(body: bytes, *, where: str) -> Items:
     """
     try:
         items = [dict(json.loads(line)["params"]) for line in body.splitlines()]
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise SpecError(f"{where}: not a manifest ({error!r}); start a new job") from error
     return Items(len(items), lambda: iter(items))
 

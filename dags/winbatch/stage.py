@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 from winbatch.errors import JobError
+from winbatch.parsing import MALFORMED
 
 SCHEMA = 1
 
@@ -192,7 +193,7 @@ class Stage:
             command = tuple(data.pop("command", ()))
             values = {name: value for name, value in data.items() if name in known}
             return cls(**values, groups=groups, command=command)
-        except TypeError as error:
+        except MALFORMED as error:
             raise JobError(f"{where}: not a stage.json of this release ({error}); plan the job again") from error
 
 
@@ -204,7 +205,7 @@ def load_object(text: str | bytes, *, where: str) -> dict[str, Any]:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JobError(f"{where}: not JSON ({error}); it was cut off or written by something else") from error
     if not isinstance(data, dict):
         raise JobError(f"{where}: a JSON object is expected, found {type(data).__name__}")

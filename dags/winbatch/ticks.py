@@ -19,6 +19,7 @@ from winbatch.coding import codec
 from winbatch.engine import Action, Limits, Seen, Step
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger, State
+from winbatch.parsing import MALFORMED
 from winbatch.stage import SCHEMA, Stage, load_object
 
 LEVELS, PLACES = 8, 512
@@ -175,6 +176,6 @@ def decode(body: bytes, *, where: str) -> Tick:
         tick: Tick = codec(Tick).decode(load_object(text, where=where))
     except zlib.error as error:
         raise JobError(f"{where}: not packed by gzip ({error}); it was cut off or written by something else") from error
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise JobError(f"{where}: not a tick that this release can read ({type(error).__name__}: {error})") from error
     return tick

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from winbatch import attempts
 from winbatch.errors import StorageError
+from winbatch.parsing import MALFORMED
 from winbatch.stage import BLOCK, ClaimMark, Stage
 
 # After so many lost races in a row the listing is stale: others work where this worker looks.
@@ -119,7 +120,7 @@ class Claims:
         try:
             blocks = json.loads(self._store.find(self._stage.blocks_key) or b"{}")["blocks"]
             return [block for block in map(int, blocks) if 0 <= block < self._blocks]
-        except (ValueError, KeyError, TypeError):
+        except MALFORMED:
             return []
 
     def done(self, mark: ClaimMark) -> None:

@@ -1,6 +1,5 @@
 """Items that run a program: a stage's `command`, filled in for each item."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from winbatch.errors import JobError
+from winbatch.parsing import parse_strictly
 from winbatch.stage import Stage
 from winbatch.working import files, outputs, words
 from winbatch.working.limits import Limits, Watcher
@@ -79,8 +79,8 @@ def _values(context: Context) -> dict[str, Any]:
         ) from error
     try:
         # Of bytes it also takes UTF-16, and a byte order mark: Windows PowerShell writes both.
-        values = json.loads(written)
-    except (ValueError, RecursionError) as error:
+        values = parse_strictly(written)
+    except ValueError as error:
         raise JobError(f"{VALUES} of item {context.item} is not JSON: {error}") from error
     if not isinstance(values, dict) or {"exit_code", "outputs"} & values.keys():
         raise JobError(

@@ -68,7 +68,7 @@ class Manifest:
     def _parse(self, line: bytes, number: int) -> Item:
         try:
             data = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         match data:
             case {"item": int(item), "params": dict(params)} if item == number:
