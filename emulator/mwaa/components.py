@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 DEATHS = 3
 DEATHS_SECONDS = 60.0
+PAUSES = (5.0, 60.0)
+"""Seconds before what dies too often is started again: at first, and at most; each time twice as long."""
 _DATABASE = "postgres"
 # Of Airflow's command for the scheduler: what its forks, the Airflow tasks, need is imported before.
 _SCHEDULER = Path(__file__).with_name("scheduler.py")
@@ -65,12 +67,15 @@ def airflow_components(airflow: str, env: Mapping[str, str]) -> tuple[Component,
 @dataclass
 class _Running:
     component: Component
-    child: Child
+    child: Child | None
     deaths: deque[float] = field(default_factory=deque)
+    pause: float = 0.0
+    again: float = 0.0
+    wrong: str = ""
 
 
 class Components:
-    """Keeps components running: what dies is started again, until it dies too often."""
+    """Keeps components running: what dies is started again; what dies too often, after a pause that grows."""
 
     def __init__(self, processes: Supervisor, logs: Path, cwd: Path) -> None:
         self._processes = processes
@@ -88,38 +93,50 @@ class Components:
             self._running.append(_Running(component, self._spawn(component)))
 
     def watch(self) -> str | None:
-        """Start again what died since the last look; say what is wrong when one died too often."""
+        """Start again what died since the last look; say what is wrong while something dies too often."""
         for running in self._running:
-            code = running.child.poll()
-            if code is None:
-                continue
-            name = running.component.name
-            running.child.reap()
-            now = time.monotonic()
-            running.deaths.append(now)
-            while running.deaths[0] < now - DEATHS_SECONDS:
-                running.deaths.popleft()
-            self._note(name, f"{name} ended with {_describe(code)}, {len(running.deaths)} times within a minute")
-            if len(running.deaths) >= DEATHS:
-                last = _last_line(self._log(name))
-                return f"{name} ended {DEATHS} times within a minute, last with {_describe(code)}: {last}"
+            child, now = running.child, time.monotonic()
+            if child is None:
+                if now >= running.again:
+                    running.child = self._spawn(running.component)
+            elif (code := child.poll()) is not None:
+                child.reap()
+                self._bury(running, code, now)
+            elif running.wrong and now >= running.again + DEATHS_SECONDS:
+                # It lives for as long as it may not die three times in.
+                running.wrong, running.pause = "", 0.0
+        return next((running.wrong for running in self._running if running.wrong), None)
+
+    def _bury(self, running: _Running, code: int, now: float) -> None:
+        name = running.component.name
+        running.deaths.append(now)
+        while running.deaths[0] < now - DEATHS_SECONDS:
+            running.deaths.popleft()
+        self._note(name, f"{name} ended with {_describe(code)}, {len(running.deaths)} times within a minute")
+        if not running.wrong and len(running.deaths) < DEATHS:
             running.child = self._spawn(running.component)
-        return None
+            return
+        last = _last_line(self._log(name))
+        running.wrong = f"{name} ended {DEATHS} times within a minute, last with {_describe(code)}: {last}"
+        first, longest = PAUSES
+        running.child, running.pause = None, min(longest, 2 * running.pause or first)
+        running.again = now + running.pause
 
     def pids(self) -> dict[str, int]:
-        """The process id of each component."""
-        return {running.component.name: running.child.pid for running in self._running}
+        """The process id of each component that runs."""
+        return {running.component.name: running.child.pid for running in self._running if running.child is not None}
 
     def stop(self, grace: float) -> None:
         """Stop all, the database last, each with at most `grace` seconds before it is killed."""
         database = [running for running in self._running if running.component.name == _DATABASE]
         others = [running for running in self._running if running.component.name != _DATABASE]
         for group in (others, database):
-            for running in group:
-                running.child.signal(running.component.stop)
+            children = [(running.child, running.component.stop) for running in group if running.child is not None]
+            for child, stop in children:
+                child.signal(stop)
             deadline = time.monotonic() + grace
-            for running in group:
-                running.child.stop(max(0.0, deadline - time.monotonic()))
+            for child, _ in children:
+                child.stop(max(0.0, deadline - time.monotonic()))
         self._running.clear()
 
     def _spawn(self, component: Component) -> Child:

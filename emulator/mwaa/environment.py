@@ -245,14 +245,11 @@ class Environment:
             return
         try:
             self._sync(self.settings)
-            wrong = self._airflow.watch()
+            # What keeps dying is started again as well, as MWAA's containers are: its cause, a full disk say, may go.
+            self._airflow.watch()
         except OSError as error:
-            # A full disk, say: the next tick tries again.
+            # The same: the next tick tries again.
             log.error("%s: %s", self.identity.name, error)  # noqa: TRY400 - one line says it
-            return
-        if wrong is not None:
-            self._airflow.stop()
-            self._fail("UNAVAILABLE", LaunchError(wrong))
 
     def _sync(self, settings: Settings) -> None:
         self._airflow.sync(self._bucket(settings), settings["DagS3Path"])

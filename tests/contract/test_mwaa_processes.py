@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from emulator import folders
+from emulator.mwaa import components as mwaa_components
 from emulator.mwaa import startup
 from emulator.mwaa.commands import Runner
 from emulator.mwaa.components import DEATHS, Component, Components
@@ -56,11 +57,27 @@ def test_what_dies_is_started_again(processes, tmp_path):
     assert running.pids() == {}
 
 
-def test_what_dies_too_often_is_given_up_with_its_last_words(processes, tmp_path):
+def test_what_dies_too_often_is_told_with_its_last_words(processes, tmp_path):
     running = components(processes, tmp_path)
     running.start((Component("failing", ("/bin/sh", "-c", "echo no such module; exit 3"), ENVIRONMENT),))
     wrong = watch_until(lambda wrong: wrong is not None, running)
     assert wrong == f"failing ended {DEATHS} times within a minute, last with exit code 3: no such module"
+    assert running.watch() == wrong
+    assert running.pids() == {}, "it is not started again at once"
+    running.stop(grace=1)
+
+
+def test_what_died_too_often_is_started_again_once_its_cause_is_gone(processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(mwaa_components, "PAUSES", (0.1, 0.2))
+    running = components(processes, tmp_path)
+    script = f"echo started >> {tmp_path}/starts; test -e {tmp_path}/room || exit 1; exec sleep 60"
+    running.start((Component("wanting", ("/bin/sh", "-c", script), ENVIRONMENT),))
+    watch_until(lambda wrong: wrong is not None, running)
+    watch_until(lambda _: len((tmp_path / "starts").read_text().split()) >= DEATHS + 3, running)
+    (tmp_path / "room").touch()
+    monkeypatch.setattr(mwaa_components, "DEATHS_SECONDS", 0.5)
+    watch_until(lambda wrong: wrong is None, running)
+    assert running.pids().keys() == {"wanting"}
     running.stop(grace=1)
 
 
