@@ -48,8 +48,8 @@ def valid(body: bytes, stage: Stage, shard: int) -> bool:
 
 
 def limits_of_aws(cloud: Cloud) -> list[str]:
-    """No limit of AWS was exceeded."""
-    return [f"exceeded: {what}" for what in cloud.exceeded]
+    """No limit of AWS was exceeded, and no rule of ours towards it broken."""
+    return [*cloud.broken, *(f"exceeded {count} times: {what}" for what, count in cloud.exceeded.items())]
 
 
 def ended(runs: Iterable[DagRun]) -> list[str]:
@@ -59,7 +59,7 @@ def ended(runs: Iterable[DagRun]) -> list[str]:
 
 def nothing_is_left(cloud: Cloud, bucket: Bucket) -> list[str]:
     """No ECS task lives, no instance is asked for, nobody keeps a place."""
-    left = [f"ECS task {arn} was left running" for arn in cloud.live()]
+    left = [f"ECS task {task.arn} was left running" for task in cloud.live_tasks]
     if cloud.goal:
         left.append(f"{cloud.goal} instances were left")
     found = bucket.get(shares.KEY)

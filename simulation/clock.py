@@ -31,7 +31,8 @@ class Clock:
 
     def at(self, seconds: float) -> dt.datetime:
         """Give the time so long after the world's begin."""
-        return START + dt.timedelta(seconds=seconds)
+        # What is written down has milliseconds.
+        return START + dt.timedelta(milliseconds=round(seconds * 1000))
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Do something later; what is due at one time happens in the order in which it was said."""

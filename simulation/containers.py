@@ -1,22 +1,58 @@
 """Workers: containers that claim shards by the product's own code, run their items, and leave results."""
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
 from simulation.clock import Clock
 from simulation.faults import Faults
-from simulation.ports import Killed, Marks, Process
+from simulation.ports import Killed, Process
 from simulation.s3 import Bucket
 from winbatch import attempts, results
 from winbatch.errors import JobError, StorageError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working.claims import Claims
 
 SURROUNDINGS = 3
 """The exit code of a worker whose S3 refuses."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the items of a world are like.
+
+    Attributes:
+        seconds: between which the time of an item lies, or the time of each.
+        requests: seconds that a shard's requests to S3 take.
+        poisoned: items whose program always fails.
+        killers: items that take their worker with them.
+        killed_by: the reason that ECS gives then.
+        forgotten: items whose worker ends well, and leaves no result of the shard.
+    """
+
+    seconds: tuple[float, float] | Sequence[float] = (0.5, 2.5)
+    requests: float = 0.0
+    poisoned: frozenset[int] = frozenset()
+    killers: frozenset[int] = frozenset()
+    killed_by: str = ""
+    forgotten: frozenset[int] = frozenset()
+
+
+class ClaimTaker(Protocol):
+    """What a worker needs of `winbatch.working.claims.Claims`."""
+
+    def take(self) -> ClaimMark | None: ...
+
+    def done(self, mark: ClaimMark) -> None: ...
+
+    def fail(
+        self, mark: ClaimMark, kind: Literal["failed", "memory"], failures: Sequence[Mapping[str, Any]]
+    ) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Worker:
@@ -26,38 +62,38 @@ class Worker:
         self,
         *,
         clock: Clock,
-        faults: Faults,
+        faults: Callable[[], Faults],
         bucket: Bucket,
         process: Process,
         stage: Stage,
-        arn: str,
+        claims: ClaimTaker,
         slots: int,
-        seconds: tuple[float, float],
+        work: Work,
         ended: Callable[[int, str], None],
     ) -> None:
         """Start it.
 
         Args:
             clock: of the world.
-            faults: of the world.
+            faults: gives those of the world.
             bucket: the data bucket.
             process: this one.
             stage: whose shards it claims.
-            arn: of its ECS task.
+            claims: its claims on the stage.
             slots: shards at once.
-            seconds: between which the time of an item lies.
+            work: what its items are like.
             ended: is told its exit code and reason when it ends by itself.
         """
         self._clock, self._faults, self._bucket, self._process = clock, faults, bucket, process
-        self._stage, self._seconds, self._ended = stage, seconds, ended
-        self._claims = Claims(Marks(process, bucket), stage, arn, clock.now)
+        self._stage, self._work, self._ended = stage, work, ended
+        self._claims = claims
         self._held: dict[ClaimMark, list[ItemResult]] = {}
         self._over = False
         self._idle = 0
         self._slots = slots
-        lines = bucket.get(stage.manifest)
-        assert lines is not None, f"{stage.manifest} is gone"
-        self._params: list[Mapping[str, Any]] = [json.loads(line)["params"] for line in lines.body.splitlines()]
+        manifest = bucket.get(stage.manifest)
+        assert manifest is not None, f"{stage.manifest} is gone"
+        self._params = _params(manifest.body)
         for _ in range(slots):
             clock.after(clock.random.uniform(0, 1), self._next)
 
@@ -91,7 +127,7 @@ class Worker:
                 return
             if mark is not None:
                 self._held[mark] = self._partials(mark)
-                self._item(mark, [])
+                self._item(mark, [], self._work.requests)
                 return
             self._idle += 1
             if self._idle == self._slots:
@@ -107,29 +143,38 @@ class Worker:
         except StorageError as error:
             self._die(SURROUNDINGS, str(error))
 
-    def _item(self, mark: ClaimMark, failed: list[int]) -> None:
+    def _item(self, mark: ClaimMark, failed: list[int], wait: float = 0.0) -> None:
         """Run the shard's next item, or finish the shard."""
         finished = {item.item for item in self._held[mark]}
         left = [line for line in self._stage.shard_lines(mark.shard) if line not in finished and line not in failed]
         if not left:
             self._finish(mark, failed)
             return
-        self._clock.after(self._clock.random.uniform(*self._seconds), lambda: self._ran(mark, left[0], failed))
+        self._clock.after(wait + self._time_of(left[0]), lambda: self._ran(mark, left[0], failed))
+
+    def _time_of(self, item: int) -> float:
+        seconds = self._work.seconds
+        return self._clock.random.uniform(*seconds) if isinstance(seconds, tuple) else seconds[item]
 
     def _ran(self, mark: ClaimMark, item: int, failed: list[int]) -> None:
         if self._over:
             return
-        if self._clock.chance(self._faults.item_fails):
-            failed.append(item)
+        if item in self._work.killers:
+            self._die(139, self._work.killed_by)
+        elif item in self._work.forgotten:
+            self._die(0, "")
         else:
-            self._held[mark].append(ItemResult(item, self._params[item], {"n": item}))
-        self._item(mark, failed)
+            if item in self._work.poisoned or self._clock.chance(self._faults().item_fails):
+                failed.append(item)
+            else:
+                self._held[mark].append(ItemResult(item, self._params[item], {"n": item}))
+            self._item(mark, failed)
 
     def _finish(self, mark: ClaimMark, failed: list[int]) -> None:
         with self._fatal():
             if failed:
                 self._save(mark, self._held[mark])
-                described = [{"item": item, "error": "boom", "exit_code": 1, "log": ["boom"]} for item in failed]
+                described = [{"item": item, "error": "boom", "exit_code": 1, "log": ["last words"]} for item in failed]
                 self._claims.fail(mark, "failed", described)
             else:
                 self._write(mark)
@@ -140,7 +185,7 @@ class Worker:
     def _write(self, mark: ClaimMark) -> None:
         items = sorted(self._held[mark])
         body = results.encode(self._stage, mark.shard, items)
-        if self._clock.chance(self._faults.result_torn):
+        if self._clock.chance(self._faults().result_torn):
             body = body[: len(body) // 2]
         key = self._stage.result_key(mark.shard)
         self._process.before(s3=True)
@@ -175,3 +220,9 @@ class Worker:
         if not self._over:
             self._over = True
             self._ended(code, reason)
+
+
+@lru_cache(maxsize=8)
+def _params(manifest: bytes) -> list[Mapping[str, Any]]:
+    """Read the items' parameters; all workers of a stage read the same ones."""
+    return [json.loads(line)["params"] for line in manifest.splitlines()]

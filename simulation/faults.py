@@ -20,6 +20,7 @@ _MOST = {
     "lingers": 300.0,
     "zombie": 0.15,
     "busy": 0.3,
+    "spot_notice": 1.0,
 }
 
 
@@ -42,6 +43,7 @@ class Faults:
         lingers: seconds that a terminated instance stays listed.
         zombie: of an Airflow task's tries: Airflow begins another one while it still lives.
         busy: of terminations: Auto Scaling is at something else.
+        spot_notice: of hosts that are lost: Spot says so two minutes before.
     """
 
     crash: float = 0.0
@@ -58,6 +60,7 @@ class Faults:
     lingers: float = 0.0
     zombie: float = 0.0
     busy: float = 0.0
+    spot_notice: float = 0.0
 
     @classmethod
     def draw(cls, chance: random.Random) -> Self:

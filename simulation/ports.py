@@ -101,10 +101,10 @@ class Ports:
         return self._call(lambda: self._cloud.live(started_by))
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
-        return self._call(lambda: [self._cloud.worker(arn) for arn in arns])
+        return self._call(lambda: self._cloud.workers(arns))
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
-        return self._call(lambda: self._cloud.run(workload.cpu, count, started_by, token, stage))
+        return self._call(lambda: self._cloud.run(workload, count, started_by, token, stage))
 
     def stop(self, arn: str, reason: str) -> None:
         self._call(lambda: self._cloud.stop(arn, reason))
@@ -119,7 +119,7 @@ class Ports:
         return self._call(lambda: self._cloud.ask(instances))
 
     def why_short(self, since: dt.datetime) -> str:  # noqa: ARG002 - the port's signature
-        return ""
+        return self._call(self._cloud.why_short)
 
     def drain(self, arns: Sequence[str]) -> None:
         self._call(lambda: self._cloud.drain([*arns]))

@@ -1,28 +1,35 @@
 """The data bucket: objects with versions, conditional writes, listings in order."""
 
-import bisect
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterator
 
+from sortedcontainers import SortedDict
+
 from winbatch.storage import Conflict, Entry, Object
+
+# ListObjectsV2's.
+_PAGE = 1000
 
 
 class Bucket:
     """Strongly consistent, as S3 is.
 
     Attributes:
+        calls: requests, by name.
         watchers: are told of each write, with key, what was there, and what is there now.
     """
 
     def __init__(self, now: Callable[[], dt.datetime]) -> None:
         self._now = now
-        self._objects: dict[str, tuple[bytes, int, dt.datetime]] = {}
-        self._keys: list[str] = []
+        self._objects: SortedDict[str, tuple[bytes, int, Entry]] = SortedDict()
         self._version = 0
+        self.calls: Counter[str] = Counter()
         self.watchers: list[Callable[[str, bytes | None, bytes], None]] = []
 
     def get(self, key: str) -> Object | None:
         """Read an object; None when there is none."""
+        self.calls["s3.GetObject"] += 1
         found = self._objects.get(key)
         return Object(found[0], f'"{found[1]}"') if found else None
 
@@ -35,27 +42,23 @@ class Bucket:
         Raises:
             Conflict: a condition does not hold.
         """
-        there = self.get(key)
-        if (new and there) or (etag is not None and (there is None or there.etag != etag)):
+        self.calls["s3.PutObject"] += 1
+        there = self._objects.get(key)
+        if (new and there) or (etag is not None and (there is None or f'"{there[1]}"' != etag)):
             raise Conflict(key)
         self._version += 1
-        if there is None:
-            bisect.insort(self._keys, key)
-        self._objects[key] = (body, self._version, self._now())
+        self._objects[key] = (body, self._version, Entry(key, self._now(), len(body)))
         for watcher in self.watchers:
-            watcher(key, there.body if there else None, body)
+            watcher(key, there[0] if there else None, body)
         return f'"{self._version}"'
 
     def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
-        if self._objects.pop(key, None) is not None:
-            del self._keys[bisect.bisect_left(self._keys, key)]
+        self._objects.pop(key, None)
 
     def listing(self, prefix: str, after: str = "", before: str = "") -> Iterator[Entry]:
         """List what lies below a prefix: from `prefix + after` on, without what comes from `prefix + before` on."""
-        first = bisect.bisect_left(self._keys, prefix + after)
-        for key in self._keys[first:]:
-            if not key.startswith(prefix) or (before and key >= prefix + before):
-                return
-            body, _, modified = self._objects[key]
-            yield Entry(key, modified, len(body))
+        last = prefix + before if before else prefix + chr(0x10FFFF)
+        found = [self._objects[key][2] for key in self._objects.irange(prefix + after, last, (True, False))]
+        self.calls["s3.ListObjectsV2"] += max(1, -(-len(found) // _PAGE))
+        return iter(found)

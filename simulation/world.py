@@ -8,15 +8,16 @@ from simulation import checkers
 from simulation.airflow import KILL, DagRun
 from simulation.clock import Clock
 from simulation.cloud import Cloud, Container, Task
-from simulation.containers import Worker
+from simulation.containers import Work, Worker
 from simulation.faults import Faults
-from simulation.ports import Ports, Process
+from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from winbatch import driver, keys, resuming
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.job import Job
 from winbatch.spec import Spec
 from winbatch.stage import Stage
+from winbatch.working.claims import Claims
 
 # Seconds: faults stop after so long, and everything must have ended so long after that.
 FAULTS = 2 * 3600.0
@@ -88,7 +89,7 @@ class World:
         self.bucket = Bucket(self.clock.now)
         self.twice = checkers.NothingTwice(self.bucket, self.problems)
         self.cloud = Cloud(self.clock, self.faults, chance.randint(1, 6), self._container)
-        self.seconds = (0.5, chance.choice([2.0, 20.0, 200.0]))
+        self.work = Work(seconds=(0.5, chance.choice([2.0, 20.0, 200.0])))
         self.target = _deployment(self.cloud.most, cpu=chance.choice([1024, 2048, 4096]))
         self.runs: list[DagRun] = []
         for number in range(chance.randint(1, 4)):
@@ -208,16 +209,17 @@ class World:
         assert found is not None, f"{task.stage} is gone"
         stage = Stage.from_json(found.body, where=task.stage)
         self.twice.watch(stage)
+        # A worker's client of S3 tries eight times: what is left of a bad hour is little.
+        process = Process(self.clock, self._of_workers(), lambda: self.cloud.quiet)
         return Worker(
             clock=self.clock,
-            faults=self.faults if not self.cloud.quiet else Faults(),
+            faults=lambda: self.faults if not self.cloud.quiet else Faults(),
             bucket=self.bucket,
-            # A worker's client of S3 tries eight times: what is left of a bad hour is little.
-            process=Process(self.clock, self._of_workers(), lambda: self.cloud.quiet),
+            process=process,
             stage=stage,
-            arn=task.arn,
+            claims=Claims(Marks(process, self.bucket), stage, task.arn, self.clock.now),
             slots=self.target.workload("w").slots,
-            seconds=self.seconds,
+            work=self.work,
             ended=ended,
         )
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from scripts.bench.cluster import Case, simulate, static_wall
 from scripts.bench.figures import Figure
-from scripts.bench.simulation import Case, World, static_wall
 from scripts.errors import BenchError
 from scripts.settings import Settings
 from winbatch import capacity
@@ -148,7 +148,7 @@ def _both(case: Case) -> dict[str, float]:
     by_size = {size: static_wall(replace(case, shard_items=size)) for size in sizes}
     best = min(by_size, key=lambda size: by_size[size])
     return {
-        "pulling": World(case).run_job().wall / case.ideal,
+        "pulling": simulate(case).wall / case.ideal,
         "shard_items": case.shard_items,
         "static": static_wall(case) / case.ideal,
         "static_best": by_size[best] / case.ideal,
@@ -212,7 +212,7 @@ def case_of_100k(seed: int) -> Case:
 
 def _report(seed: int) -> dict[str, Any]:
     case = case_of_100k(seed)
-    outcome = World(case).run_job()
+    outcome = simulate(case)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": time.process_time(),

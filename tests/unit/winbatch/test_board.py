@@ -1,15 +1,16 @@
 """Jobs of two stages side by side: each is on the board from its scale-out to its end, between its stages, too."""
 
-import dataclasses
 import random
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from winbatch import driver, engine, keys, shares
+from simulation.faults import Faults
+from simulation.ports import Killed
+from winbatch import driver, engine, shares
 from winbatch.shares import Board
 
-from .test_engine_world import WORKLOAD, Crash, Faults, World, make_limits, make_stage
+from .world import WORKLOAD, World, make_limits, make_stage
 
 
 def board(world):
@@ -22,13 +23,9 @@ class Job:
 
     def __init__(self, world, name, items):
         self.world, self.name = world, name
-        base = make_stage(items=items, job=name)
-        self.stages = [
-            base,
-            dataclasses.replace(make_stage(items=1, job=name), stage="t", claims=f"jobs/d/{name}/t/c/"),
-        ]
-        self.stages[1] = dataclasses.replace(self.stages[1], results=f"r/{name}/t/", partials=f"jobs/d/{name}/t/p/")
-        world.stages |= {keys.stage_key(stage): stage for stage in self.stages}
+        self.stages = [make_stage(items=items, job=name), make_stage(items=1, job=name, name="t")]
+        for stage in self.stages:
+            world.add(stage)
         self.begun = self.ended = False
         self.stage = None
         self.steps = self._live()
@@ -36,7 +33,7 @@ class Job:
     @property
     def needs(self):
         """It has asked for instances, and a stage of it is still to be worked on."""
-        ledgers = [driver.find_ledger(self.world, stage) for stage in self.stages]
+        ledgers = [driver.find_ledger(self.world.calm, stage) for stage in self.stages]
         over = any(ledger and ledger.state in ("failed", "cancelled") for ledger in ledgers)
         return self.begun and not self.ended and not over and not (ledgers[-1] and ledgers[-1].finished)
 
@@ -48,7 +45,7 @@ class Job:
         while True:
             try:
                 return what()
-            except Crash:
+            except Killed:
                 yield
 
     def _live(self):
@@ -67,6 +64,7 @@ class Job:
                 if ledger.finished:
                     break
                 yield
+            self.stage = None
             if ledger.state != "succeeded":
                 break
             yield
@@ -75,7 +73,7 @@ class Job:
 
     def teardown(self):
         for stage in self.stages:
-            if driver.find_ledger(self.world, stage):
+            if driver.find_ledger(self.world.calm, stage):
                 yield from self._call(
                     lambda stage=stage: driver.tick(self.world, stage, WORKLOAD, self.world.limits, cancel=True)
                 )
@@ -85,7 +83,7 @@ class Job:
     def cancel(self):
         """Tear it down beside a tick that is not killed yet; Airflow begins nothing any more."""
         if self.begun and not self.ended:
-            begun = self.stage is not None and driver.find_ledger(self.world, self.stage)
+            begun = self.stage is not None and driver.find_ledger(self.world.calm, self.stage)
             for _ in self.teardown():
                 pass
             if begun:
@@ -96,13 +94,13 @@ class Job:
 @settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
-    crash=st.floats(0, 0.05),
-    host_lost=st.floats(0, 0.01),
+    crash=st.floats(0, 0.02),
+    host_lost=st.floats(0, 36),
     cancel_at=st.none() | st.integers(1, 60),
 )
 def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed, crash, host_lost, cancel_at):
     limits = make_limits(max_instances=4, cluster_instances=4)
-    world = World(make_stage(), limits, Faults(crash=crash, host_lost=host_lost), seed)
+    world = World(limits=limits, faults=Faults(crash=crash, host_lost_an_hour=host_lost), seed=seed)
     jobs = [Job(world, "j", 4), Job(world, "k", 12)]
     choose = random.Random(seed)
     for moment in range(600):
@@ -110,13 +108,13 @@ def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed,
         job.step()
         if moment == cancel_at:
             jobs[0].cancel()
-        seen = driver.others(world, [])
+        seen = driver.others(world.calm, [])
         for each in jobs:
             there = [name for name in seen if shares.is_of(name, "d", each.name)]
             assert there or not each.needs, (each.name, seen)
             assert not (there and each.ended), (each.name, seen)
             # Its own teardown does not take it for another.
-            assert not any(shares.is_of(name, "d", each.name) for name in driver.others(world, each.stages))
+            assert not any(shares.is_of(name, "d", each.name) for name in driver.others(world.calm, each.stages))
         if all(each.ended for each in jobs):
             break
         world.pass_time(choose.randint(1, 4))
@@ -125,7 +123,7 @@ def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed,
 
 
 def test_a_stage_that_has_ended_well_hands_its_place_to_the_next():
-    world = World(make_stage(items=2), make_limits(), Faults(), 1)
+    world = World(make_stage(items=2))
     driver.reserve(world, "d", "j", 1.5)
     assert list(board(world).demands) == ["d/j/+"]
     driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
@@ -142,14 +140,14 @@ def test_a_stage_that_has_ended_well_hands_its_place_to_the_next():
 
 
 def test_a_stage_that_ended_badly_hands_nothing_over():
-    world = World(make_stage(), make_limits(), Faults(), 1)
+    world = World()
     driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
     driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5, cancel=True)
     assert board(world).demands == {}
 
 
 def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not_in_its_own():
-    world = World(make_stage(items=400), make_limits(max_instances=4, cluster_instances=4), Faults(), 1)
+    world = World(make_stage(items=400), make_limits(max_instances=4, cluster_instances=4))
     driver.reserve(world, "d", "j", 4.0)
     driver.reserve(world, "d", "k", 4.0)
     driver.tick(world, world.stage, WORKLOAD, world.limits)

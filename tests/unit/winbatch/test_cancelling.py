@@ -1,9 +1,10 @@
 import datetime as dt
 
+from simulation.clock import START
 from winbatch import cancelling
 from winbatch.cancelling import Start
 
-from .test_engine_world import START, Faults, World, make_limits, make_stage
+from .world import World
 
 BEGUN = "2026-11-22T19:00:00.000Z"
 RUNS = Start(BEGUN, START)
@@ -12,7 +13,7 @@ CLEARED = Start(BEGUN, START + dt.timedelta(hours=1))
 
 
 def bucket():
-    return World(make_stage(), make_limits(), Faults(), 1)
+    return World()
 
 
 def test_a_run_that_is_marked_is_cancelled_until_it_is_started_again():

@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 
 import boto3
 import pytest
@@ -6,6 +7,9 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulation.clock import START
+from simulation.faults import Faults
+from simulation.ports import Killed
 from winbatch import driver, keys, resuming
 from winbatch.attempts import claimable
 from winbatch.aws import AwsPorts
@@ -13,8 +17,8 @@ from winbatch.errors import JobError, StorageError
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark
 
-from .test_engine_world import START, Crash, Faults, World, drive, make_limits, make_stage
 from .test_job import DEPLOYMENT
+from .world import World, drive, make_limits, make_stage
 
 
 def chain(*ledgers):
@@ -51,20 +55,20 @@ def test_stages_that_rest_on_items_that_were_missing_are_run_anew(stages, names)
 
 def test_a_stage_that_is_reopened_has_no_results_and_free_claims():
     stage = make_stage(items=6)
-    world = World(stage, make_limits(), Faults(), 1)
+    world = World(stage)
     marks = [
         *(ClaimMark(0, 0, "claim"), ClaimMark(1, 0, "claim"), ClaimMark(1, 0, "lost"), ClaimMark(1, 0, "released")),
         *(ClaimMark(1, 1, "claim"), ClaimMark(2, 0, "claim")),
     ]
     written = [stage.claim_key(mark) for mark in marks] + [stage.result_key(shard) for shard in range(3)]
     for key in [*written, f"{stage.partials_of(2)}00-0000.json"]:
-        world.write(key, b"{}")
+        world.bucket.put(key, b"{}")
     before = dataclasses.replace(Ledger.begin(stage, START), state="succeeded", done=0b111, items_done=6, next_wave=4)
-    world.write(keys.ledger_key(stage), before.to_json().encode())
+    world.bucket.put(keys.ledger_key(stage), before.to_json().encode())
     resuming.reopen(world, stage)
     released = [ClaimMark(0, 0, "released"), ClaimMark(1, 1, "released"), ClaimMark(2, 0, "released")]
     at = keys.ledger_key(stage)
-    assert set(world.objects) == {stage.claim_key(mark) for mark in [*marks, *released]} | {at}
+    assert set(world.objects) == {stage.claim_key(mark) for mark in [*marks, *released]} | {at, stage.manifest}
     found = [mark for key in world.objects if (mark := stage.parse_claim_key(key)) is not None]
     assert [(mark.shard, mark.attempt) for mark in claimable(stage.shards, set(), found)] == [(0, 1), (1, 2), (2, 1)]
     after = driver.find_ledger(world, stage)
@@ -76,30 +80,30 @@ def test_a_stage_that_is_reopened_has_no_results_and_free_claims():
 @given(
     seed=st.integers(0, 2**32),
     items=st.integers(1, 60),
-    before=st.builds(Faults, worker_dies=st.floats(0, 0.01), item_fails=st.floats(0, 0.1)),
+    before=st.builds(Faults, worker_dies_an_hour=st.floats(0, 36), item_fails=st.floats(0, 0.05)),
     crash=st.floats(0, 0.05),
 )
 def test_whenever_resuming_is_cut_off_every_shard_is_run_once_more_and_no_old_result_counts(seed, items, before, crash):
-    world = World(make_stage(items), make_limits(max_failed_items=items), before, seed)
+    world = World(make_stage(items), make_limits(max_failed_items=items), faults=before, seed=seed)
     drive(world)
     world.faults = Faults(crash=crash)
     while True:
         try:
             resuming.reopen(world, world.stage)
             break
-        except Crash:
+        except Killed:
             # Nothing is taken up before it is through.
-            assert driver.find_ledger(world, world.stage) is not None
+            assert driver.find_ledger(world.calm, world.stage) is not None
     assert world.keys(world.stage.results) == []
-    executed = world.executions.copy()
+    executed = world.executions
     world.faults = Faults()
     ledger = drive(world, attempt=2)
     assert (ledger.state, ledger.items_done) == ("succeeded", items)
-    assert all(world.executions[shard] == executed[shard] + 1 for shard in range(world.stage.shards))
+    assert world.executions - executed == Counter(range(world.stage.shards))
 
 
 def test_two_people_who_resume_at_once_do_not_write_over_each_other():
-    world = World(make_stage(), make_limits(), Faults(), 1)
+    world = World()
     drive(world)
 
     class Overtaken(World):
