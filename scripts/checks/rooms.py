@@ -61,7 +61,7 @@ ROOMS: dict[str, Room] = {
             "account attempts aws cancelling capacity causes coding driver ecs_tasks engine keys ledger metrics"
             " orchestration results resuming shares stage storage stored ticks times"
         ),
-        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_simulation.py"),
+        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_cluster.py"),
         slow=("contract", "jobs", "faults"),
     ),
     "specification": Room(
