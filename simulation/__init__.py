@@ -6,12 +6,16 @@ own; simulated are S3, ECS, Auto Scaling, containers with their programs, Airflo
 ========== ==========================================================
 `clock`     time, and what happens by itself
 `s3`        the data bucket
+`throttles` AWS's token buckets
 `cloud`     hosts, ECS tasks, the Auto Scaling group; AWS's limits
 `containers` workers that claim shards and run items
 `ports`     what one process sees of the world, and what can hinder it
+`walking`   claims on a large stage, by an index
 `airflow`   DAG runs: tasks, tries, reschedules, kills, clears
 `faults`    the mix of faults, drawn by seed
 `checkers`  what must hold, after each event and at the end
+`over_time` what must hold over time: instances, progress, the bill
+`stages`    a cluster with stages ticked by hand, for the engine's tests and the bench
 `world`     all of it together, for a seed
 ========== ==========================================================
 

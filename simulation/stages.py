@@ -57,7 +57,8 @@ class StageWorld(Ports):
         self.bucket = Bucket(self.clock.now)
         self.work, self.slots = work or Work(), slots
         self.cloud = Cloud(self.clock, faults or Faults(), most, self._container, hardware)
-        self._engine = Process(self.clock, self.cloud.faults, lambda: False)
+        self._engine = Process(self.clock, self.cloud.faults, lambda: self._calm)
+        self.faults = self.cloud.faults
         super().__init__(self._engine, self.bucket, self.cloud)
         self.calm = Ports(Process(self.clock, Faults(), lambda: True), self.bucket, self.cloud)
         self.samples: list[Sample] = []
@@ -86,6 +87,8 @@ class StageWorld(Ports):
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self.cloud.faults = self._engine.faults = faults
+        # A large world has many calls, and nothing to draw for most of them.
+        self._calm = not (faults.crash or faults.held_up or faults.unavailable or faults.answer_lost)
 
     def attempts_at(self, stage: Stage) -> Counter[int]:
         """Count the attempts at each shard."""

@@ -29,8 +29,8 @@ class Free:
         bucket.watchers.append(self._wrote)
 
     def _wrote(self, key: str, _before: bytes | None, _after: bytes) -> None:
-        mark = self.stage.parse_claim_key(key) if key.startswith(self.stage.claims) else None
-        if mark is not None and mark.kind == "released":
+        released = key.endswith(".released") and key.startswith(self.stage.claims)
+        if released and (mark := self.stage.parse_claim_key(key)) is not None:
             self.blocks[mark.shard // BLOCK][mark.shard] = mark.attempt + 1
 
     def marks(self) -> list[ClaimMark]:

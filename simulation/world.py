@@ -10,6 +10,7 @@ from simulation.clock import Clock
 from simulation.cloud import Cloud, Container, Task
 from simulation.containers import Work, Worker
 from simulation.faults import Faults
+from simulation.over_time import OverTime
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from winbatch import driver, keys, resuming
@@ -94,6 +95,7 @@ class World:
         self.runs: list[DagRun] = []
         for number in range(chance.randint(1, 4)):
             self._draw_run(number)
+        self.over_time = OverTime(self.runs, self.bucket, self.cloud, self.problems)
 
     def live(self) -> Outcome:
         """Let it live until everything has ended, and check it."""
@@ -103,10 +105,12 @@ class World:
                 self.clock.say("from now on nothing goes wrong any more")
             if not self.clock.step():
                 break
+            self.over_time.step()
         # What is being ended ends.
         self.clock.pass_by(600)
         self.problems += checkers.ended(self.runs)
         self.problems += checkers.limits_of_aws(self.cloud)
+        self.over_time.end()
         if all(run.ended for run in self.runs):
             self.problems += checkers.nothing_is_left(self.cloud, self.bucket)
             for run in self.runs:
