@@ -1,5 +1,6 @@
 """A cluster with stages whose engines are ticked by whoever holds it: no Airflow, and no people."""
 
+import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,9 +14,11 @@ from simulation.faults import Faults
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from simulation.walking import Free, WalkingClaims
-from winbatch import keys
+from winbatch import attempts, keys
+from winbatch.deployment import Workload
+from winbatch.engine import Limits
 from winbatch.metrics import Sample
-from winbatch.stage import Stage
+from winbatch.stage import Group, Stage
 from winbatch.working.claims import Claims
 
 
@@ -118,3 +121,53 @@ class StageWorld(Ports):
             work=self.work,
             ended=ended,
         )
+
+
+def make_stage(
+    items: int = 40,
+    shard_items: int = 2,
+    *,
+    job: str = "j",
+    name: str = "s",
+    groups: tuple[Group, ...] = (),
+) -> Stage:
+    """Make a stage of DAG `d`."""
+    base = f"jobs/d/{job}/{name}/"
+    return Stage(
+        dag="d",
+        job=job,
+        stage=name,
+        workload="w",
+        run="m:f",
+        manifest=base + "manifest.jsonl",
+        claims=base + "claims/",
+        partials=base + "partials/",
+        results=f"r/{job}/{name}/",
+        outputs=f"r/{job}/",
+        items=items,
+        shard_items=shard_items,
+        groups=groups,
+    )
+
+
+def make_workload(cpu: int = 1024) -> Workload:
+    """Make what a stage's ECS tasks run."""
+    return Workload(
+        task_definition="td:1", container="c", cpu=cpu, memory=1024, image="i", log_group="g", log_stream_prefix="p"
+    )
+
+
+def make_limits(*, instances: int = 3, max_attempts: int = 3, **changes: Any) -> Limits:
+    """Make a stage's bounds: on a cluster of its own, unless `changes` say otherwise."""
+    values: dict[str, Any] = {
+        "slots": 1,
+        "tasks_per_instance": 2,
+        "max_instances": instances,
+        "cluster_instances": instances,
+        "keep_instances": 0,
+        "rules": attempts.policy({}, max_attempts=max_attempts),
+        "max_failed_items": 0,
+        "instance_timeout": dt.timedelta(minutes=5),
+        "start_timeout": dt.timedelta(minutes=2),
+    }
+    return Limits(**values | changes)

@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from simulation.cloud import Hardware
 from simulation.containers import Work
 from simulation.faults import Faults
-from simulation.stages import StageWorld
-from winbatch import attempts, driver, engine
-from winbatch.deployment import Workload
+from simulation.stages import StageWorld, make_limits, make_stage, make_workload
+from winbatch import driver
 from winbatch.ledger import Ledger
-from winbatch.stage import Stage
 
 CPU = 1024
-MEMORY = 1024
+# An instance takes minutes to boot, and to pull an image.
+PATIENCE = dt.timedelta(minutes=20)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,16 @@ def simulate(case: Case) -> Outcome:
     Raises:
         AssertionError: the product broke one of its promises.
     """
-    stage, limits, workload, costs = _stage(case), _limits(case), _workload(case), case.costs
+    costs, stage = case.costs, make_stage(len(case.seconds), case.shard_items)
+    workload = make_workload(cpu=case.slots * CPU)
+    limits = make_limits(
+        instances=case.instances,
+        max_attempts=case.max_attempts,
+        slots=case.slots,
+        tasks_per_instance=1,
+        instance_timeout=PATIENCE,
+        start_timeout=PATIENCE,
+    )
     world = StageWorld(
         case.seed,
         [stage],
@@ -126,7 +134,7 @@ def simulate(case: Case) -> Outcome:
         faults=Faults(item_fails=case.failing),
         hardware=Hardware(
             cpu=workload.cpu,
-            memory=MEMORY,
+            memory=workload.memory,
             boot=(costs.boot, costs.boot),
             pull=(costs.pull, costs.pull),
             start=(costs.start, costs.start),
@@ -188,47 +196,3 @@ def static_wall(case: Case, *, poll: float = 2.0) -> float:
         seen = -(-free // poll) * poll
         heapq.heappush(slots, (seen + (0.0 if pulled else costs.pull) + costs.start + costs.shard + seconds, True))
     return -(-max(slots)[0] // poll) * poll + costs.after
-
-
-def _workload(case: Case) -> Workload:
-    return Workload(
-        task_definition="td",
-        container="c",
-        cpu=case.slots * CPU,
-        memory=MEMORY,
-        image="i",
-        log_group="g",
-        log_stream_prefix="p",
-    )
-
-
-def _limits(case: Case) -> engine.Limits:
-    return engine.Limits(
-        slots=case.slots,
-        tasks_per_instance=1,
-        max_instances=case.instances,
-        cluster_instances=case.instances,
-        keep_instances=0,
-        max_failed_items=0,
-        instance_timeout=dt.timedelta(seconds=1200),
-        start_timeout=dt.timedelta(seconds=1200),
-        rules=attempts.policy({}, max_attempts=case.max_attempts),
-    )
-
-
-def _stage(case: Case) -> Stage:
-    base = "jobs/simulated/job/sleep/"
-    return Stage(
-        dag="simulated",
-        job="job",
-        stage="sleep",
-        workload="sleep",
-        run="sleep:run",
-        manifest=base + "manifest.jsonl",
-        claims=base + "claims/",
-        partials=base + "partials/",
-        results="jobs/results/job/sleep/",
-        outputs="jobs/results/job/",
-        items=len(case.seconds),
-        shard_items=case.shard_items,
-    )

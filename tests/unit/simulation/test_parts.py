@@ -11,30 +11,13 @@ from simulation.cloud import READ, Hardware
 from simulation.containers import Work
 from simulation.faults import Faults
 from simulation.s3 import Bucket
-from simulation.stages import StageWorld
+from simulation.stages import StageWorld, make_limits, make_stage, make_workload
 from simulation.throttles import TokenBucket
-from winbatch import attempts, driver, engine
+from winbatch import driver, engine, keys
 from winbatch.attempts import claimable
-from winbatch.deployment import Workload
-from winbatch.stage import Stage
 
-WORKLOAD = Workload(
-    task_definition="td:1", container="c", cpu=1024, memory=1024, image="i", log_group="g", log_stream_prefix="p"
-)
-STAGE = Stage(
-    dag="d",
-    job="j",
-    stage="s",
-    workload="w",
-    run="m:f",
-    manifest="m",
-    claims="c/",
-    partials="p/",
-    results="r/",
-    outputs="o/",
-    items=300,
-    shard_items=1,
-)
+WORKLOAD = make_workload()
+STAGE = make_stage(300, 1)
 
 
 def test_a_bucket_of_tokens_refills_and_says_when_it_is_empty():
@@ -70,7 +53,7 @@ def quick(**changes):
 
 
 def run(world, count=2, token="t"):
-    return world.run(WORKLOAD, count, engine.started_by(STAGE), token, "jobs/d/j/s/stage.json")
+    return world.run(WORKLOAD, count, engine.started_by(STAGE), token, keys.stage_key(STAGE))
 
 
 def test_a_client_token_starts_ecs_tasks_once_and_only_with_the_same_number():
@@ -157,17 +140,7 @@ def test_what_is_billed_is_the_time_of_instances_from_launch_to_end():
 def test_workers_that_walk_claim_exactly_what_the_rule_allows():
     world = StageWorld(1, [STAGE], most=2, slots=2, faults=Faults(item_fails=0.2), large=True)
     (free,) = world.free.values()
-    limits = engine.Limits(
-        slots=2,
-        tasks_per_instance=3,
-        max_instances=2,
-        cluster_instances=2,
-        keep_instances=0,
-        max_failed_items=0,
-        instance_timeout=attempts.LONGEST_BACKOFF,
-        start_timeout=attempts.LONGEST_BACKOFF,
-        rules=attempts.policy({}, max_attempts=20),
-    )
+    limits = make_limits(instances=2, slots=2, tasks_per_instance=3, max_attempts=20)
     retried = 0
     while True:
         ledger, wait = driver.tick(world, STAGE, WORKLOAD, limits)

@@ -65,7 +65,7 @@ def of_seed(seed):
     return Lived(seed)
 
 
-SEEDS = range(6)
+SEEDS = range(7)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

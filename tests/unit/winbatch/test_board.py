@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from simulation.faults import Faults
 from simulation.ports import Killed
+from simulation.stages import make_limits, make_stage
 from winbatch import driver, engine, shares
 from winbatch.shares import Board
 
-from .world import WORKLOAD, World, make_limits, make_stage
+from .world import WORKLOAD, World
 
 
 def board(world):
@@ -99,7 +100,7 @@ class Job:
     cancel_at=st.none() | st.integers(1, 60),
 )
 def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed, crash, host_lost, cancel_at):
-    limits = make_limits(max_instances=4, cluster_instances=4)
+    limits = make_limits(instances=4)
     world = World(limits=limits, faults=Faults(crash=crash, host_lost_an_hour=host_lost), seed=seed)
     jobs = [Job(world, "j", 4), Job(world, "k", 12)]
     choose = random.Random(seed)
@@ -147,7 +148,7 @@ def test_a_stage_that_ended_badly_hands_nothing_over():
 
 
 def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not_in_its_own():
-    world = World(make_stage(items=400), make_limits(max_instances=4, cluster_instances=4))
+    world = World(make_stage(items=400), make_limits(instances=4))
     driver.reserve(world, "d", "j", 4.0)
     driver.reserve(world, "d", "k", 4.0)
     driver.tick(world, world.stage, WORKLOAD, world.limits)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from simulation.containers import Work
 from simulation.faults import Faults
 from simulation.ports import Killed
+from simulation.stages import make_limits, make_stage
 from winbatch import attempts, driver, engine, keys, results, shares
 from winbatch.capacity import Group as Instances
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.stage import Group
 
-from .world import WORKLOAD, World, assert_run_rate, drive, make_limits, make_stage, pauses
+from .world import WORKLOAD, World, assert_run_rate, drive, pauses
 
 
 def test_a_quiet_world_runs_every_shard_once():
@@ -176,7 +177,7 @@ def test_a_refused_call_ends_the_stage_at_once_where_asking_again_does_not_help(
 
 
 def test_workers_that_their_hosts_take_along_are_nobodys_fault_until_it_is_ten_times():
-    world = World(limits=make_limits(max_instances=1, cluster_instances=1))
+    world = World(limits=make_limits(instances=1))
     start = world.cloud.start_container
 
     def goes_down(task, ended):
@@ -428,24 +429,19 @@ def long_tail(seconds, items=40):
 
 def test_instances_without_further_work_go_before_the_end():
     world = World(work=long_tail(400))
-    counts = {}
-    while True:
-        ledger, wait = world.tick()
-        counts[world.clock.seconds] = len(world.cloud.hosts)
-        if ledger.finished:
-            break
-        world.pass_time(wait)
-    assert ledger.state == "succeeded"
-    assert max(counts.values()) == 3
-    assert counts[max(counts)] == 1
-    assert sum(count == 1 for count in counts.values()) > len(counts) / 3
+    seen = [(ledger, len(world.cloud.hosts)) for ledger in world.ledgers()]
+    counts = [hosts for _, hosts in seen]
+    assert seen[-1][0].state == "succeeded"
+    assert max(counts) == 3
+    assert counts[-1] == 1
+    assert counts.count(1) > len(counts) / 3
     assert world.cloud.goal == 1
 
 
 @pytest.mark.parametrize("group_says_it", [True, False])
 @pytest.mark.parametrize("crash", [0.0, 0.02])
 def test_an_instance_is_terminated_once_however_long_it_stays_listed(group_says_it, crash):
-    limits = make_limits(max_instances=4, cluster_instances=4)
+    limits = make_limits(instances=4)
     faults = Faults(lingers=300, busy=0.3, crash=crash)
     world = World(make_stage(items=80), limits, faults=faults, work=long_tail(500, items=80), seed=5)
     if not group_says_it:
@@ -477,7 +473,7 @@ def test_work_that_finds_the_cluster_scaled_in_asks_for_it_again():
 
 def two_jobs(*, items=(400, 400), limits=None):
     """Two jobs on a cluster that is too small for both; returns the world, and the ledgers at each moment."""
-    limits = limits or make_limits(max_instances=4, cluster_instances=4)
+    limits = limits or make_limits(instances=4)
     world = World(make_stage(items=items[0]), limits)
     other = make_stage(items=items[1], job="k")
     world.add(other)

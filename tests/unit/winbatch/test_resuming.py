@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from simulation.clock import START
 from simulation.faults import Faults
 from simulation.ports import Killed
+from simulation.stages import make_limits, make_stage
 from winbatch import driver, keys, resuming
 from winbatch.attempts import claimable
 from winbatch.aws import AwsPorts
@@ -18,7 +19,7 @@ from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark
 
 from .test_job import DEPLOYMENT
-from .world import World, drive, make_limits, make_stage
+from .world import World, drive
 
 
 def chain(*ledgers):

@@ -7,16 +7,11 @@ import pytest
 
 from simulation.cloud import Hardware
 from simulation.ports import Killed
-from simulation.stages import StageWorld
+from simulation.stages import StageWorld, make_limits, make_stage, make_workload
 from simulation.throttles import TokenBucket
-from winbatch import attempts, driver, engine
-from winbatch.deployment import Workload
-from winbatch.engine import Limits
-from winbatch.stage import Stage
+from winbatch import driver, engine
 
-WORKLOAD = Workload(
-    task_definition="td:1", container="c", cpu=1024, memory=1024, image="i", log_group="g", log_stream_prefix="p"
-)
+WORKLOAD = make_workload()
 # Each takes two ECS tasks of the workload.
 HARDWARE = Hardware(cpu=2048, windows="WINDOWS_SERVER_2022_CORE", boot=(3.0, 3.0), start=(2.0, 2.0), stop=(0.0, 0.0))
 
@@ -66,40 +61,6 @@ class World(StageWorld):
             if ledger.finished:
                 return
             self.pass_time(wait)
-
-
-def make_stage(items=40, shard_items=2, job="j", groups=(), name="s"):
-    base = f"jobs/d/{job}/{name}/"
-    return Stage(
-        dag="d",
-        job=job,
-        stage=name,
-        workload="w",
-        run="m:f",
-        manifest=base + "manifest.jsonl",
-        claims=base + "claims/",
-        partials=base + "partials/",
-        results=f"r/{job}/{name}/",
-        outputs=f"r/{job}/",
-        items=items,
-        shard_items=shard_items,
-        groups=groups,
-    )
-
-
-def make_limits(**changes):
-    values = {
-        "slots": 1,
-        "tasks_per_instance": 2,
-        "max_instances": 3,
-        "cluster_instances": 3,
-        "keep_instances": 0,
-        "rules": attempts.policy({}, max_attempts=3),
-        "max_failed_items": 0,
-        "instance_timeout": dt.timedelta(minutes=5),
-        "start_timeout": dt.timedelta(minutes=2),
-    }
-    return Limits(**values | changes)
 
 
 def drive(world, *, drivers=1, ticks=4000, attempt=1):
