@@ -1,7 +1,7 @@
 """What a container instance's agents do by the role of its instance profile.
 
 Source: ECS Developer Guide, "Amazon ECS container instance IAM role"; Systems Manager User Guide, "ssmmessages API
-operations". An instance without a profile is not looked at.
+operations".
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ _SESSIONS = (
 )
 
 
+class NoRoleError(Exception):
+    """An instance has no role, so its agents have no credentials. The words are those of AWS's SDK for Go."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"NoCredentialProviders: no valid providers in chain: {instance_id} has no instance profile")
+
+
 class HostRole:
     """An instance's role at work."""
 
@@ -30,8 +37,8 @@ class HostRole:
         self._base = f"arn:{identity.state.partition}:{{}}:{self._region}:{backend.account_id}"
         self._instance = instance
         self._group_arn = group_arn
-        role = self._role(identity)
-        self._acting: Acting | None = identity.acting(role, instance.id) if role else None
+        self.arn = self._role(identity)
+        self._acting: Acting | None = identity.acting(self.arn, instance.id) if self.arn else None
 
     def _role(self, identity: Identity) -> str | None:
         name = (self._group_arn or "").rpartition("/")[2]
@@ -47,9 +54,8 @@ class HostRole:
 
         Raises:
             Refused: they may not
+            NoRoleError: it has none
         """
-        if self._acting is None:
-            return
         cluster_arn = f"{self._base.format('ecs')}:cluster/{cluster}"
         self._require(
             "ssm:UpdateInstanceInformation", f"{self._base.format('ec2')}:instance/{self._instance.id}", "instance"
@@ -65,8 +71,6 @@ class HostRole:
         Raises:
             Refused: it may not
         """
-        if self._acting is None:
-            return
         cluster_arn = f"{self._base.format('ecs')}:cluster/{cluster}"
         for action in _AGENT:
             self._require(action, container_instance, "container-instance", ecs_cluster=cluster_arn)
@@ -78,10 +82,12 @@ class HostRole:
 
         Raises:
             Refused: it may not
+            NoRoleError: it has none
         """
-        if self._acting is not None and self._group_arn is not None:
+        if self._group_arn is not None:
             self._require(f"autoscaling:{action}", self._group_arn, "autoScalingGroup")
 
     def _require(self, action: str, resource: str, kind: str | None, **keys: str) -> None:
-        assert self._acting is not None
+        if self._acting is None:
+            raise NoRoleError(self._instance.id)
         self._acting.require(action, resource, kind, self._region, **keys)

@@ -19,8 +19,8 @@ from emulator import locks, user_data
 from emulator.context import Context
 from emulator.ecs.backend import EcsBackend
 from emulator.ecs.model import Json, Resources
-from emulator.ecs.placement import OS_FAMILY, TASK_ENI
-from emulator.host_role import HostRole
+from emulator.ecs.placement import LOG_DRIVER, OS_FAMILY, OWN_LOGS, TASK_ENI, TASK_ROLE
+from emulator.host_role import HostRole, NoRoleError
 from emulator.identity.gate import Identity, Refused
 from emulator.patching import OwnUrls, keep_with
 from emulator.timers import Timers
@@ -100,13 +100,12 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
         "ecs.cpu-architecture": "x86_64",
         "ecs.subnet-id": instance.subnet_id,
         "ecs.vpc-id": instance.vpc_id,
-        "ecs.capability.task-iam-role": None,
-        "ecs.capability.logging-driver.awslogs": None,
+        **dict.fromkeys(LOG_DRIVER + driver for driver in sorted(settings.drivers)),
     }
     if family := _os_family(instance) if windows else "LINUX":
         attributes[OS_FAMILY] = family
-    if settings.task_eni:
-        attributes[TASK_ENI] = None
+    offered = {TASK_ENI: settings.task_eni, TASK_ROLE: settings.task_role, OWN_LOGS: settings.own_logs}
+    attributes |= dict.fromkeys(name for name, is_so in offered.items() if is_so)
     role = HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn)
     try:
         role.join(settings.cluster)
@@ -121,9 +120,10 @@ def join_cluster(instance: Instance, auto_scaling_group_arn: str | None) -> None
             ),
             capacity_provider=_capacity_provider(backend, settings.cluster, auto_scaling_group_arn),
             attributes=attributes,
+            role=role.arn,
         )
         role.work(settings.cluster, joined.arn)
-    except (ServiceException, Refused) as error:
+    except (ServiceException, Refused, NoRoleError) as error:
         # As on AWS, where the agent tries again and again and the instance runs all the same.
         log.warning("instance %s cannot join cluster %s: %s", instance.id, settings.cluster, error)
 
@@ -139,7 +139,7 @@ def may_say(instance: Instance, auto_scaling_group_arn: str, action: str) -> boo
     """Whether an instance may tell its group something by an action of Auto Scaling's; if not, nobody hears of it."""
     try:
         HostRole(Ec2Backend.identity, instance, auto_scaling_group_arn).tell(action)
-    except Refused as error:
+    except (Refused, NoRoleError) as error:
         log.warning("instance %s: %s", instance.id, error)
         return False
     return True

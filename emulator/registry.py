@@ -31,6 +31,7 @@ PREFIX = "/v2/"
 _HOST = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 _RANGE = re.compile(r"(?:bytes )?(\d+)-(\d+)(?:/.*)?")
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _MOST_TAGS = 1000
 # ECR's errors as the registry tells them: HTTP status and code of the specification.
 _ERRORS = {
@@ -86,9 +87,15 @@ class Registry:
                 {"PATCH": self._append, "PUT": self._finish, "GET": self._progress},
             ),
             (re.compile(r"(.+)/blobs/([^/]+)"), {"GET": self._blob, "HEAD": self._blob}),
+            (re.compile(r"(.+)/referrers/([^/]+)"), {"GET": self._referrers}),
             (
                 re.compile(r"(.+)/manifests/([^/]+)"),
-                {"GET": self._manifest, "HEAD": self._manifest, "PUT": self._put_manifest},
+                {
+                    "GET": self._manifest,
+                    "HEAD": self._manifest,
+                    "PUT": self._put_manifest,
+                    "DELETE": self._delete_manifest,
+                },
             ),
             (re.compile(r"(.+)/tags/(list)"), {"GET": self._tags}),
         ]
@@ -271,7 +278,36 @@ class Registry:
             image = _found(asked, reference)
         assert image is not None, "it was put, or was there"
         digest = image.get_image_digest()
-        return _created(f"{PREFIX}{asked.name}/manifests/{digest}", digest)
+        answer = _created(f"{PREFIX}{asked.name}/manifests/{digest}", digest)
+        if subject := _subject(image):
+            answer.headers["OCI-Subject"] = subject
+        return answer
+
+    def _delete_manifest(self, asked: _Asked, reference: str) -> Response:
+        """Remove an image with its tags, or a tag; the guide's "Deleting signatures and other artifacts" does so."""
+        asked.require("BatchDeleteImage")
+        wanted = {"imageDigest" if _DIGEST.fullmatch(reference) else "imageTag": reference}
+        if _found(asked, reference) is None:
+            raise RegistryError(404, "MANIFEST_UNKNOWN", "Requested image not found")
+        failures = asked.backend.batch_delete_image(asked.name, image_ids=[wanted])["failures"]
+        if failures:
+            raise RegistryError(405, "UNSUPPORTED", str(failures[0]["failureReason"]))
+        return Response(status=202)
+
+    def _referrers(self, asked: _Asked, digest: str) -> Response:
+        """An index of the manifests whose subject an image is, whether it is there or not."""
+        # As ListImageReferrers, says its reference.
+        asked.require("BatchGetImage")
+        if not _DIGEST.fullmatch(digest):
+            raise RegistryError(400, "DIGEST_INVALID", f"{digest!r} is no SHA-256 digest")
+        entries = [_referrer(image) for image in asked.repository.images if _subject(image) == digest]
+        wanted = asked.request.args.get("artifactType")
+        manifests = [entry for entry in entries if wanted in {None, entry["artifactType"]}]
+        answer = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests})
+        answer.content_type = _INDEX
+        if wanted:
+            answer.headers["OCI-Filters-Applied"] = "artifactType"
+        return answer
 
     def _tags(self, asked: _Asked, _: str) -> Response:
         asked.require("ListImages")
@@ -290,6 +326,24 @@ def _found(asked: _Asked, reference: str) -> Image | None:
         if reference == image.get_image_digest() if digest else reference in image.image_tags:
             return image
     return None
+
+
+def _subject(image: Image) -> str | None:
+    """The digest of what an image is about: a signature, say, of what it signs."""
+    subject: str | None = (json.loads(image.image_manifest).get("subject") or {}).get("digest")
+    return subject
+
+
+def _referrer(image: Image) -> dict[str, Any]:
+    """An image as an index has it."""
+    manifest = json.loads(image.image_manifest)
+    return {
+        "mediaType": image.image_manifest_media_type,
+        "digest": image.get_image_digest(),
+        "size": len(image.image_manifest.encode()),
+        "artifactType": manifest.get("artifactType") or (manifest.get("config") or {}).get("mediaType", ""),
+        "annotations": manifest.get("annotations") or {},
+    }
 
 
 def _created(location: str, digest: str) -> Response:

@@ -177,6 +177,8 @@ def _damaged(environ: Environ) -> Refusal | None:
     for header, name in told:
         if base64.b64encode(_CHECKSUMS[name](body)).decode() != environ[header].strip():
             return Refusal("BadDigest", f"The {name} you specified did not match the calculated checksum.")
+        # moto keeps a checksum whose algorithm is named beside it, as AWS's SDKs do.
+        environ.setdefault("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", name)
     return None
 
 

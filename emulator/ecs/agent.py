@@ -186,8 +186,8 @@ class Agent:
             image = image.copied(folder / "root")
             if working := container.definition.get("workingDirectory"):
                 image = replace(image, working_path=working)
-                # As an engine makes it where the image has it not.
-                image.working_folder.mkdir(parents=True, exist_ok=True)
+            # As an engine makes it where the image has it not.
+            image.working_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartError(f"CannotCreateContainerError: Error response from daemon: {error}") from error
         environment = {

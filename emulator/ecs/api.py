@@ -52,6 +52,11 @@ class EcsResponse(EC2ContainerServiceResponse):
     def start_task(self) -> ActionResult:
         raise NotImplementedError("StartTask: choose the instance by RunTask's placement")
 
+    def create_service(self) -> ActionResult:
+        raise NotImplementedError(
+            "CreateService: nothing keeps a service's ECS tasks running here; RunTask starts them"
+        )
+
     def describe_tasks(self) -> TYPE_RESPONSE:  # type: ignore[override]
         ids = self._get_param("tasks") or []
         if not 1 <= len(ids) <= _MAX_DESCRIBED:

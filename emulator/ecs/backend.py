@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -20,12 +20,14 @@ from emulator.ecs.agent import Agent, request_stop
 from emulator.ecs.definitions import check_registration, check_run, is_windows
 from emulator.ecs.interfaces import Interfaces
 from emulator.ecs.model import Container, ContainerInstance, EcsTask, Json, Resources, Stop
-from emulator.ecs.placement import Failure, needs, place
+from emulator.ecs.placement import Failure, attributes, needs, place
 from emulator.ecs.requests import ConflictException, RunRequest
 from emulator.faults import Faults
 from emulator.patching import OwnUrls
 
 _STOPPED_KEPT_SECONDS = 3600.0
+# A client token counts so long, and an hour beyond its ECS tasks at most (ECS API reference, "Ensuring idempotency").
+_TOKEN_SECONDS = 24 * 3600.0
 _PROVISIONING_QUOTA = 500
 
 
@@ -35,6 +37,7 @@ class _Answered:
 
     fingerprint: str
     tasks: list[EcsTask]
+    at: float = field(default_factory=time.time)
 
 
 class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
@@ -113,7 +116,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
     def register_task_definition(
         self, family: str, container_definitions: list[dict[str, Any]], *args: Any, **given: Any
     ) -> TaskDefinition:
-        check_registration(container_definitions, given.get("execution_role_arn"))
+        check_registration(container_definitions, given.get("execution_role_arn"), given.get("volumes") or ())
         return super().register_task_definition(family, container_definitions, *args, **given)
 
     # --- container instances
@@ -126,8 +129,9 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         *,
         capacity_provider: str | None,
         attributes: dict[str, str | None],
+        role: str | None = None,
     ) -> ContainerInstance:
-        """Let an EC2 instance join a cluster and take waiting ECS tasks.
+        """Let an EC2 instance join a cluster and take waiting ECS tasks; by its role its agent does what it does.
 
         Raises:
             ClusterNotFoundException: there is no such cluster
@@ -140,6 +144,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             capacity_provider=capacity_provider,
             size=size,
             attributes=attributes,
+            role=role,
         )
         self.instances[instance.id] = instance
         # Where moto's attribute calls look.
@@ -232,6 +237,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
             ServiceException: as AWS does
         """
         cluster = self._get_cluster(request.cluster)
+        self._forget_stopped()
         key = (cluster.name, request.token or "")
         if request.token and (answered := self._answered.get(key)):
             if answered.fingerprint != request.fingerprint:
@@ -401,7 +407,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         self, cluster: Cluster, definition: TaskDefinition, provider: CapacityProvider | None, request: RunRequest
     ) -> EcsTask:
         windows = is_windows(definition.runtime_platform)
-        check_run(definition.container_definitions, windows=windows)
+        check_run(definition.container_definitions, definition.volumes, windows=windows)
         task_id = uuid.uuid4().hex
         overrides = {entry["name"]: entry for entry in request.overrides.get("containerOverrides", ())}
         containers = [
@@ -451,7 +457,13 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         provider = self._get_provider(task.capacity_provider) if task.capacity_provider else None
         kinds = [*constraints, *(entry["type"] for entry in task.definition.placement_constraints)]
         family = (task.definition.runtime_platform or {}).get("operatingSystemFamily")
-        placed = place(task.needs, self._candidates(task.cluster, provider), kinds, family)
+        offered = attributes(
+            task.containers,
+            task.definition.network_mode,
+            task_role=task.role_arn is not None,
+            execution_role=task.execution_role_arn is not None,
+        )
+        placed = place(task.needs, self._candidates(task.cluster, provider), kinds, offered, family)
         if not isinstance(placed, ContainerInstance):
             return placed or [Failure(task.cluster_arn, "RESOURCE:CPU")]
         task.instance = placed
@@ -480,6 +492,11 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         gone = [task.id for task in self.ecs_tasks.values() if task.stopped_at and task.stopped_at < oldest]
         for task_id in gone:
             del self.ecs_tasks[task_id]
+        self._answered = {
+            key: answered
+            for key, answered in self._answered.items()
+            if answered.at > time.time() - _TOKEN_SECONDS and any(task.id in self.ecs_tasks for task in answered.tasks)
+        }
         # How long ECS knows an INACTIVE instance is not documented; its ECS tasks are not known longer.
         self.instances = {
             instance.id: instance

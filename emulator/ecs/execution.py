@@ -1,7 +1,7 @@
 """What the ECS agent does in an ECS task's name before its program runs: by the execution role, as far as IAM allows.
 
-Source: ECS Developer Guide, "Amazon ECS task execution IAM role". A task without one is served by the role of its host,
-which nobody looks at here.
+Source: ECS Developer Guide, "Amazon ECS task execution IAM role". A task without one is served by the role of its host
+("Amazon ECS container instance IAM role": its policy has ECR and CloudWatch Logs).
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ _PULLING = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDown
 
 
 class Execution:
-    """An ECS task's execution role at work."""
+    """An ECS task's execution role at work, or its host's."""
 
     def __init__(self, identity: Identity, task: EcsTask) -> None:
-        role = task.execution_role_arn
-        self._acting: Acting | None = identity.acting(role, task.id) if role else None
+        role, session = task.execution_role_arn, task.id
+        if role is None and task.instance is not None:
+            role, session = task.instance.role, task.instance.ec2_instance_id
+        self._acting: Acting | None = identity.acting(role, session) if role else None
         self._partition = identity.state.partition
 
     def pull(self, reference: str) -> None:

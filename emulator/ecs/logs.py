@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from threading import Event, Lock, Thread
@@ -16,6 +17,10 @@ from emulator import locks
 log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 1.0
+# What a container may have waiting where its driver does not block: ECS's default (account setting
+# defaultLogDriverMode, non-blocking since 25 June 2025; ECS API reference, LogConfiguration: 10m).
+_BUFFER = "10m"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _MAX_EVENT_BYTES = 256 * 1024 - 26  # CloudWatch's limit, less what it counts for each event
 
 
@@ -26,8 +31,18 @@ class LogDriverError(Exception):
 class Stream:
     """One container's log stream."""
 
-    def __init__(self, backend: LogsBackend, group: str, name: str) -> None:
+    def __init__(self, backend: LogsBackend, group: str, name: str, most: float) -> None:
+        """Begin empty.
+
+        Args:
+            backend: that has the group.
+            group: its name.
+            name: of the stream.
+            most: bytes that may wait to be sent; what comes then is dropped, as moby's ring logger does.
+        """
         self._backend = backend
+        self._most = most
+        self._waiting = 0
         self._group = group
         self._name = name
         self._lock = Lock()
@@ -40,12 +55,15 @@ class Stream:
             # CloudWatch takes no empty event; the driver leaves empty lines out.
             if message:
                 with self._lock:
+                    if self._events and self._waiting + len(line) > self._most:
+                        continue
+                    self._waiting += len(line)
                     self._events.append({"timestamp": int(time.time() * 1000), "message": message})
 
     def flush(self) -> None:
         """Send what there is."""
         with self._lock:
-            events, self._events = self._events, []
+            events, self._events, self._waiting = self._events, [], 0
         if not events:
             return
         # The clock may have been set back meanwhile, and CloudWatch takes batches in order only.
@@ -87,7 +105,7 @@ class LogDriver:
         """The stream that a container's `logConfiguration` asks for.
 
         Raises:
-            LogDriverError: its log group does not exist, or the driver is not one that this host has
+            LogDriverError: its log group does not exist, or the driver or its mode is not one that this host has
         """
         if configuration is None or configuration["logDriver"] in {"none", "json-file"}:
             return Discard()
@@ -97,6 +115,7 @@ class LogDriver:
                 f"'{configuration['logDriver']}' is registered"
             )
         options = configuration.get("options") or {}
+        most = _most(options)
         group = options.get("awslogs-group", "")
         prefix = options.get("awslogs-stream-prefix")
         name = f"{prefix}/{container}/{task_id}" if prefix else runtime_id
@@ -111,7 +130,7 @@ class LogDriver:
                     "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: "
                     f"failed to create Cloudwatch log stream: {error.message} (log group: {group})"
                 ) from error
-        stream = Stream(backend, group, name)
+        stream = Stream(backend, group, name, most)
         with self._lock:
             self._streams.add(stream)
         return stream
@@ -132,3 +151,27 @@ class LogDriver:
                 streams = list(self._streams)
             for stream in streams:
                 stream.flush()
+
+
+def _most(options: Mapping[str, str]) -> float:
+    """Bytes that may wait by a container's `mode` and `max-buffer-size`: without end where the driver blocks.
+
+    The words are moby's (`daemon/logger/factory.go`, ValidateLogOpts).
+
+    Raises:
+        LogDriverError: moby refuses them
+    """
+    mode, size = options.get("mode", ""), options.get("max-buffer-size")
+    if mode not in {"", "blocking", "non-blocking"}:
+        raise _invalid(f"logger: logging mode not supported: {mode}")
+    # The agent fills in the mode of ECS before Docker looks at the size.
+    if size is not None and mode == "blocking":
+        raise _invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+    found = _SIZE.fullmatch(size or _BUFFER)
+    if found is None:
+        raise _invalid(f"error parsing option max-buffer-size: invalid size: '{size}'")
+    return float("inf") if mode == "blocking" else float(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " ")
+
+
+def _invalid(words: str) -> LogDriverError:
+    return LogDriverError(f"CannotCreateContainerError: Error response from daemon: {words}")

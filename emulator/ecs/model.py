@@ -130,6 +130,8 @@ class ContainerInstance:
     capacity_provider: str | None
     size: Resources
     attributes: dict[str, str | None]
+    # Of its instance profile; none of a host that somebody registered by hand, whose agent is not ours.
+    role: str | None = None
     tags: list[dict[str, str]] = field(default_factory=list)
     status: str = "ACTIVE"
     agent_connected: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,10 @@ from emulator.ecs.model import Container, ContainerInstance, Resources
 # What an instance offers whose agent was started with -EnableTaskENI.
 TASK_ENI = "ecs.capability.task-eni"
 OS_FAMILY = "ecs.os-family"
+# What it offers with -EnableTaskIAMRole, -LoggingDrivers and ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE.
+TASK_ROLE = "com.amazonaws.ecs.capability.task-iam-role"
+LOG_DRIVER = "com.amazonaws.ecs.capability.logging-driver."
+OWN_LOGS = "ecs.capability.execution-role-awslogs"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,20 @@ def needs(
     )
 
 
+def attributes(
+    containers: Sequence[Container], network_mode: str | None, *, task_role: bool, execution_role: bool
+) -> frozenset[str]:
+    """What an instance must offer for an ECS task: its definition's `requiresAttributes`."""
+    logged = [container.definition.get("logConfiguration") for container in containers]
+    drivers = {configuration["logDriver"] for configuration in logged if configuration}
+    wanted = {
+        TASK_ENI: network_mode == "awsvpc",
+        TASK_ROLE: task_role,
+        OWN_LOGS: execution_role and "awslogs" in drivers,
+    }
+    return frozenset({*(LOG_DRIVER + driver for driver in drivers), *(name for name, is_so in wanted.items() if is_so)})
+
+
 def lacking(free: Resources, wanted: Resources) -> str | None:
     """The first resource of which there is too little, or None when the ECS task fits."""
     if wanted.cpu > free.cpu:
@@ -63,6 +81,7 @@ def place(
     wanted: Resources,
     instances: Iterable[ContainerInstance],
     constraints: Sequence[str] = (),
+    attributes: Collection[str] = (),
     family: str | None = None,
 ) -> ContainerInstance | list[Failure]:
     """The instance for one ECS task, or why none of them takes it.
@@ -77,7 +96,7 @@ def place(
     for instance in instances:
         if not instance.agent_connected:
             failures.append(Failure(instance.arn, "AGENT"))
-        elif (wanted.interfaces and TASK_ENI not in instance.attributes) or (
+        elif not instance.attributes.keys() >= set(attributes) or (
             family and instance.attributes.get(OS_FAMILY) not in {None, family}
         ):
             failures.append(Failure(instance.arn, "ATTRIBUTE"))

@@ -12,6 +12,8 @@ from moto.ecs.exceptions import ECSException, InvalidParameterException
 
 _MAX_COUNT = 10
 _MAX_OVERRIDES = 8192
+# Source: ECS API reference, "Ensuring idempotency".
+_TOKEN = re.compile(r"[!-~]{1,64}")
 _STARTED_BY = re.compile(r"[\w/-]{1,128}", re.ASCII)
 
 
@@ -54,6 +56,9 @@ class RunRequest:
             raise InvalidParameterException(
                 "startedBy should be at most 128 letters, numbers, hyphens, forward slashes and underscores"
             )
+        token = params.get("clientToken")
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise InvalidParameterException("clientToken should be at most 64 ASCII characters in the range of 33-126")
         launch_type, strategy = params.get("launchType"), params.get("capacityProviderStrategy") or ()
         if launch_type and strategy:
             raise InvalidParameterException("Specify either Launch Type or Capacity Provider Strategy, but not both.")
@@ -73,7 +78,7 @@ class RunRequest:
             propagate_tags=params.get("propagateTags"),
             managed_tags=bool(params.get("enableECSManagedTags")),
             constraints=[entry["type"] for entry in params.get("placementConstraints") or ()],
-            token=params.get("clientToken"),
+            token=token,
             fingerprint=json.dumps(
                 {name: value for name, value in params.items() if name != "clientToken"}, sort_keys=True, default=str
             ),

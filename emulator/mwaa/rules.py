@@ -77,6 +77,7 @@ def check(settings: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
 
     Raises:
         ValidationException: MWAA would refuse them
+        NotImplementedError: MWAA would take them, and nothing here does
     """
     version = settings["AirflowVersion"]
     if version not in versions.SUPPORTED:
@@ -84,7 +85,8 @@ def check(settings: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
             f"Unsupported Airflow version {version}. Supported versions: {', '.join(versions.SUPPORTED)}."
         )
     if before is not None and _number(version) < _number(before["AirflowVersion"]):
-        raise ValidationException(f"Airflow version cannot be downgraded from {before['AirflowVersion']} to {version}.")
+        # MWAA restores the database from a snapshot of its own (user guide, "Changing the Apache Airflow version").
+        raise NotImplementedError(f"UpdateEnvironment from Airflow {before['AirflowVersion']} back to {version}")
     if settings["WebserverAccessMode"] == "PUBLIC_AND_PRIVATE" and _number(version) < _PUBLIC_AND_PRIVATE_SINCE:
         raise ValidationException(f"WebserverAccessMode PUBLIC_AND_PRIVATE is not supported for Airflow {version}.")
     _check_class(settings)

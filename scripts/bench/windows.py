@@ -183,7 +183,11 @@ class Host:
         self._ecs.register_container_instance(
             cluster=_NAME,
             instanceIdentityDocument=json.dumps({"instanceId": "i-0123456789abcdef0", "instanceType": "c5.4xlarge"}),
-            attributes=[{"name": "ecs.os-type", "value": "windows"}, {"name": "ecs.os-family", "value": _FAMILY}],
+            attributes=[
+                {"name": "ecs.os-type", "value": "windows"},
+                {"name": "ecs.os-family", "value": _FAMILY},
+                {"name": "com.amazonaws.ecs.capability.logging-driver.awslogs"},
+            ],
             totalResources=[
                 {"name": "CPU", "type": "INTEGER", "integerValue": 16384},
                 {"name": "MEMORY", "type": "INTEGER", "integerValue": 32768},

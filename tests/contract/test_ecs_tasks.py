@@ -242,10 +242,10 @@ def test_a_missing_log_group_fails_the_task(cluster):
 
 @pytest.mark.aws(
     does=(
-        "Equal RunTask requests with one client token start one ECS task; with it and other parameters it is "
-        "a ConflictException."
+        "Equal RunTask requests with one client token start one ECS task in a cluster; with it and other parameters it "
+        "is a ConflictException."
     ),
-    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html",
     sure="documented",
 )
 def test_equal_requests_with_one_client_token_start_one_task(cluster):
@@ -264,7 +264,7 @@ def test_equal_requests_with_one_client_token_start_one_task(cluster):
 @pytest.mark.aws(
     does=(
         "RunTask takes at most ten tasks, 8,192 characters of overrides, capacity providers or a launch type, "
-        "and letters, digits, `-`, `/`, `_` as startedBy."
+        "letters, digits, `-`, `/`, `_` as startedBy, and 64 characters of ASCII without blanks as clientToken."
     ),
     source="https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
     sure="documented",
@@ -275,6 +275,8 @@ def test_equal_requests_with_one_client_token_start_one_task(cluster):
         ({"count": 11}, "InvalidParameterException"),
         ({"count": 0}, "InvalidParameterException"),
         ({"startedBy": "not allowed!"}, "InvalidParameterException"),
+        ({"clientToken": "x" * 65}, "InvalidParameterException"),
+        ({"clientToken": "not allowed"}, "InvalidParameterException"),
         ({"launchType": "EC2", "capacityProviderStrategy": [{"capacityProvider": "x"}]}, "InvalidParameterException"),
         ({"capacityProviderStrategy": [{"capacityProvider": "no-such-provider"}]}, "InvalidParameterException"),
         ({"overrides": {"containerOverrides": [{"name": "stranger"}]}}, "InvalidParameterException"),

@@ -251,7 +251,7 @@ def test_an_instance_without_an_agent_stays_unless_it_says_so(cluster, fault):
     assert members(cluster)[host] == "InService"
 
     report = "Set-ASInstanceHealth -InstanceId $id -HealthStatus Unhealthy -ShouldRespectGracePeriod $false"
-    cluster.extend_user_data(report)
+    cluster.change_user_data(lambda script: f"{script}\n{report}")
     fault("fail-agent", times=1)
     desire(cluster, 3)
     wait_for(lambda: len(cluster.instances()) == 2)
@@ -580,3 +580,23 @@ def test_a_stack_s_group_goes_with_its_stack(cluster, unshared):
     wait_for(lambda: sizes() == [2])
     stacks.delete_stack(StackName=cluster.name)
     wait_for(lambda: sizes() == [])
+
+
+@pytest.mark.aws(
+    does="An instance without an instance profile runs, and joins no cluster: its agent has no credentials.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/instance_IAM_role.html",
+    sure="documented",
+)
+def test_an_instance_without_a_profile_joins_no_cluster(cluster):
+    versions = cluster.ec2.describe_launch_template_versions(LaunchTemplateName=cluster.name, Versions=["$Latest"])
+    data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    profile = data.pop("IamInstanceProfile")
+    cluster.ec2.create_launch_template_version(LaunchTemplateName=cluster.name, LaunchTemplateData=data)
+    desire(cluster, 1)
+    wait_for(lambda: set(members(cluster).values()) == {"InService"})
+    assert cluster.instances() == []
+    data["IamInstanceProfile"] = profile
+    cluster.ec2.create_launch_template_version(LaunchTemplateName=cluster.name, LaunchTemplateData=data)
+    desire(cluster, 2)
+    # The one that has it joins, after the one that has not.
+    wait_for(lambda: len(cluster.instances()) == 1)

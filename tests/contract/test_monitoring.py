@@ -211,6 +211,21 @@ def test_a_budget_keeps_whom_it_tells(client, unique):
         budgets.describe_subscribers_for_notification(**budget, Notification={**notification, "Threshold": 90.0})
 
 
+def test_metric_math_is_refused_by_name(client, unique):
+    cloudwatch, now = client("cloudwatch"), dt.datetime.now(dt.UTC)
+    cloudwatch.put_metric_data(Namespace=unique, MetricData=[{"MetricName": "m", "Value": 2.0}])
+    metric = {"Metric": {"Namespace": unique, "MetricName": "m"}, "Period": 60, "Stat": "Sum"}
+    asked = {"StartTime": now - dt.timedelta(minutes=5), "EndTime": now + dt.timedelta(minutes=5)}
+    for expression, status in (("m", 200), ("m * 2", 501), ("SELECT SUM(m) FROM x", 501)):
+        queries = [{"Id": "m", "MetricStat": metric}, {"Id": "e", "Expression": expression}]
+        try:
+            answer = cloudwatch.get_metric_data(**asked, MetricDataQueries=queries)
+        except ClientError as error:
+            answer = error.response
+            assert expression in answer["Error"]["Message"]
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
 def test_a_query_is_answered_whole_or_not_at_all(client, unique):
     logs = client("logs")
     logs.create_log_group(logGroupName=unique)

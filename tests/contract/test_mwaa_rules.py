@@ -127,8 +127,8 @@ def test_a_public_and_private_web_server_is_for_newer_versions():
     rules.check(settings(AirflowVersion="3.2.1", **both))
 
 
-def test_airflow_is_never_downgraded():
-    with pytest.raises(ValidationException, match=r"downgraded from 3\.3\.1 to 3\.2\.1"):
+def test_the_way_back_to_an_older_airflow_is_not_emulated():
+    with pytest.raises(NotImplementedError, match=r"from Airflow 3\.3\.1 back to 3\.2\.1"):
         rules.check(settings(AirflowVersion="3.2.1"), before=settings(AirflowVersion="3.3.1"))
     rules.check(settings(AirflowVersion="3.3.1"), before=settings(AirflowVersion="3.2.1"))
 

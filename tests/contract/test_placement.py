@@ -189,3 +189,28 @@ def test_a_busy_host_is_deregistered_by_force_only(cluster):
         cluster.ecs.deregister_container_instance(cluster=cluster.name, containerInstance=instance)
     cluster.ecs.deregister_container_instance(cluster=cluster.name, containerInstance=instance, force=True)
     assert cluster.instances() == []
+
+
+@pytest.mark.aws(
+    does="A host takes only what its agent offers: log drivers, roles for ECS tasks, logs by the execution role.",
+    source=(
+        "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html; requiresAttributes of "
+        "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html"
+    ),
+    sure="documented",
+)
+@pytest.mark.parametrize(
+    "told",
+    [
+        """ -LoggingDrivers '["awslogs"]'""",
+        " -EnableTaskIAMRole",
+        "[Environment]::SetEnvironmentVariable('ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE', 'true', 'Machine')",
+    ],
+)
+def test_a_host_offers_what_its_agent_was_told(cluster, told):
+    role = cluster.iam.get_role(RoleName=cluster.host_role)["Role"]["Arn"]
+    definition = cluster.define("true", taskRoleArn=role, executionRoleArn=role)
+    cluster.change_user_data(lambda script: script.replace(told, ""))
+    (host,) = cluster.scale(1)
+    failure = {"arn": host["containerInstanceArn"], "reason": "ATTRIBUTE"}
+    assert cluster.run(definition)["failures"] == [failure]

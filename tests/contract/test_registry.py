@@ -225,7 +225,7 @@ def test_tags_are_listed(registry, repository):
 
 
 @pytest.mark.aws(
-    does="What is not there is NAME_UNKNOWN, MANIFEST_UNKNOWN or BLOB_UNKNOWN; DELETE is UNSUPPORTED.",
+    does="What is not there is NAME_UNKNOWN, MANIFEST_UNKNOWN or BLOB_UNKNOWN; blobs are not deleted: UNSUPPORTED.",
     source=f"{SPEC}#error-codes",
     sure="documented",
 )
@@ -236,11 +236,68 @@ def test_what_is_not_there(registry, repository):
     assert message == "The repository with name 'nobody/s' does not exist in the registry with id '123456789012'"
     assert registry.error("GET", f"/v2/{repository}/manifests/v1")[:2] == (404, "MANIFEST_UNKNOWN")
     assert registry.error("GET", f"/v2/{repository}/blobs/{none}")[:2] == (404, "BLOB_UNKNOWN")
-    assert registry.error("DELETE", f"/v2/{repository}/manifests/v1")[:2] == (405, "UNSUPPORTED")
+    assert registry.error("DELETE", f"/v2/{repository}/manifests/v1")[:2] == (404, "MANIFEST_UNKNOWN")
+    assert registry.error("DELETE", f"/v2/{repository}/blobs/{none}")[:2] == (405, "UNSUPPORTED")
     manifest = json.dumps({"schemaVersion": 2, "config": {"digest": none, "size": 1}, "layers": []}).encode()
     asked = ("PUT", f"/v2/{repository}/manifests/v1", manifest)
     assert registry.error(*asked, Content_Type=MANIFEST)[:2] == (404, "BLOB_UNKNOWN")
     assert registry.error(*asked[:2], b"{", Content_Type=MANIFEST)[:2] == (400, "MANIFEST_INVALID")
+
+
+@pytest.mark.aws(
+    does="DELETE of a manifest by its digest removes the image and its tags, by a tag the tag.",
+    source=f"{GUIDE}/image-artifact-delete.html; {SPEC}#content-management",
+    sure="documented",
+)
+def test_an_image_is_deleted_by_the_registry(ecr, registry, repository):
+    digest = digest_of(registry.push(repository, "v1", b"layer")[0])
+    registry.push(repository, "v2", b"layer")
+    assert registry.ask("DELETE", f"/v2/{repository}/manifests/v2")[0] == 202
+    (image,) = ecr.describe_images(repositoryName=repository)["imageDetails"]
+    assert (image["imageDigest"], image["imageTags"]) == (digest, ["v1"])
+    assert registry.ask("DELETE", f"/v2/{repository}/manifests/{digest}")[0] == 202
+    assert registry.error("GET", f"/v2/{repository}/manifests/v1")[:2] == (404, "MANIFEST_UNKNOWN")
+    assert ecr.list_images(repositoryName=repository)["imageIds"] == []
+
+
+@pytest.mark.aws(
+    does=(
+        "Manifests that name an image as their subject are listed as its referrers, all or by artifactType; their push "
+        "is answered with OCI-Subject."
+    ),
+    source=f"{GUIDE}/images.html; {SPEC}#listing-referrers",
+    sure="documented",
+)
+def test_an_image_has_referrers(registry, repository):
+    digest = digest_of(registry.push(repository, "v1", b"layer")[0])
+    assert json.loads(registry.ask("GET", f"/v2/{repository}/referrers/{digest}")[2])["manifests"] == []
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": "application/spdx+json",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", **registry.push_blob(repository, b"{}")},
+            "layers": [{"mediaType": "application/spdx+json", **registry.push_blob(repository, b'{"sbom": 1}')}],
+            "subject": {"mediaType": MANIFEST, "digest": digest, "size": 1},
+            "annotations": {"by": "a test"},
+        }
+    ).encode()
+    put = registry.ask("PUT", f"/v2/{repository}/manifests/{digest_of(manifest)}", manifest, Content_Type=MANIFEST)
+    assert (put[0], put[1]["OCI-Subject"]) == (201, digest)
+
+    status, headers, body = registry.ask("GET", f"/v2/{repository}/referrers/{digest}")
+    assert (status, headers["Content-Type"]) == (200, "application/vnd.oci.image.index.v1+json")
+    (entry,) = json.loads(body)["manifests"]
+    assert entry == {
+        "mediaType": MANIFEST,
+        "digest": digest_of(manifest),
+        "size": len(manifest),
+        "artifactType": "application/spdx+json",
+        "annotations": {"by": "a test"},
+    }
+    for kind, count in (("application/spdx%2Bjson", 1), ("another/type", 0)):
+        status, headers, body = registry.ask("GET", f"/v2/{repository}/referrers/{digest}?artifactType={kind}")
+        assert (headers["OCI-Filters-Applied"], len(json.loads(body)["manifests"])) == ("artifactType", count)
 
 
 @pytest.mark.aws(

@@ -122,17 +122,18 @@ def test_secrets_need_an_execution_role(cluster):
 
 
 @pytest.mark.aws(
-    does="workingDirectory takes the place of the image's, and is made where it is not.",
+    does="workingDirectory takes the place of the image's; either is made where it is not.",
     source=f"{ECS}/APIReference/API_ContainerDefinition.html",
     sure="documented",
 )
 def test_a_working_directory_is_kept(cluster):
     cluster.scale(1)
-    image = cluster.image("pwd", Entrypoint=["/app/main.sh"])
-    arn = cluster.start(cluster.define("", image=image, workingDirectory="/elsewhere"))
-    cluster.reach(arn, "STOPPED")
-    (line,) = cluster.lines(arn)
-    assert line.endswith("/elsewhere")
+    image = cluster.image("pwd", Entrypoint=["/app/main.sh"], WorkingDir="/nowhere")
+    for given, folder in (({}, "/nowhere"), ({"workingDirectory": "/elsewhere"}, "/elsewhere")):
+        arn = cluster.start(cluster.define("", image=image, **given))
+        cluster.reach(arn, "STOPPED")
+        (line,) = cluster.lines(arn)
+        assert line.endswith(folder)
 
 
 @pytest.mark.aws(
@@ -179,9 +180,110 @@ def test_a_task_wants_a_host_of_its_family(cluster):
     assert cluster.run(full)["failures"] == [{"arn": host["containerInstanceArn"], "reason": "ATTRIBUTE"}]
 
 
+@pytest.mark.on_aws
+@pytest.mark.aws(
+    does="A mount point names one of its task definition's volumes.",
+    source="https://github.com/ansible/ansible/issues/35751",
+    sure="reported",
+)
+def test_a_mount_point_has_its_volume(cluster):
+    mount = {"sourceVolume": "none", "containerPath": "/data"}
+    with pytest.raises(ClientError, match="Unknown volume 'none'") as raised:
+        cluster.define("true", mountPoints=[mount])
+    assert raised.value.response["Error"]["Code"] == "ClientException"
+
+
+@pytest.mark.aws(
+    does="Without an execution role an ECS task's image is pulled, and its lines are sent, by the role of its host.",
+    source=f"{ECS}/developerguide/instance_IAM_role.html; {ECS}/developerguide/using_awslogs.html",
+    sure="documented",
+)
+def test_a_task_without_an_execution_role_is_served_by_its_host(cluster):
+    cluster.scale(1)
+    definition = cluster.define("echo done")
+    arn = cluster.start(definition)
+    assert cluster.reach(arn, "STOPPED")["containers"][0]["exitCode"] == 0
+    assert cluster.lines(arn) == ["done"]
+
+    cluster.allow_hosts("ecs:*", "ecr:*")
+    task = ended(cluster, definition)
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert "failed to create Cloudwatch log stream: AccessDeniedException" in task["containers"][0]["reason"]
+    assert f"assumed-role/{cluster.host_role}/i-" in task["containers"][0]["reason"]
+
+    cluster.allow_hosts("ecs:*", "logs:*")
+    task = ended(cluster, definition)
+    assert task["stoppedReason"].startswith("CannotPullECRContainerError: AccessDeniedException: ")
+    assert "is not authorized to perform: ecr:GetAuthorizationToken" in task["stoppedReason"]
+
+
+@pytest.mark.aws(
+    does="Docker knows `mode` blocking and non-blocking, and a buffer's size where the mode does not block.",
+    source="https://github.com/moby/moby, daemon/logger/factory.go, ValidateLogOpts",
+    sure="reported",
+)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "sometimes"}, "logger: logging mode not supported: sometimes"),
+        (
+            {"mode": "blocking", "max-buffer-size": "1m"},
+            "max-buffer-size option is only supported with 'mode=non-block",
+        ),
+        ({"mode": "non-blocking", "max-buffer-size": "much"}, "error parsing option max-buffer-size: invalid size"),
+    ],
+)
+def test_a_log_driver_s_mode_is_looked_at(cluster, options, words):
+    cluster.scale(1)
+    log = {"logDriver": "awslogs", "options": {"awslogs-group": cluster.name, "awslogs-stream-prefix": "p", **options}}
+    task = ended(cluster, cluster.define("true", logConfiguration=log))
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert words in task["containers"][0]["reason"]
+
+
+@pytest.mark.aws(
+    does="A driver that does not block drops lines that come when its buffer is full; one that blocks keeps all.",
+    source="https://github.com/moby/moby, daemon/logger/ring.go; botocore, LogConfiguration",
+    sure="documented",
+)
+def test_a_log_that_does_not_block_may_have_holes(cluster):
+    cluster.scale(1)
+    options = {"awslogs-group": cluster.name, "awslogs-stream-prefix": "p"}
+    image = cluster.image("seq 10000 10999")
+    seen = {}
+    for mode in ({"mode": "blocking"}, {"mode": "non-blocking", "max-buffer-size": "1k"}):
+        log = {"logDriver": "awslogs", "options": {**options, **mode}}
+        arn = cluster.start(cluster.define("", image=image, logConfiguration=log))
+        cluster.reach(arn, "STOPPED")
+        seen[mode["mode"]] = cluster.lines(arn)
+    assert len(seen["blocking"]) == 1000
+    # Some 170 of six bytes fit, each time that the buffer has been emptied.
+    assert 100 < len(seen["non-blocking"]) < 1000
+
+
+@pytest.mark.parametrize("given", [{"volumes": [{"name": "data"}]}, {"volumes": [{"name": "d", "host": {}}]}])
+def test_volumes_are_not_ignored(cluster, given):
+    cluster.scale(1)
+    container = {"name": "main", "image": cluster.image("true"), "memory": 128}
+    definition = cluster.ecs.register_task_definition(family=cluster.name, containerDefinitions=[container], **given)
+    with pytest.raises(ClientError, match="RunTask of a task definition with `volumes`") as raised:
+        cluster.run(definition["taskDefinition"]["taskDefinitionArn"])
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_services_are_not_emulated(cluster):
+    with pytest.raises(ClientError, match="CreateService: nothing keeps a service's ECS tasks running") as raised:
+        cluster.ecs.create_service(cluster=cluster.name, serviceName="web", taskDefinition=cluster.define("true"))
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
 @pytest.mark.parametrize(
     ("container", "name"),
-    [({"user": "app"}, "user"), ({"readonlyRootFilesystem": True}, "readonlyRootFilesystem")],
+    [
+        ({"user": "app"}, "user"),
+        ({"readonlyRootFilesystem": True}, "readonlyRootFilesystem"),
+        ({"volumesFrom": [{"sourceContainer": "main"}]}, "volumesFrom"),
+    ],
 )
 def test_what_is_not_emulated_is_not_ignored(cluster, container, name):
     cluster.scale(1)

@@ -34,10 +34,19 @@ AIRFLOW_TRUST = {
 }
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
+# Of an instance on which ECS's agent and Systems Manager's run.
+HOST_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+HOST_ACTIONS = ("autoscaling:*", "ecr:*", "ecs:*", "logs:*", "ssm:UpdateInstanceInformation", "ssmmessages:*")
+
 _USER_DATA = """<powershell>
 [Environment]::SetEnvironmentVariable('ECS_RESERVED_MEMORY', '1024', 'Machine')
 [Environment]::SetEnvironmentVariable('ECS_ENABLE_SPOT_INSTANCE_DRAINING', 'true', 'Machine')
-Initialize-ECSAgent -Cluster '{cluster}' -EnableTaskIAMRole -EnableTaskENI -AwsvpcBlockIMDS
+[Environment]::SetEnvironmentVariable('ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE', 'true', 'Machine')
+Initialize-ECSAgent -Cluster '{cluster}' -EnableTaskIAMRole -EnableTaskENI -AwsvpcBlockIMDS `
+    -LoggingDrivers '["awslogs"]'
 </powershell>"""
 AMI = "/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-ECS_Optimized/image_id"
 
@@ -140,9 +149,23 @@ class Cluster:
         self.security_group = self.ec2.create_security_group(GroupName=name, Description="tests", VpcId=self.vpc)[
             "GroupId"
         ]
+        self._create_profile()
         self._create_template()
         self.create_group()
         self.capacity_provider(managed_draining=False)
+
+    def _create_profile(self) -> None:
+        self.host_role = f"{self.name}-host"
+        self.iam.create_role(RoleName=self.host_role, AssumeRolePolicyDocument=json.dumps(HOST_TRUST))
+        self.allow_hosts(*HOST_ACTIONS)
+        self.iam.create_instance_profile(InstanceProfileName=self.name)
+        self.iam.add_role_to_instance_profile(InstanceProfileName=self.name, RoleName=self.host_role)
+
+    def allow_hosts(self, *actions: str) -> None:
+        """Let the hosts' role do this, and nothing else."""
+        allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.iam.put_role_policy(RoleName=self.host_role, PolicyName="host", PolicyDocument=document)
 
     def _create_template(self) -> None:
         user_data = _USER_DATA.format(cluster=self.name)
@@ -151,6 +174,7 @@ class Cluster:
             LaunchTemplateData={
                 "ImageId": f"resolve:ssm:{AMI}",
                 "InstanceType": "c5.xlarge",
+                "IamInstanceProfile": {"Name": self.name},
                 "SecurityGroupIds": [self.security_group],
                 "UserData": base64.b64encode(user_data.encode()).decode(),
             },
@@ -163,12 +187,12 @@ class Cluster:
         data = {**versions["LaunchTemplateVersions"][0]["LaunchTemplateData"], "ImageId": image}
         self.ec2.create_launch_template_version(LaunchTemplateName=self.name, LaunchTemplateData=data)
 
-    def extend_user_data(self, line: str) -> None:
-        """Let new instances' user data have a line more."""
+    def change_user_data(self, change: Callable[[str], str]) -> None:
+        """Let new instances have other user data."""
         versions = self.ec2.describe_launch_template_versions(LaunchTemplateName=self.name, Versions=["$Latest"])
         data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
-        script = base64.b64decode(data["UserData"]) + f"\n{line}".encode()
-        data = {**data, "UserData": base64.b64encode(script).decode()}
+        script = change(base64.b64decode(data["UserData"]).decode())
+        data = {**data, "UserData": base64.b64encode(script.encode()).decode()}
         self.ec2.create_launch_template_version(LaunchTemplateName=self.name, LaunchTemplateData=data)
 
     def create_group(self) -> None:
@@ -308,3 +332,7 @@ class Cluster:
         self.ec2.delete_security_group(GroupId=self.security_group)
         self.ec2.delete_subnet(SubnetId=self.subnet)
         self.ec2.delete_vpc(VpcId=self.vpc)
+        self.iam.remove_role_from_instance_profile(InstanceProfileName=self.name, RoleName=self.host_role)
+        self.iam.delete_instance_profile(InstanceProfileName=self.name)
+        self.iam.delete_role_policy(RoleName=self.host_role, PolicyName="host")
+        self.iam.delete_role(RoleName=self.host_role)

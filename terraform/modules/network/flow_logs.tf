@@ -20,6 +20,9 @@ resource "aws_flow_log" "vpc" {
   iam_role_arn         = aws_iam_role.flow[0].arn
 
   tags = { Name = var.name }
+
+  # What it tells first finds its role without a right otherwise.
+  depends_on = [aws_iam_role_policy.flow]
 }
 
 data "aws_iam_policy_document" "flow_trust" {

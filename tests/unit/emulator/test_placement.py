@@ -55,7 +55,7 @@ def test_the_emptiest_host_is_taken_then_the_oldest():
 def test_what_is_not_about_room_is_said_first():
     size = Resources(cpu=4, memory=4)
     gone, plain = host(0, size, connected=False), host(1, size, eni=False)
-    reasons = place(Resources(cpu=1, memory=1, interfaces=1), [gone, plain])
+    reasons = place(Resources(cpu=1, memory=1, interfaces=1), [gone, plain], attributes=[TASK_ENI])
     assert [failure.reason for failure in reasons] == ["AGENT", "ATTRIBUTE"]
 
 
