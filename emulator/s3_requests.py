@@ -16,6 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
+from crc32c import crc32c
+
 from emulator.answers import Refusal
 from emulator.calls import Call
 from emulator.http import Environ
@@ -111,9 +113,10 @@ def _digest(name: str) -> Callable[[bytes], bytes]:
     return lambda body: hashlib.new(name, body, usedforsecurity=False).digest()
 
 
-# Those that the standard library has: CRC32C and CRC64NVME are taken as they come.
+# CRC64NVME is taken as it comes: only awscrt has it, which every start of botocore would then load.
 _CHECKSUMS: dict[str, Callable[[bytes], bytes]] = {
     "CRC32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
+    "CRC32C": lambda body: crc32c(body).to_bytes(4, "big"),
     "SHA1": _digest("sha1"),
     "SHA256": _digest("sha256"),
 }

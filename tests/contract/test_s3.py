@@ -318,6 +318,20 @@ def test_a_body_has_its_checksum(s3, bucket, name):
 
 
 @pytest.mark.aws(
+    does="S3 checks and computes CRC32C, the Castagnoli polynomial's, too.",
+    source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html; RFC 3720, B.4",
+    sure="documented",
+)
+def test_a_body_has_its_crc32c(s3, bucket):
+    # Client libraries leave it to awscrt: this one is RFC 3720's, of 32 zeros.
+    right = base64.b64encode(0x8A9136AA.to_bytes(4, "big")).decode()
+    put = {"Bucket": bucket, "Key": "crc32c", "ChecksumCRC32C": right}
+    assert code_of(s3.put_object, Body=bytes(32), **put) is None
+    assert s3.head_object(Bucket=bucket, Key="crc32c", ChecksumMode="ENABLED")["ChecksumCRC32C"] == right
+    assert code_of(s3.put_object, Body=b"damaged", **put) == "BadDigest"
+
+
+@pytest.mark.aws(
     does="S3 takes a body in chunks, with its checksum behind it, and checks it too.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html",
     sure="documented",
