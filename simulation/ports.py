@@ -95,7 +95,7 @@ class Ports:
             self._call(partial(self._bucket.delete, key), s3=True)
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
-        return iter(self._call(lambda: [*self._bucket.listing(prefix, first, last)], s3=True))
+        return self._call(lambda: self._bucket.listing(prefix, first, last), s3=True)
 
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
         return self._call(lambda: self._cloud.live(started_by))
