@@ -62,7 +62,7 @@ ROOMS: dict[str, Room] = {
             " orchestration results resuming shares stage storage stored ticks times"
         ),
         fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_cluster.py"),
-        slow=("contract", "jobs", "faults"),
+        slow=("contract", "jobs"),
     ),
     "specification": Room(
         files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
@@ -72,12 +72,12 @@ ROOMS: dict[str, Room] = {
     "worker": Room(
         files=(*_winbatch("worker workload errors trial"), "dags/winbatch/working/*"),
         fast=("tests/unit/worker", "tests/unit/tools"),
-        slow=("contract", "jobs", "faults"),
+        slow=("contract", "jobs"),
     ),
     "dags": Room(
         files=("dags/*",),
         fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/test_release.py"),
-        slow=("contract", "jobs", "faults", "interrupts"),
+        slow=("contract", "jobs", "pipeline"),
     ),
     "ber": Room(files=("images/ber/*",), fast=("tests/unit/ber", "tests/unit/worker/test_jobs.py"), slow=("jobs",)),
     "octave": Room(
@@ -95,7 +95,7 @@ ROOMS: dict[str, Room] = {
     "emulator": Room(
         files=("emulator/*",),
         fast=("tests/unit/emulator", "tests/contract"),
-        slow=("contract", "windows", "root", "jobs"),
+        slow=("contract", "windows", "root", "jobs", "pipeline"),
     ),
     "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",)),
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
@@ -111,7 +111,7 @@ ROOMS: dict[str, Room] = {
     "operator": Room(
         files=("scripts/*", "tasks.py"),
         fast=("tests/unit/scripts", "tests/unit/checks"),
-        slow=("jobs", "faults", "pipeline", "interrupts", "stage", "bootstrap"),
+        slow=("jobs", "pipeline", "stage", "bootstrap"),
     ),
     "modules": Room(
         files=("terraform/*",),

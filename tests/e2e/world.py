@@ -14,7 +14,7 @@ import psutil
 from botocore.config import Config
 
 from tests.processes import words
-from tests.waiting import PATIENCE, wait_for, wait_until_empty
+from tests.waiting import PATIENCE, wait_for
 
 from .operators import Operator
 
@@ -22,8 +22,6 @@ from .operators import Operator
 NAME = "winbatch-local"
 # What Airflow says of a DAG run that has ended.
 ENDED = {"success", "failed"}
-# Of a small job, and the files that are its outcome.
-ITEMS, FILES = 8, 5
 # Below which the results of a job's first stage lie.
 _RESULTS = {
     "ber": "sim/task_results/ber/{}/simulate/",
@@ -81,15 +79,6 @@ class World:
         """The environment that somebody has called up."""
         status = operator.json("status")
         return cls(operator, status, clients(status))
-
-    def check_a_job(self, out: Path) -> None:
-        """Run a small job of the main kind to its curve, and back to an empty cluster."""
-        job = self.operator.json("run", "--param", f"num_items={ITEMS}", "--param", "num_frames=20")
-        assert (job["state"], job["items"], job["failed_items"]) == ("succeeded", ITEMS, 0)
-        assert self.run_state(job["run_id"]) == "success"
-        assert self.items(job["run_id"]) == list(range(ITEMS))
-        assert len(self.operator.json("results", "--run-id", job["run_id"], "--out", str(out))["files"]) == FILES
-        wait_until_empty(self.left)
 
     def evidence(self) -> str:
         """What a failed test shows of it."""

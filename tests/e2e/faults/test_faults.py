@@ -14,6 +14,8 @@ from tests.waiting import wait_for, wait_until_empty
 
 pytestmark = pytest.mark.slow
 
+ITEMS = 40
+
 
 @pytest.fixture
 def deployment(world):
@@ -34,11 +36,12 @@ def deployment(world):
 
 
 def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment, tmp_path):
-    """A worker, a host, deployment.json for a while, the triggerer, and then all of Airflow at once."""
+    """A tick, a worker, a host, deployment.json for a while, the triggerer, and then all of Airflow at once."""
     alarm = tmp_path / "alarm"
-    run_id = world.start("naps", num_items=96, shard_items=1, alarm=alarm)
+    run_id = world.start("naps", num_items=ITEMS, shard_items=1, max_instances=3, alarm=alarm)
     wait_for(lambda: len(world.results(run_id)) >= 4)
 
+    world.kill_tick(run_id, "nap")
     world.workers()[0].kill()
     world.lose_host()
     os.kill(world.components()["triggerer"], signal.SIGKILL)
@@ -55,9 +58,9 @@ def test_whatever_dies_in_the_middle_of_a_job_costs_only_time(world, deployment,
     alarm.touch()
 
     followed = world.operator.json("run", "--follow", run_id)
-    assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", 96, 0)
+    assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", ITEMS, 0)
     assert world.run_state(run_id) == "success"
-    assert world.items(run_id) == list(range(96))
+    assert world.items(run_id) == list(range(ITEMS))
     wait_until_empty(world.left)
 
 

@@ -9,7 +9,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-ITEMS = 48
+ITEMS = 24
 
 
 def results(s3, bucket, run_id):
@@ -31,7 +31,7 @@ def results(s3, bucket, run_id):
 def cancelled(operator, status, client, world, tmp_path_factory):
     """A job that was cancelled in its midst: what cancelling said, and the results that were there."""
     alarm = tmp_path_factory.mktemp("cancelled") / "alarm"
-    run_id = world.start("naps", num_items=ITEMS, shard_items=1, alarm=alarm)
+    run_id = world.start("naps", num_items=ITEMS, shard_items=1, max_instances=2, alarm=alarm)
     s3, bucket = client("s3"), status["data_bucket"]
     wait_for(lambda: results(s3, bucket, run_id))
     refused = operator.refused("run", "--resume", run_id)

@@ -71,7 +71,7 @@ EVERYTHING = [name for name in suites.SLOW if name not in suites.NAMED]
         (["fast"], [], ["tests"], [], []),
         (["slow"], [], [], EVERYTHING, []),
         (["verify"], [], [], ["verify"], []),
-        (["faults", "lint"], ["lint"], [], ["faults"], []),
+        (["pipeline", "lint"], ["lint"], [], ["pipeline"], []),
         (["bench"], ["lint", "types", "imports"], ["tests/unit/bench"], [], []),
         (["scripts/bench/dags.py"], ["lint", "types", "imports"], ["tests/unit/bench"], [], []),
         (["docs/bench.md"], ["lint"], ["tests/unit/checks"], [], []),
@@ -84,7 +84,7 @@ EVERYTHING = [name for name in suites.SLOW if name not in suites.NAMED]
         ),
         # A test stands for itself; what it shares with others, for these.
         (["tests/unit/ber/test_theory.py"], ["lint"], ["tests/unit/ber/test_theory.py"], [], ["contract"]),
-        (["tests/e2e/faults/test_faults.py"], ["lint"], ["tests/e2e/faults/test_faults.py"], [], ["faults"]),
+        (["tests/e2e/faults/test_faults.py"], ["lint"], ["tests/e2e/faults/test_faults.py"], [], ["jobs"]),
         (["tests/unit/winbatch/conftest.py"], ["lint"], ["tests/unit/winbatch"], [], []),
         (["tests/conftest.py", "bench"], ["lint", "types", "imports"], ["tests"], [], list(suites.SLOW)),
     ],
@@ -100,5 +100,5 @@ def test_no_name_means_two_things():
 
 
 def test_a_name_that_means_nothing_is_told_what_there_is():
-    with pytest.raises(SettingsError, match=r"--only engin: there are .*lint.*faults.*engine"):
+    with pytest.raises(SettingsError, match=r"--only engin: there are .*lint.*pipeline.*engine"):
         rooms.select(["engin"])

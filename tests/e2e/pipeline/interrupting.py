@@ -1,34 +1,27 @@
-"""Ctrl-C at every stage of `invoke up`: one line, nothing left at work, and the next call goes on from there.
-
-On the newest Airflow that MWAA runs, so that the way from `up` to a job's curve and to `down` is gone on it, too.
-"""
+"""`invoke up` by somebody who presses Ctrl-C at every stage, and calls again."""
 
 import json
 import os
-import re
 import signal
 import subprocess
 import threading
 import time
 import urllib.request
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
-import pytest
 
-from emulator.mwaa import versions
 from scripts.terraform import GRACE
+from tests.e2e.operators import INVOKE, Operator
+from tests.e2e.world import clients
 from tests.waiting import PATIENCE
-
-from .operators import INVOKE, choose_airflow, copy_checkout, keeping_provider, make_operator
-from .world import World, clients
-
-pytestmark = pytest.mark.slow
-
-VERSION = versions.SUPPORTED[-1]
 
 # Stages in their order: the verb, what is seen when one begins, s until it is interrupted, whose late answers make it
 # last. Those behind the apply are the same code as of a verb of their own, which need not plan before.
-STAGES = {
+STAGES: Mapping[str, tuple[str, str | None, float, Sequence[tuple[str, str, float]]]] = {
     "Emulator": ("up", None, 0.2, ()),
     "Terraform": ("up", "✓ Emulator", 1, ()),
     "Plan": ("up", "✓ Image of tools", 2, ()),
@@ -43,48 +36,86 @@ STAGES = {
 
 # Where Terraform is interrupted, it has started the provider itself, as it does for people. Elsewhere it is kept.
 KEPT = "TF_REATTACH_PROVIDERS"
-OWN_PROVIDER = {"Terraform", "Plan", "Apply"}
-
-LINE = "error: interrupted; what is done stays done: call again to go on"
-TAKEN = re.compile(r"✓ Look for what an interrupted apply has made: \d+ taken over: (.*); ")
+OWN_PROVIDER = frozenset({"Terraform", "Plan", "Apply"})
 
 
-@pytest.fixture
-def operator(tmp_path):
-    copy_checkout(tmp_path / "checkout")
-    choose_airflow(tmp_path / "checkout", VERSION)
-    alone = make_operator(tmp_path / "state", tmp_path / "checkout")
-    # Whoever ignores it hands that on to what is started.
+@dataclass(frozen=True)
+class Interruption:
+    """What came of a Ctrl-C.
+
+    Attributes:
+        code: the verb's exit code.
+        said: its lines on standard error.
+        left: processes that still ran beside the emulator's.
+        locks: that somebody seemed to hold on Terraform's state.
+    """
+
+    code: int
+    said: list[str]
+    left: list[str] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)
+
+
+def bring_up(operator: Operator) -> dict[str, Interruption]:
+    """Bring an environment up to a release that Airflow serves, with a Ctrl-C at each stage; what came of each."""
+    seen = {}
+    with heeding_interrupts():
+        for stage, (verb, after, seconds, late) in STAGES.items():
+            if late:
+                # Only what is called from now on counts.
+                _ask(operator, "DELETE", "requests")
+            for service, action, lateness in late:
+                fault = {"kind": "answer-late", "service": service, "action": action, "seconds": lateness}
+                _ask(operator, "POST", "faults", fault)
+            without = {KEPT} if stage in OWN_PROVIDER else ()
+            code, said = _interrupted(operator, verb, after, seconds, late, without)
+            locks = _locks(operator) if stage != "Emulator" else []
+            seen[stage] = Interruption(code, said, _left(operator), locks)
+            if stage != "Emulator":
+                _ask(operator, "DELETE", "faults")
+            if stage == "Airflow serves the DAGs":
+                # A verb of its own asks for a DAG that is served.
+                again = operator.call(verb)
+                assert again.returncode == 0, again.stderr
+    return seen
+
+
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Whoever ignores SIGINT hands that on to what is started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with keeping_provider(alone) as operator:
-        try:
-            yield operator
-        finally:
-            signal.signal(signal.SIGINT, before)
-            down = operator.call("down")
-    assert down.returncode == 0, down.stderr
-    assert operator.processes() == []
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def endpoint(operator):
+def _endpoint(operator: Operator) -> str:
     port = json.loads((operator.state / "local" / "emulator.json").read_text())["port"]
     return f"http://127.0.0.1:{port}"
 
 
-def ask(operator, method, what, document=None):
+def _ask(operator: Operator, method: str, what: str, document: Mapping[str, Any] | None = None) -> Any:
     data = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(f"{endpoint(operator)}/_emulator/{what}", data=data, method=method)
+    request = urllib.request.Request(f"{_endpoint(operator)}/_emulator/{what}", data=data, method=method)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         return json.load(answer)
 
 
-def called(operator, late):
+def _called(operator: Operator, late: Sequence[tuple[str, str, float]]) -> bool:
     """Whether each of these calls has been made."""
-    requests = ask(operator, "GET", "requests")["requests"]
+    requests = _ask(operator, "GET", "requests")["requests"]
     return all(requests.get(f"{service}.{action}") for service, action, _ in late)
 
 
-def interrupted(operator, verb, after, seconds, late=(), without=()):
+def _interrupted(
+    operator: Operator,
+    verb: str,
+    after: str | None,
+    seconds: float,
+    late: Sequence[tuple[str, str, float]],
+    without: Collection[str],
+) -> tuple[int, list[str]]:
     """Call a verb as a shell does, in a process group, and press Ctrl-C a while after a line and these calls.
 
     Its exit code and what it said, also when it ended before that line. It lacks some variables of the operator's.
@@ -99,10 +130,11 @@ def interrupted(operator, verb, after, seconds, late=(), without=()):
         text=True,
         start_new_session=True,
     ) as up:
-        began, said = threading.Event(), []
+        began = threading.Event()
+        said: list[str] = []
 
-        def read():
-            for line in up.stderr:
+        def read() -> None:
+            for line in up.stderr or ():
                 said.append(line.rstrip("\n"))
                 if after is not None and line.startswith(after):
                     began.set()
@@ -116,7 +148,7 @@ def interrupted(operator, verb, after, seconds, late=(), without=()):
                 return up.returncode, said
             assert time.monotonic() < deadline, said
             time.sleep(0.02)
-        while late and not called(operator, late):
+        while late and not _called(operator, late):
             assert time.monotonic() < deadline, said
             time.sleep(0.1)
         time.sleep(seconds)
@@ -127,15 +159,15 @@ def interrupted(operator, verb, after, seconds, late=(), without=()):
     return code, said
 
 
-def left(operator):
+def _left(operator: Operator) -> list[str]:
     """What still runs beside the emulator and all that it has started, which are left on purpose, and the provider."""
     emulator = psutil.Process(json.loads((operator.state / "local" / "emulator.json").read_text())["pid"])
     kept = [psutil.Process(each["Pid"]) for each in json.loads(operator.environ.get(KEPT, "{}")).values()]
     ours = {emulator, *emulator.children(recursive=True), *kept}
-    return [process for process in operator.processes() if process not in ours and not marked(process)]
+    return [str(process) for process in operator.processes() if process not in ours and not _marked(process)]
 
 
-def marked(process):
+def _marked(process: psutil.Process) -> bool:
     """Whether it is of the emulator's family without being its child, as its watchdog is; or is gone by now."""
     try:
         return bool({"EMULATOR_FAMILY", "WINBATCH_SESSION"} & set(process.environ()))
@@ -143,46 +175,8 @@ def marked(process):
         return True
 
 
-def locks(operator):
-    client = clients({"endpoint_url": endpoint(operator), "region": "eu-central-1"})("s3")
+def _locks(operator: Operator) -> list[str]:
+    client = clients({"endpoint_url": _endpoint(operator), "region": "eu-central-1"})("s3")
     buckets = [bucket["Name"] for bucket in client.list_buckets()["Buckets"] if bucket["Name"].endswith("-tfstate")]
     listed = [client.list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
     return [entry["Key"] for entries in listed for entry in entries if entry["Key"].endswith(".tflock")]
-
-
-def test_ctrl_c_at_each_stage_leaves_nothing_that_the_next_call_does_not_mend(operator, tmp_path):
-    taken = []
-    for stage, (verb, after, seconds, late) in STAGES.items():
-        if late:
-            # Only what is called from now on counts.
-            ask(operator, "DELETE", "requests")
-        for service, action, lateness in late:
-            fault = {"kind": "answer-late", "service": service, "action": action, "seconds": lateness}
-            ask(operator, "POST", "faults", fault)
-        code, said = interrupted(operator, verb, after, seconds, late, {KEPT} if stage in OWN_PROVIDER else ())
-        assert code == 130, (stage, "\n".join(said))
-        # It was at that stage, or at its threshold on a slow machine, and ends in one line that says what to do.
-        assert [re.match(r"✗ (.*?)  ", line)[1] for line in said if line.startswith("✗")] in ([stage], []), said
-        assert not [line for line in said if line.startswith(f"✓ {stage}")], said
-        errors = [line for line in said if line.startswith("error: ")]
-        assert errors == said[-1:] == [LINE], (stage, said)
-        assert left(operator) == [], stage
-        if stage != "Emulator":
-            assert locks(operator) == [], stage
-            ask(operator, "DELETE", "faults")
-        taken += [match[1] for line in said if (match := TAKEN.match(line))]
-        if stage == "Airflow serves the DAGs":
-            # A verb of its own asks for a DAG that is served.
-            again = operator.call(verb)
-            assert again.returncode == 0, again.stderr
-    # What AWS made of requests that Terraform had given up is there once.
-    (taken,) = taken
-    assert "aws_iam_role" in taken
-    done = operator.call("up")
-    assert done.returncode == 0, done.stderr
-    assert operator.json("plan")["changes"] == 0
-    world = World.of(operator)
-    vpcs = world.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["winbatch-local"]}])["Vpcs"]
-    assert len(vpcs) == 1
-    assert world.airflow("GET", "/version")["version"] == VERSION
-    world.check_a_job(tmp_path / "out")

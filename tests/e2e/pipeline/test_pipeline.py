@@ -1,107 +1,26 @@
-"""The verbs of the pipeline in its order, as workflows call them, in a copy of the checkout with an own environment.
+"""The verbs of the pipeline in its order, as workflows call them."""
 
-On the oldest Airflow that MWAA runs, so that a release, its smoke job and a rollback are seen on it, too.
-"""
-
-import dataclasses
 import errno
 import json
 import os
 import re
-import shlex
 import subprocess
 
 import pytest
 
-from emulator.mwaa import versions
 from scripts.release import Releases
+from tests.e2e.operators import INVOKE
+from tests.e2e.pipeline.conftest import commit, git, last
+from tests.e2e.world import NAME
 from tests.waiting import wait_until_empty
 
-from .operators import INVOKE, choose_airflow, copy_checkout, keeping_provider, make_operator
-from .world import NAME, World
-
 pytestmark = pytest.mark.slow
-
-VERSION = versions.SUPPORTED[0]
-KEY = "alias/winbatch-local-tfstate"
 
 
 def replace(file, old, new):
     text = file.read_text()
     assert text.count(old) == 1
     file.write_text(text.replace(old, new))
-
-
-def git(root, *arguments):
-    command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false", *arguments]
-    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def commit(root, message):
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", message)
-    return git(root, "rev-parse", "HEAD")
-
-
-def last(done):
-    return done.stderr.splitlines()[-1]
-
-
-@dataclasses.dataclass
-class Pipeline:
-    operator: object
-    root: object
-    world: World
-
-    def evidence(self):
-        return self.operator.evidence()
-
-    def make(self, verb, *variables, succeeds=True):
-        """A step of a workflow, with invoke called as the Makefile's recipe does."""
-        recipe = subprocess.run(
-            ["make", "--dry-run", "--no-print-directory", verb, *variables],
-            cwd=self.root,
-            env=self.operator.environ,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        (line,) = [line for line in recipe.splitlines() if line.startswith(".venv/bin/invoke ")]
-        # What the set-up fetches is there.
-        words = shlex.split(line.removeprefix(".venv/bin/invoke ").removeprefix("setup "))
-        shown = words.pop() if ">>" in words else ""
-        done = self.operator.call(*[word for word in words if word != ">>"])
-        assert (done.returncode == 0) == succeeds, done.stderr
-        assert "Traceback" not in done.stderr
-        # Drift is an answer and no error, with an exit code of its own.
-        if done.returncode == 1:
-            assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [last(done)]
-        if shown:
-            (self.root / shown).parent.mkdir(exist_ok=True)
-            (self.root / shown).write_text(done.stdout)
-        return done
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pipeline")
-    root = folder / "checkout"
-    copy_checkout(root)
-    choose_airflow(root, VERSION)
-    git(root, "init", "-q", "-b", "main")
-    commit(root, "The first")
-    with keeping_provider(make_operator(folder / "state", root)) as operator:
-        try:
-            done = operator.call("up", "--no-smoke")
-            assert done.returncode == 0, done.stderr
-            world = World.of(operator)
-            kms = world.client("kms")
-            kms.create_alias(AliasName=KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-            yield Pipeline(operator, root, world)
-        finally:
-            down = operator.call("down")
-    assert down.returncode == 0, down.stderr
-    assert operator.processes() == []
 
 
 def served(pipeline):
@@ -186,7 +105,7 @@ def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeli
         file.write_text(kept)
         assert re.search(line, said)
         assert served(pipeline) == before
-    assert pipeline.operator.json("up")["changes"] == 0
+    assert pipeline.operator.json("up", "--no-smoke")["changes"] == 0
     assert served(pipeline) == before
 
 
@@ -209,7 +128,6 @@ def test_a_release_whose_smoke_job_fails_gives_way_to_the_one_before(pipeline):
     assert (before in dags, defect in dags) == (True, False)
     # Its image and its task definition are there still.
     pipeline.make("smoke")
-    assert pipeline.world.airflow("GET", "/version")["version"] == VERSION
     wait_until_empty(pipeline.world.left)
     git(pipeline.root, "revert", "--no-edit", "HEAD")
 

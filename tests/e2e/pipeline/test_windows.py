@@ -1,0 +1,96 @@
+"""After an update to the newest Airflow: jobs on Windows images, from the command line, where this machine has Wine."""
+
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+from scipy.stats import binom
+
+from emulator.mwaa import versions
+from scripts import wine
+from scripts.errors import PreflightError
+from tests.e2e.operators import JOBS, choose_airflow
+from tests.e2e.pipeline.conftest import commit
+from tests.e2e.world import World
+from tests.waiting import wait_for, wait_until_empty
+
+pytestmark = pytest.mark.slow
+
+ITEMS, FRAMES = 4, 100
+POINTS = [0, 4]
+BITS = ITEMS // len(POINTS) * FRAMES * 4096
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Whether ECS tasks run Windows images, under Wine, or else those for Linux."""
+    try:
+        wine.require()
+    except PreflightError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def world(pipeline, windows):
+    """The environment, updated, with the tests' own jobs."""
+    choose_airflow(pipeline.root, versions.SUPPORTED[-1])
+    shutil.copytree(JOBS, pipeline.root / "dags" / "jobs", dirs_exist_ok=True)
+    commit(pipeline.root, "The newest Airflow")
+    variables = {"WINBATCH_WINDOWS": "wine"} if windows else {}
+    operator = replace(pipeline.operator, environ=pipeline.operator.environ | variables)
+    done = operator.call("up", "--no-smoke")
+    assert done.returncode == 0, done.stderr
+    return World.of(operator)
+
+
+@pytest.fixture(scope="module")
+def job(world):
+    """A job of the main kind, run to its end."""
+    points = ",".join(map(str, POINTS))
+    words = [f"num_items={ITEMS}", f"num_frames={FRAMES}", f"ebn0_db={points}", "max_instances=1"]
+    return world.operator.json("run", *(word for each in words for word in ("--param", each)))
+
+
+@pytest.fixture(scope="module")
+def results(world, job, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    world.operator.json("results", "--run-id", job["run_id"], "--out", str(out))
+    return out
+
+
+def test_an_update_keeps_airflows_runs_and_a_job_counts_what_theory_says(world, job, results):
+    """Two-sided exact binomial test at the parameter's seed, which is fixed: it cannot flake."""
+    assert world.airflow("GET", "/version")["version"] == versions.SUPPORTED[-1]
+    assert len(world.airflow("GET", "/dags/ber/dagRuns")["dag_runs"]) > 1
+    assert (job["state"], job["items"], job["failed_items"]) == ("succeeded", ITEMS, 0)
+    assert world.items(job["run_id"]) == list(range(ITEMS))
+    found = json.loads((results / "results.json").read_text())
+    assert [point["ebn0_db"] for point in found["points"]] == POINTS
+    for point in found["points"]:
+        assert point["bits"] == BITS
+        low, high = binom.interval(0.999, BITS, 0.5 * math.erfc(math.sqrt(10 ** (point["ebn0_db"] / 10))))
+        assert low <= point["bit_errors"] <= high, point
+    wait_until_empty(world.left)
+
+
+def test_that_job_ran_by_windows_python_with_the_kernel_that_is_compiled(world, job, results, windows):
+    if not windows:
+        pytest.skip("no Wine on this machine: invoke setup --tests installs Debian's")
+    assert "Windows" in (results / "report.html").read_text()
+    assert "numba" in (results / "results.json").read_text()
+    said = world.operator.call("logs", job["run_id"], "--item", "0")
+    assert said.returncode == 0, said.stderr
+
+
+def test_a_lost_host_costs_only_time(world):
+    items = 12
+    run_id = world.start("naps", num_items=items, shard_items=1, seconds=2, room=1, max_instances=2)
+    wait_for(lambda: len(world.results(run_id)) >= 2)
+    world.lose_host()
+    followed = world.operator.json("run", "--follow", run_id)
+    assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", items, 0)
+    assert world.items(run_id) == list(range(items))
+    wait_until_empty(world.left)
