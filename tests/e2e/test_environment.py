@@ -1,4 +1,4 @@
-"""An environment's life by the command line: nothing to do the second time, bad input, faults."""
+"""An environment by the command line: who listens, bad input, faults."""
 
 import subprocess
 import time
@@ -13,14 +13,6 @@ from tests.waiting import wait_for
 from .operators import INVOKE, ROOT, keeping_provider, make_operator
 
 pytestmark = pytest.mark.slow
-
-
-def test_a_second_up_has_nothing_to_do_but_the_small_job_that_was_left_out(operator):
-    before = {run["run_id"] for run in operator.json("status")["runs"]}
-    done = operator.json("up")
-    assert (done["changes"], done["released"]) == (0, 0)
-    (job,) = [run for run in operator.json("status")["runs"] if run["run_id"] not in before]
-    assert job["state"] == "succeeded"
 
 
 def test_everything_listens_on_loopback_only(operator):

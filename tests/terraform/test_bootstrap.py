@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts import foundation, local
+from scripts import foundation, local, providers
+from scripts.checks import provider
 from scripts.settings import ROOT, Settings
+from scripts.workspace import terraform_environ
 
-from .conftest import REGION, Emulator
+from .conftest import REGION, Emulator, clean_environ
 
 ACCOUNT = "123456789012"
 BUCKET = "winbatch-local-tfstate"
@@ -21,13 +23,24 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def settings(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The local environment in the test's emulator, with a state folder of the test's own."""
     port = int(emulator.endpoint.rpartition(":")[2])
     session = local.Session(os.getpid(), 0.0, port)
     monkeypatch.setattr(local, "require", lambda _: session)
     environ = {"WINBATCH_STATE": str(tmp_path / "state"), "WINBATCH_CACHE": str(Settings.load("local").cache)}
-    return Settings.load("local", environ=environ, root=ROOT)
+    found = Settings.load("local", environ=environ, root=ROOT)
+    reached = terraform_environ(
+        clean_environ(),
+        config=providers.config_file(found),
+        data=found.state,
+        region=REGION,
+        endpoint_url=emulator.endpoint,
+    )
+    with provider.kept(provider.for_tests(), reached, tmp_path) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield found
 
 
 def test_life_of_a_foundation(settings: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,15 @@ def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeli
         file.write_text(kept)
         assert re.search(line, said)
         assert served(pipeline) == before
-    assert pipeline.operator.json("up", "--no-smoke")["changes"] == 0
+    assert served(pipeline) == before
+
+
+def test_an_up_again_has_nothing_to_do_but_the_small_job_that_was_left_out(pipeline):
+    before, known = served(pipeline), {run["run_id"] for run in pipeline.operator.json("status")["runs"]}
+    done = pipeline.operator.json("up")
+    assert (done["changes"], done["released"]) == (0, 0)
+    (job,) = [run for run in pipeline.operator.json("status")["runs"] if run["run_id"] not in known]
+    assert job["state"] == "succeeded"
     assert served(pipeline) == before
 
 
