@@ -55,7 +55,8 @@ folder = pathlib.Path(sys.argv[2])
 folder.mkdir()
 here = os.getcwd()
 os.chdir(folder)
-for _ in range(3000):
+# Deeper than Python recurses, and longer than a path may be.
+for _ in range(1500):
     os.mkdir("deeper")
     os.chdir("deeper")
     open("file", "w").close()
