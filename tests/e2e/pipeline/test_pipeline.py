@@ -12,7 +12,7 @@ from scripts.release import Releases
 from tests.e2e.operators import INVOKE
 from tests.e2e.pipeline.conftest import commit, git, last
 from tests.e2e.world import NAME
-from tests.waiting import wait_until_empty
+from tests.waiting import PATIENCE, wait_until_empty
 
 pytestmark = pytest.mark.slow
 
@@ -199,7 +199,7 @@ def read_only(pipeline, *words, environ=None):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=4 * PATIENCE,
         check=False,
     )
 
