@@ -102,7 +102,7 @@ def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_
     assert "sim/bad-items-inputs/21: S3 answers GetObject with InvalidObjectState" in reasons[21,][0]
     assert "did not end within 40 s and was ended" in reasons[30,][0]
     assert reasons[30,][1][-1].endswith("this hangs")
-    replayed = operator.json("replay", job["run_id"], "--why", "30")
+    replayed = operator.json("replay", run_id, "--why", "30")
     copied = replayed["stages"][0]
     assert (replayed["same"], copied["same_code"], copied["unread"]) == (True, True, [])
     assert copied["stage"] == "copy"
@@ -111,7 +111,7 @@ def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_
     assert any("ended for the item: failed: " in text and "did not end within 40 s" in text for text in story)
     assert any("gave the shard up after attempt 0: its program failed 1 time, and 1 end the shard" in t for t in story)
     assert story[-1].startswith("item 30 has failed for good (program: ")
-    ended = operator.call("replay", job["run_id"], "--at", replayed["story"][-1]["at"], "--stage", "copy")
+    ended = operator.call("replay", run_id, "--at", replayed["story"][-1]["at"], "--stage", "copy")
     assert ended.returncode == 0, ended.stderr
     assert f"stage copy: {copied['ticks']} ticks, the same actions" in ended.stderr
     assert "  it ends the stage as succeeded: 3 items failed" in ended.stdout
