@@ -13,7 +13,7 @@ from scripts import wine
 from scripts.errors import PreflightError
 from tests.e2e.operators import JOBS, choose_airflow
 from tests.e2e.pipeline.conftest import commit
-from tests.e2e.world import World
+from tests.e2e.world import NAME, World
 from tests.waiting import wait_for, wait_until_empty
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.slow
 ITEMS, FRAMES = 4, 100
 POINTS = [0, 4]
 BITS = ITEMS // len(POINTS) * FRAMES * 4096
+# Of a worker that was told to stop.
+STOPPED = 143
+MISSING = "no Wine on this machine: invoke setup --tests installs Debian's"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def test_an_update_keeps_airflows_runs_and_a_job_counts_what_theory_says(world, 
 
 def test_that_job_ran_by_windows_python_with_the_kernel_that_is_compiled(world, job, results, windows):
     if not windows:
-        pytest.skip("no Wine on this machine: invoke setup --tests installs Debian's")
+        pytest.skip(MISSING)
     assert "Windows" in (results / "report.html").read_text()
     assert "numba" in (results / "results.json").read_text()
     said = world.operator.call("logs", job["run_id"], "--item", "0")
@@ -94,3 +97,28 @@ def test_a_lost_host_costs_only_time(world):
     assert (followed["state"], followed["items"], followed["failed_items"]) == ("succeeded", items, 0)
     assert world.items(run_id) == list(range(items))
     wait_until_empty(world.left)
+
+
+def test_a_cancelled_job_ends_all_containers_in_good_order(world, windows):
+    if not windows:
+        pytest.skip(MISSING)
+    items = 8
+    run_id = world.start("naps", num_items=items, shard_items=1, seconds=600, max_instances=2)
+    # Who has claimed something has got as far as to hear of a stop; a program that starts is ended by it.
+    wait_for(lambda: len(marks(world, run_id, ".claim")) == items)
+    arns = sorted({json.loads(world.get(key))["task"] for key in marks(world, run_id, ".claim")})
+    done = world.operator.call("cancel", run_id)
+    assert done.returncode == 0, done.stderr
+    wait_until_empty(world.left)
+    stopped = world.client("ecs").describe_tasks(cluster=NAME, tasks=arns)["tasks"]
+    assert {container.get("exitCode") for task in stopped for container in task["containers"]} == {STOPPED}
+    released = [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".released")]
+    assert released == [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".claim")]
+    assert not marks(world, run_id, ".failed")
+
+
+def marks(world, run_id, kind):
+    """The claims of a job's first stage, or their marks."""
+    prefix = f"jobs/naps/{run_id}/nap/claims/"
+    listed = world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
+    return sorted(entry["Key"] for entry in listed if entry["Key"].endswith(kind))
