@@ -4,7 +4,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedList
 
 from winbatch.storage import Conflict, Entry, Object
 
@@ -22,7 +22,8 @@ class Bucket:
 
     def __init__(self, now: Callable[[], dt.datetime]) -> None:
         self._now = now
-        self._objects: SortedDict[str, tuple[bytes, int, Entry]] = SortedDict()
+        self._objects: dict[str, tuple[bytes, int, Entry]] = {}
+        self._keys: SortedList[str] = SortedList()
         self._version = 0
         self.calls: Counter[str] = Counter()
         self.watchers: list[Callable[[str, bytes | None, bytes], None]] = []
@@ -47,6 +48,8 @@ class Bucket:
         if (new and there) or (etag is not None and (there is None or f'"{there[1]}"' != etag)):
             raise Conflict(key)
         self._version += 1
+        if there is None:
+            self._keys.add(key)
         self._objects[key] = (body, self._version, Entry(key, self._now(), len(body)))
         for watcher in self.watchers:
             watcher(key, there[0] if there else None, body)
@@ -54,11 +57,12 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
-        self._objects.pop(key, None)
+        if self._objects.pop(key, None) is not None:
+            self._keys.remove(key)
 
     def listing(self, prefix: str, after: str = "", before: str = "") -> Iterator[Entry]:
         """List what lies below a prefix: from `prefix + after` on, without what comes from `prefix + before` on."""
         last = prefix + before if before else prefix + chr(0x10FFFF)
-        found = [self._objects[key][2] for key in self._objects.irange(prefix + after, last, (True, False))]
+        found = [self._objects[key][2] for key in self._keys.irange(prefix + after, last, (True, False))]
         self.calls["s3.ListObjectsV2"] += max(1, -(-len(found) // _PAGE))
         return iter(found)
