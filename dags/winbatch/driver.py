@@ -387,11 +387,17 @@ def _settle(
     ports: Ports, stage: Stage, marks: Sequence[ClaimMark], live: frozenset[str], ended: Mapping[str, ClaimKind]
 ) -> set[str]:
     """Mark the claims of ECS tasks that are gone. Returns who of them held one."""
-    holders = set()
     keys = [stage.claim_key(mark) for mark in marks]
-    for mark, key, claim in zip(marks, keys, ports.get_many(keys), strict=True):
-        owner = Record.decode(claim.body, where=key).task if claim else ""
-        if owner in live:
+    owners = [
+        Record.decode(claim.body, where=key).task if claim else ""
+        for key, claim in zip(keys, ports.get_many(keys), strict=True)
+    ]
+    # One that this tick does not know may have begun since it looked: another engine has started it.
+    strangers = sorted(set(owners) - live - ended.keys() - {""})
+    here = live | {worker.arn for worker in (ports.workers(strangers) if strangers else ()) if worker.live}
+    holders = set()
+    for mark, owner in zip(marks, owners, strict=True):
+        if owner in here:
             continue
         holders.add(owner)
         put_mark(ports, stage, mark._replace(kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")

@@ -44,6 +44,8 @@ HOPELESS = 10
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
 # An instance that has been empty this long, and that nobody needs, is let go.
 IDLE_GRACE = dt.timedelta(seconds=60)
+# One that drains takes no ECS task any more. Whoever drained it may have ended, or been killed, before it let it go.
+STRAY_GRACE = dt.timedelta(minutes=3)
 
 # What was asked of AWS is not asked again while it is under way, unless it takes this long: a Windows instance takes
 # minutes to end, and stays in ECS's listings meanwhile.
@@ -706,16 +708,17 @@ def _let_go(
 ) -> tuple[Ledger, tuple[Drain | Terminate, ...]]:
     """Instances that nobody needs any more: drained first, so that nothing lands on them, then terminated."""
     active = [instance for instance in seen.instances if not instance.draining]
-    idle = {instance.arn: ledger.idle.get(instance.arn, seen.now) for instance in active if instance.tasks == 0}
+    idle = {each.arn: ledger.idle.get(each.arn, seen.now) for each in seen.instances if each.tasks == 0}
     spare = len(active) - max(need.instances, limits.keep_instances) if missing <= 0 else 0
-    ripe = tuple(arn for arn, since in idle.items() if seen.now - since >= IDLE_GRACE)[: max(0, spare)]
+    ripe = tuple(each.arn for each in active if each.arn in idle and seen.now - idle[each.arn] >= IDLE_GRACE)
+    ripe = ripe[: max(0, spare)]
     going = {ec2_id: at for ec2_id, at in ledger.terminated.items() if seen.now - at < TERMINATE_AGAIN}
     empty = tuple(
         instance.ec2_id
         for instance in seen.instances
         if instance.draining
         and instance.tasks == 0
-        and instance.arn in ledger.draining
+        and (instance.arn in ledger.draining or seen.now - idle[instance.arn] >= STRAY_GRACE)
         and instance.ec2_id not in going
     )
     # One that the ledger names and ECS does not drain was meant to be, when a tick was cut off: its turn comes again.
@@ -737,7 +740,8 @@ def _runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Led
     # Jobs side by side divide the bucket among them.
     jobs = 1 + len(seen.others)
     elapsed = (seen.now - ledger.tokens_at).total_seconds() if ledger.tokens_at else math.inf
-    tokens = min(RUN_BURST / jobs, ledger.tokens + max(0.0, elapsed) * RUN_RATE / jobs)
+    # However many they are, each may call now and then.
+    tokens = min(max(1.0, RUN_BURST / jobs), ledger.tokens + max(0.0, elapsed) * RUN_RATE / jobs)
     held_up = not_before(limits, ledger)
     # Whether a fault counts for the stage is known only after this tick's actions: so nothing starts beside one.
     faulty = any(
