@@ -230,8 +230,8 @@ class Cloud:
         host = self.hosts[self._launched] = Host(self._launched, self.clock.seconds)
         self._launched += 1
         self.clock.after(self.clock.random.uniform(*self.hardware.boot), partial(self._ready, host))
-        if self.faults.host_lost_an_hour:
-            wait = self.clock.random.expovariate(self.faults.host_lost_an_hour / 3600)
+        if rate := self.faults.host_lost_an_hour / 3600:
+            wait = self.clock.random.expovariate(rate)
             self.clock.after(wait, lambda: None if self.quiet else self._reclaim(host))
 
     def _ready(self, host: Host) -> None:
@@ -400,8 +400,8 @@ class Cloud:
         task.container = self.start_container(
             task, lambda code, reason: self.end(task, "EssentialContainerExited", code, reason)
         )
-        if self.faults.worker_dies_an_hour:
-            wait = self.clock.random.expovariate(self.faults.worker_dies_an_hour / 3600)
+        if rate := self.faults.worker_dies_an_hour / 3600:
+            wait = self.clock.random.expovariate(rate)
             self.clock.after(
                 wait, lambda: None if self.quiet else self.end(task, "EssentialContainerExited", 139, "killed")
             )
