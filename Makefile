@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap setup demo test ci check bench up plan deploy images smoke rollback drift comment status run cancel resume \
-	results down verify-aws lint format clean
+	results down verify-aws simulate lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ down: bootstrap ## Take an environment down
 
 verify-aws: bootstrap ## Ask AWS whether it does what the local AWS does (ENV=dev: 3 h, about $5; TAKE_DOWN=yes: end it)
 	@$(INVOKE) setup verify-aws $(if $(TAKE_DOWN),--take-down)
+
+simulate: bootstrap ## Whole jobs in simulated worlds with every fault (SEEDS=, MINUTES=; SEED=17: one again, with its story)
+	@$(INVOKE) simulate $(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(SEED),--seed $(call quoted,$(SEED)))
 
 lint: bootstrap ## Lint, types and import directions only
 	@$(INVOKE) setup check --only lint,types,imports

@@ -771,6 +771,41 @@ def bench_(
     bench.run(Settings.load("local"), only, Options(runs, minutes), as_json=json)
 
 
+@command(
+    help={
+        "seeds": "so many new worlds; default: as many as there is time for",
+        "minutes": "of processor time; default: 1",
+        "seed": "run one world again and print its story: a number, or a name of simulation/seeds",
+        "first": "the first new seed; default: one that nobody has run",
+        "json": JSON,
+    }
+)
+def simulate(
+    _: Context,
+    seeds: int = NO_NUMBER,
+    minutes: int = NO_NUMBER,
+    seed: str = "",
+    first: int = NO_NUMBER,
+    json: bool = False,
+) -> None:
+    """Run whole jobs in simulated worlds, with every fault, on seeds; simulation/COVERAGE.md.
+
+    It begins with the worlds that failed once. One that fails is made smaller, told, and kept in simulation/seeds.
+
+    Examples: invoke simulate --minutes 5; invoke simulate --seed 17 --json
+    """
+    from scripts import simulating
+
+    done = simulating.run(seeds=seeds, minutes=minutes, seed=seed, first=first)
+    if json:
+        emit(done.report)
+    else:
+        for line in done.lines:
+            say(line)
+    if done.failure:
+        raise errors.CheckFailed(done.failure)
+
+
 @command(name="format")
 def format_(_: Context) -> None:
     """Format Python and Terraform, and write what is generated."""
@@ -831,6 +866,7 @@ def collection() -> Collection:
         results,
         run,
         setup_,
+        simulate,
         smoke_,
         status_,
         try_,

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import traceback
+from functools import partial
 from typing import Any
 
 from simulation import checkers
@@ -13,6 +15,7 @@ from simulation.faults import Faults
 from simulation.over_time import OverTime
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
+from simulation.scenario import Act, JobPlan, Scenario
 from winbatch import driver, keys, resuming
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.job import Job
@@ -20,8 +23,7 @@ from winbatch.spec import Spec
 from winbatch.stage import Stage
 from winbatch.working.claims import Claims
 
-# Seconds: faults stop after so long, and everything must have ended so long after that.
-FAULTS = 2 * 3600.0
+# Seconds after the last fault within which everything must have ended.
 PATIENCE = 12 * 3600.0
 # A person looks whether what was cancelled has ended.
 LOOK = 2.0
@@ -55,20 +57,16 @@ class Outcome:
     """What came of a world.
 
     Attributes:
-        seed: its.
+        scenario: its.
         problems: what did not hold.
         trace: what happened.
         hours: that it lasted.
-        jobs: that were run.
-        faults: that it had, in words.
     """
 
-    seed: int
+    scenario: Scenario
     problems: tuple[str, ...]
     trace: tuple[str, ...]
     hours: float
-    jobs: int
-    faults: str
 
     @property
     def digest(self) -> str:
@@ -79,28 +77,40 @@ class Outcome:
 class World:
     """One world."""
 
-    def __init__(self, seed: int, faults: Faults | None = None) -> None:
-        """Draw it; with `faults`, it has these and not those of its seed."""
-        self.seed = seed
-        self.clock = Clock(seed)
-        chance = self.clock.random
-        drawn = Faults.draw(chance)
-        self.faults = drawn if faults is None else faults
+    def __init__(self, scenario: Scenario | int, faults: Faults | None = None) -> None:
+        """Make what a scenario says, or that of a seed, with other faults if these are given."""
+        drawn = Scenario.draw(scenario) if isinstance(scenario, int) else scenario
+        self.scenario = drawn if faults is None else dataclasses.replace(drawn, faults=faults)
+        self.clock = Clock(self.scenario.seed)
+        self.faults = self.scenario.faults
         self.problems: list[str] = []
         self.bucket = Bucket(self.clock.now)
         self.twice = checkers.NothingTwice(self.bucket, self.problems)
-        self.cloud = Cloud(self.clock, self.faults, chance.randint(1, 6), self._container)
-        self.work = Work(seconds=(0.5, chance.choice([2.0, 20.0, 200.0])))
-        self.target = _deployment(self.cloud.most, cpu=chance.choice([1024, 2048, 4096]))
+        self.cloud = Cloud(self.clock, self.faults, self.scenario.instances, self._container)
+        self.work = Work(seconds=(0.5, self.scenario.item_seconds))
+        self.target = _deployment(self.scenario.instances, cpu=self.scenario.cpu)
         self.runs: list[DagRun] = []
-        for number in range(chance.randint(1, 4)):
-            self._draw_run(number)
+        for number, job in enumerate(self.scenario.jobs):
+            self._plan_run(number, job)
         self.over_time = OverTime(self.runs, self.bucket, self.cloud, self.problems)
 
     def live(self) -> Outcome:
         """Let it live until everything has ended, and check it."""
-        while not self._over() and self.clock.seconds < FAULTS + PATIENCE:
-            if self.clock.seconds >= FAULTS and not self.cloud.quiet:
+        try:
+            self._live()
+        except Exception as error:  # noqa: BLE001 - whatever is raised in a world is a fault that it has found
+            self.problems.append(_where(error))
+        return Outcome(
+            self.scenario,
+            tuple(dict.fromkeys(self.problems)),
+            tuple(self.clock.trace),
+            self.clock.seconds / 3600,
+        )
+
+    def _live(self) -> None:
+        quiet = self.scenario.fault_seconds
+        while not self._over() and self.clock.seconds < quiet + PATIENCE:
+            if self.clock.seconds >= quiet and not self.cloud.quiet:
                 self.cloud.quiet = True
                 self.clock.say("from now on nothing goes wrong any more")
             if not self.clock.step():
@@ -116,32 +126,23 @@ class World:
             for run in self.runs:
                 if not run.marked:
                     self.problems += checkers.what_is_told_is_true(run, self.bucket)
-        return Outcome(
-            self.seed,
-            tuple(dict.fromkeys(self.problems)),
-            tuple(self.clock.trace),
-            self.clock.seconds / 3600,
-            len(self.runs),
-            self.faults.named,
-        )
 
     def _over(self) -> bool:
         return self._people == 0 and all(run.ended for run in self.runs)
 
-    # -- what is drawn
+    # -- what the scenario says
 
     _people = 0
 
-    def _draw_run(self, number: int) -> None:
-        chance = self.clock.random
-        dag = chance.choice(["one", "two"])
-        spec = Spec.parse(JOB.format(dag=dag, more=MORE.format(dag=dag) if dag == "two" else ""), where=f"{dag}.yaml")
+    def _plan_run(self, number: int, job: JobPlan) -> None:
+        text = JOB.format(dag=job.dag, more=MORE if job.dag == "two" else "")
+        spec = Spec.parse(text, where=f"{job.dag}.yaml")
         params: dict[str, Any] = {
-            "point": [float(point) for point in range(chance.randint(1, 3))],
-            "number": chance.choice([1, 3, 20, 60]),
-            "max_instances": chance.randint(1, self.cloud.most),
-            "max_failed_items": chance.choice([0, 0, 5]),
-            "shard_items": chance.choice([0, 1, 4]),
+            "point": [float(point) for point in range(job.points)],
+            "number": job.number,
+            "max_instances": job.max_instances,
+            "max_failed_items": job.max_failed_items,
+            "shard_items": job.shard_items,
         }
         run = DagRun(
             clock=self.clock,
@@ -154,11 +155,16 @@ class World:
             target=self.target,
         )
         self.runs.append(run)
-        self._soon(chance.uniform(0, 900), run.begin)
-        if chance.choice([True, False, False]):
-            self._soon(chance.uniform(10, 3000), lambda: self._cancel(run))
-        for _ in range(chance.choice([0, 0, 1, 2])):
-            self._soon(chance.uniform(600, 2 * FAULTS), lambda: self._resume(run))
+        self._soon(job.begins, run.begin)
+        for act in job.acts:
+            self._soon(act.at, partial(self._act, act, run))
+
+    def _act(self, act: Act, run: DagRun) -> None:
+        match act.kind:
+            case "cancel":
+                self._cancel(run)
+            case "resume":
+                self._resume(run)
 
     def _soon(self, seconds: float, act: Any) -> None:
         """Have a person do something later; the world does not end before."""
@@ -229,6 +235,12 @@ class World:
 
     def _of_workers(self) -> Faults:
         return dataclasses.replace(self.faults, crash=self.faults.crash / 10, unavailable=self.faults.unavailable / 10)
+
+
+def _where(error: Exception) -> str:
+    """Say what was raised, and where."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}: {error}"
 
 
 def _deployment(most: int, *, cpu: int) -> Deployment:

@@ -65,7 +65,8 @@ def of_seed(seed):
     return Lived(seed)
 
 
-SEEDS = range(7)
+# In the last one jobs contend for the cluster.
+SEEDS = (*range(6), 26)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,0 +1,123 @@
+"""What is drawn for a world before it begins: its cluster, its faults, its jobs and what people do to them.
+
+A scenario says all of a world, so a world that failed can be made smaller, and kept as a file that means the same when
+more is drawn one day.
+"""
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from simulation.faults import Faults
+
+FAULT_SECONDS = 2 * 3600.0
+"""Seconds after which nothing goes wrong any more, in a world that was drawn."""
+
+ActKind = Literal["cancel", "resume"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Act:
+    """What a person does to a job, `at` so many seconds."""
+
+    kind: ActKind
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """A job that somebody starts.
+
+    Attributes:
+        dag: `one` has a stage, `two` one that reads it.
+        begins: when, s.
+        points: groups of items.
+        number: items of each.
+        max_instances: its parameter.
+        max_failed_items: its parameter.
+        shard_items: its parameter; 0: the plan chooses.
+        acts: what people do to it.
+    """
+
+    dag: Literal["one", "two"]
+    begins: float
+    points: int
+    number: int
+    max_instances: int
+    max_failed_items: int
+    shard_items: int
+    acts: tuple[Act, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """All that is decided before a world begins.
+
+    Attributes:
+        seed: of all chance in it.
+        instances: that the cluster can have.
+        cpu: of an ECS task, of an instance's 4096.
+        item_seconds: that an item takes at most.
+        fault_seconds: after these nothing goes wrong any more.
+        faults: their mix.
+        jobs: that are started.
+    """
+
+    seed: int
+    instances: int
+    cpu: int
+    item_seconds: float
+    fault_seconds: float
+    faults: Faults
+    jobs: tuple[JobPlan, ...]
+
+    @classmethod
+    def draw(cls, seed: int) -> Self:
+        """Draw the scenario of a seed."""
+        chance = random.Random(f"scenario {seed}")  # noqa: S311 - a simulation
+        faults = Faults.draw(chance)
+        instances = chance.randint(1, 6)
+        return cls(
+            seed=seed,
+            instances=instances,
+            cpu=chance.choice([1024, 2048, 4096]),
+            item_seconds=chance.choice([2.0, 20.0, 200.0]),
+            fault_seconds=FAULT_SECONDS,
+            faults=faults,
+            jobs=tuple(_draw_job(chance, instances) for _ in range(chance.randint(1, 4))),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a kept seed's file has it; kinds of faults that are not there are left out."""
+        data = dataclasses.asdict(self)
+        data["faults"] = {kind: value for kind, value in data["faults"].items() if value}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read it back."""
+        jobs = (
+            JobPlan(**{**job, "acts": tuple(Act(**act) for act in job["acts"])})  # keyword arguments are checked
+            for job in data["jobs"]
+        )
+        return cls(**{**data, "faults": Faults(**data["faults"]), "jobs": tuple(jobs)})
+
+
+def _draw_job(chance: random.Random, instances: int) -> JobPlan:
+    begins = chance.uniform(0, 900)
+    acts = []
+    if chance.choice([True, False, False]):
+        acts.append(Act(kind="cancel", at=begins + chance.uniform(10, 3000)))
+    resumes = range(chance.choice([0, 0, 1, 2]))
+    acts += [Act(kind="resume", at=chance.uniform(600, 2 * FAULT_SECONDS)) for _ in resumes]
+    return JobPlan(
+        dag=chance.choice(["one", "two"]),
+        begins=begins,
+        points=chance.randint(1, 3),
+        number=chance.choice([1, 3, 20, 60]),
+        max_instances=chance.randint(1, instances),
+        max_failed_items=chance.choice([0, 0, 5]),
+        shard_items=chance.choice([0, 1, 4]),
+        acts=tuple(acts),
+    )
