@@ -336,8 +336,8 @@ def test_a_worker_that_cannot_write_is_at_fault_itself(job):
 
 VALUES = {
     "{": "values.json of item 0 is not JSON",
-    "[" * 100_000: "values.json of item 1 is not JSON: maximum recursion depth",
-    '{"a": ' * 100_000: "values.json of item 2 is not JSON: maximum recursion depth",
+    "[" * 100_000: "values.json of item 1 is not JSON: it is nested too deeply",
+    '{"a": ' * 100_000: "values.json of item 2 is not JSON: it is nested too deeply",
     '{"x": 1, "price": NaN}': "the values of item 3 are no JSON: 'price': Out of range float values",
     '{"x": [1e999]}': "the values of item 4 are no JSON: 'x': Out of range float values",
     '{"x": -Infinity}': "the values of item 5 are no JSON: 'x': Out of range float values",

@@ -102,7 +102,7 @@ ENDS = [
     ("print('{')", "failed", None, "values.json of item {item} is not JSON"),
     ("print('[1]')", "failed", None, "values.json of item {item}: a JSON object is expected"),
     ("print('{\"exit_code\": 1}')", "failed", None, "without `exit_code` and `outputs`"),
-    ("print('{\"x\": NaN}')", "failed", None, "NaN is no number of JSON"),
+    ("print('{\"x\": NaN}')", "failed", None, "not JSON compliant"),
     ('print(\'{"x": 1, "x": 2}\')', "failed", None, "is there more than once in one object"),
     ("print('[' * 200000)", "failed", None, "nested too deeply"),
     ("print('{\"x\": \"' + 'y' * (1 << 20) + '\"}')", "failed", None, "larger than 1 MiB"),
