@@ -774,29 +774,31 @@ def bench_(
 @command(
     help={
         "seeds": "so many new worlds; default: as many as there is time for",
-        "minutes": "of processor time; default: 1",
+        "minutes": "of processor time; default: 1, and 2 for each mutant",
         "seed": "run one world again and print its story: a number, or a name of simulation/seeds",
         "first": "the first new seed; default: one that nobody has run",
+        "mutants": "plant each fault of simulation/mutants into a copy, and see that it is found",
         "json": JSON,
     }
 )
-def simulate(
+def simulate(  # noqa: PLR0917 - invoke reads its options from here
     _: Context,
     seeds: int = NO_NUMBER,
     minutes: int = NO_NUMBER,
     seed: str = "",
     first: int = NO_NUMBER,
+    mutants: bool = False,
     json: bool = False,
 ) -> None:
     """Run whole jobs in simulated worlds, with every fault, on seeds; simulation/COVERAGE.md.
 
     It begins with the worlds that failed once. One that fails is made smaller, told, and kept in simulation/seeds.
 
-    Examples: invoke simulate --minutes 5; invoke simulate --seed 17 --json
+    Examples: invoke simulate --minutes 5; invoke simulate --seed 17; invoke simulate --mutants --json
     """
     from scripts import simulating
 
-    done = simulating.run(seeds=seeds, minutes=minutes, seed=seed, first=first)
+    done = simulating.run(seeds=seeds, minutes=minutes, seed=seed, first=first, mutants=mutants)
     if json:
         emit(done.report)
     else:

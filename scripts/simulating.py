@@ -3,17 +3,22 @@
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from rich.table import Table
 
 from scripts.console import Steps, console
 from scripts.errors import SettingsError
-from simulation import running, shrinking
+from simulation import mutating, running, shrinking
+from simulation.mutating import Hunted
 from simulation.running import Lived, Tally
 from simulation.scenario import Scenario
 from simulation.world import Outcome, World
 
 MINUTES = 1.0
+MUTANT_MINUTES = 2.0
 # Lines of a story that are shown; `--seed` shows all of it.
 STORY = 60
 # What is told of more is as much.
@@ -97,16 +102,38 @@ def one(name: str) -> Done:
     return Done(report, failure, (*outcome.trace, f"faults: {scenario.faults.named}"))
 
 
-def run(*, seeds: int, minutes: float, seed: str, first: int) -> Done:
+def hunts(minutes: float = MUTANT_MINUTES, progress: Callable[[str], None] = lambda _: None) -> list[Hunted]:
+    """Look for each mutant, some side by side.
+
+    Args:
+        minutes: of processor time for each.
+        progress: is told how far it is.
+    """
+    found: list[Hunted] = []
+
+    def hunt(mutant: mutating.Mutant) -> None:
+        found.append(mutating.hunt(mutant, minutes=minutes))
+        progress(f"{len(found)} of {len(all_)} mutants")
+
+    all_ = mutating.mutants()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done in [pool.submit(hunt, mutant) for mutant in all_]:
+            done.result()
+    return sorted(found, key=lambda each: each.name)
+
+
+def run(*, seeds: int, minutes: float, seed: str, first: int, mutants: bool) -> Done:
     """Do what the verb is asked for; 0 and an empty word stand for what is not asked for.
 
     Raises:
         SettingsError: what is asked for does not go together, or there is no such seed.
     """
-    if seed and (seeds or minutes):
-        raise SettingsError("--seed runs one world again: leave --seeds and --minutes out")
+    if seed and (seeds or minutes or mutants):
+        raise SettingsError("--seed runs one world again: leave --seeds, --minutes and --mutants out")
     if seed:
         return one(seed)
+    if mutants:
+        return _mutants(minutes or MUTANT_MINUTES)
     tally = some(first=first or fresh(), seeds=seeds or None, minutes=minutes or (None if seeds else MINUTES))
     for lived in tally.failed:
         told(lived)
@@ -133,3 +160,18 @@ def _scenario(name: str) -> Scenario:
         raise SettingsError(
             f"--seed {name}: a number, or one of {', '.join(kept) or 'simulation/seeds, which is empty'}"
         ) from None
+
+
+def _mutants(minutes: float) -> Done:
+    with Steps().step("Mutants") as step:
+        found = hunts(minutes, step.update)
+        step.detail = f"{sum(each.found for each in found)} of {len(found)} found"
+    table = Table(box=None, pad_edge=False)
+    for title in ("mutant", "seconds", "worlds", "found by"):
+        table.add_column(title, justify="right" if title in {"seconds", "worlds"} else "left")
+    for each in found:
+        table.add_row(each.name, f"{each.seconds:.0f}", str(each.worlds), each.problem or "not found")
+    console.print(table)
+    missed = [each.name for each in found if not each.found]
+    report = {"mutants": [dataclasses.asdict(each) for each in found]}
+    return Done(report, f"not found within {minutes:g} minutes: {', '.join(missed)}" if missed else "")

@@ -14,10 +14,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, help="so many worlds")
     parser.add_argument("--minutes", type=float, help="of processor time")
+    parser.add_argument("--kept-first", action="store_true", help="begin with the worlds that failed once")
     parser.add_argument("--until-one-fails", action="store_true", help="end with the first world that fails")
     given = parser.parse_args()
     failed = False
-    for lived in running.run(first=given.first, seeds=given.seeds, minutes=given.minutes, kept_first=False):
+    worlds = running.run(first=given.first, seeds=given.seeds, minutes=given.minutes, kept_first=given.kept_first)
+    for lived in worlds:
         told = dataclasses.asdict(lived) | {"scenario": lived.scenario.to_json()}
         sys.stdout.write(json.dumps(told) + "\n")
         failed = failed or bool(lived.problems)

@@ -113,6 +113,11 @@ class DagRun:
             self._end("failed")
 
     @property
+    def never_set_up(self) -> bool:
+        """It has ended without its scale-out, which may have asked for instances: Airflow runs no teardown then."""
+        return self.ended and self._tasks["scale_out", -1].state != "success"
+
+    @property
     def starting(self) -> bool:
         """Its scale-out is at work."""
         return self._tasks["scale_out", -1].state == "running"

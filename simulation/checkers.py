@@ -1,11 +1,13 @@
 """What must hold, whatever happens: after each write to S3, and at the end."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from simulation.airflow import DagRun
 from simulation.cloud import Cloud
+from simulation.containers import finished, partials
 from simulation.s3 import Bucket
-from winbatch import keys, results, shares
+from winbatch import engine, keys, results, shares
 from winbatch.errors import JobError
 from winbatch.job import Job
 from winbatch.ledger import Ledger
@@ -38,6 +40,65 @@ class NothingTwice:
                 self._problems.append(f"shard {mark.shard} of {stage.stage} was claimed though it is done")
 
 
+class NothingWrittenOver:
+    """Who writes what others write, too, has read what he writes over."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self._problems = problems
+
+    def wrote(self, key: str, read: str | None, there: str | None) -> None:
+        """Look at a write: of a key whose writer has read one version, and where another one was."""
+        if there not in {read, None} and (key == shares.KEY or key.endswith("/ledger.json")):
+            self._problems.append(f"{key} was written over by somebody who had not read it")
+
+
+class Starts:
+    """A stage keeps to its part of ECS: RunTask calls in any time, and ECS tasks at once."""
+
+    def __init__(self, cloud: Cloud, problems: list[str], most: Callable[[str], int], engines: int) -> None:
+        """Watch a cluster.
+
+        Args:
+            cloud: the cluster.
+            problems: what did not hold is added to them.
+            most: ECS tasks that the stage with this key may have.
+            engines: that may act for one stage at the same moment.
+        """
+        self._problems, self._most, self._engines = problems, most, engines
+        self._calls: dict[str, list[float]] = defaultdict(list)
+        cloud.watchers.append(self._ran)
+
+    def _ran(self, stage: str, now: float, live: int) -> None:
+        calls = self._calls[stage]
+        calls.append(now)
+        for number, began in enumerate(calls):
+            allowed = self._engines * engine.RUN_BURST + engine.RUN_RATE * (now - began) + 1e-6
+            if len(calls) - number > allowed:
+                self._problems.append(f"{len(calls) - number} RunTask calls of a stage in {now - began:.0f} s")
+                break
+        if live > self._most(stage):
+            self._problems.append(f"{live} ECS tasks of a stage that may have {self._most(stage)}")
+
+
+class StaysEnded:
+    """A stage that was cancelled or has failed is begun again by a later round of its run only."""
+
+    def __init__(self, bucket: Bucket, problems: list[str], round_of: Callable[[str], int]) -> None:
+        """Watch the bucket; `round_of` gives how often the run of a ledger's key has begun."""
+        self._problems, self._round_of = problems, round_of
+        self._ended: dict[str, int] = {}
+        bucket.watchers.append(self._wrote)
+
+    def _wrote(self, key: str, _before: bytes | None, after: bytes) -> None:
+        if not key.endswith("/ledger.json"):
+            return
+        ledger, this = Ledger.from_json(after, where=key), self._round_of(key)
+        if ledger.state in {"cancelled", "failed"}:
+            self._ended[key] = this
+        elif self._ended.pop(key, this - 1) >= this:
+            self._problems.append(f"{key} is {ledger.state} again in the round that it ended in")
+
+
 def valid(body: bytes, stage: Stage, shard: int) -> bool:
     """Say whether a result is one."""
     try:
@@ -57,10 +118,10 @@ def ended(runs: Iterable[DagRun]) -> list[str]:
     return [f"{run.name} is {run.state} and does not end" for run in runs if not run.ended]
 
 
-def nothing_is_left(cloud: Cloud, bucket: Bucket) -> list[str]:
+def nothing_is_left(cloud: Cloud, bucket: Bucket, runs: Sequence[DagRun]) -> list[str]:
     """No ECS task lives, no instance is asked for, nobody keeps a place."""
     left = [f"ECS task {task.arn} was left running" for task in cloud.live_tasks]
-    if cloud.goal:
+    if cloud.goal and not any(run.never_set_up for run in runs):
         left.append(f"{cloud.goal} instances were left")
     found = bucket.get(shares.KEY)
     if found is not None:
@@ -89,7 +150,20 @@ def what_is_told_is_true(run: DagRun, bucket: Bucket) -> list[str]:
             wrong.append(f"{run.name}: stage {stage.stage} is {ledger.state} though the run is {run.state}")
         if run.state == "success" and ledger.state != "succeeded":
             wrong.append(f"{run.name} is a success, and stage {stage.stage} is {ledger.state}")
+        if run.state == "success" and stage.inputs:
+            wrong += _rests(run, job, stage, bucket)
     return wrong
+
+
+def _rests(run: DagRun, job: Job, stage: Stage, bucket: Bucket) -> list[str]:
+    """What a stage has made of others rests on all that they have."""
+    there = sum(len(finished(bucket, job.stage(name))) for name in stage.inputs)
+    found = bucket.get(stage.result_key(0))
+    if found is None or not valid(found.body, stage, 0):
+        return []
+    (item,) = results.decode(found.body, stage, 0)
+    told = item.values["n"]
+    return [] if told == there else [f"{run.name}: stage {stage.stage} rests on {told} items of {there}"]
 
 
 def _stage(stage: Stage, ledger: Ledger, bucket: Bucket) -> list[str]:
@@ -107,8 +181,7 @@ def _stage(stage: Stage, ledger: Ledger, bucket: Bucket) -> list[str]:
             item
             for shard in range(stage.shards)
             if not done >> shard & 1
-            for item in stage.shard_lines(shard)
-            if item not in failed and not _in_partials(stage, shard, item, bucket)
+            for item in {*stage.shard_lines(shard)} - failed - {item.item for item in partials(bucket, stage, shard)}
         ]
         if missing:
             wrong.append(f"stage {stage.stage} succeeded without items {missing}")
@@ -117,12 +190,3 @@ def _stage(stage: Stage, ledger: Ledger, bucket: Bucket) -> list[str]:
                 f"stage {stage.stage}: {ledger.items_done} done and {ledger.items_failed} failed of {stage.items}"
             )
     return wrong
-
-
-def _in_partials(stage: Stage, shard: int, item: int, bucket: Bucket) -> bool:
-    for entry in bucket.listing(stage.partials_of(shard)):
-        found = bucket.get(entry.key)
-        assert found is not None
-        if any(each.item == item for each in results.decode_partial(found.body, stage, shard, where=entry.key)):
-            return True
-    return False

@@ -27,6 +27,10 @@ SUBMIT = (100.0, 40.0)
 READ = (100.0, 20.0)
 PROVISIONING = 500
 PAGE = 100
+# So often at most is one instance terminated: once, and once more for each engine whose answer was lost.
+TERMINATIONS = 4
+# Of ECS tasks, where ECS is slow to know them at all.
+UNSEEN = 0.3
 
 Between = tuple[float, float]
 
@@ -75,6 +79,7 @@ class Host:
     ready: bool = False
     draining: bool = False
     leaving: bool = False
+    left: float = 0.0
     pulled_at: float | None = None
     tasks: "dict[str, Task]" = dataclasses.field(default_factory=dict)
 
@@ -89,6 +94,7 @@ class Task:
     started_by: str
     stage: str
     created: float
+    unseen: float = 0.0
     status: str = "pending"
     exit_code: int | None = None
     stop_code: str = ""
@@ -111,6 +117,7 @@ class Cloud:
         calls: by name.
         submit, read: ECS's token buckets.
         run_times: of RunTask calls, s.
+        watchers: are told of each RunTask call that is carried out: the stage's key, the time, its ECS tasks now.
         terminated: how often an order to terminate an instance was taken, by its id.
         most_tasks, most_pending, most_instances: there were at once.
         start_fails: why no ECS task can start; empty: all can.
@@ -141,6 +148,7 @@ class Cloud:
         self.calls: Counter[str] = Counter()
         self.submit, self.read = TokenBucket(*SUBMIT), TokenBucket(*READ)
         self.run_times: list[float] = []
+        self.watchers: list[Callable[[str, float, int], None]] = []
         self.terminated: Counter[str] = Counter()
         self.most_tasks = self.most_pending = self.most_instances = 0
         self._live: dict[str, Task] = {}
@@ -173,7 +181,10 @@ class Cloud:
 
     def group(self) -> Group:
         self.calls["autoscaling.DescribeAutoScalingGroups"] += 1
-        return Group(self.goal, frozenset(str(host.number) for host in self.hosts.values() if host.leaving))
+        # ECS lists an instance that was drained for a while that the group has forgotten already.
+        since = self.clock.seconds - self.faults.lingers / 10
+        leaving = (host for host in self.hosts.values() if host.leaving and (host.left >= since or not host.draining))
+        return Group(self.goal, frozenset(str(host.number) for host in leaving))
 
     def ask(self, instances: int) -> str:
         self.calls["autoscaling.SetDesiredCapacity"] += 1
@@ -198,6 +209,8 @@ class Cloud:
         if not self.quiet and self.clock.chance(self.faults.busy):
             return False
         self.terminated[ec2_id] += 1
+        if self.terminated[ec2_id] > TERMINATIONS:
+            self.broken.append(f"host {ec2_id} was terminated more than {TERMINATIONS} times")
         host = self.hosts.get(int(ec2_id))
         if host is None or host.leaving:
             return True
@@ -240,7 +253,7 @@ class Cloud:
             self.clock.say(f"host {host.number} registers")
 
     def _leave(self, host: Host) -> None:
-        host.leaving = True
+        host.leaving, host.left = True, self.clock.seconds
         self.clock.say(f"host {host.number} is terminated")
         self.clock.after(0 if self.quiet else self.faults.lingers, lambda: self._gone(host))
 
@@ -314,6 +327,10 @@ class Cloud:
         arns = [self._place(host, workload, started_by, stage) for host, _ in zip([*free], range(count), strict=False)]
         self.clock.say(f"RunTask of {count}: {', '.join(arns) or 'no room'}")
         self._tokens[token] = (count, arns)
+        if self.watchers:
+            live = sum(task.stage == stage and not task.told for task in self._live.values())
+            for watcher in self.watchers:
+                watcher(stage, self.clock.seconds, live)
         self.most_tasks = max(self.most_tasks, len(self._live))
         self.most_pending = max(self.most_pending, self._pending)
         return arns
@@ -328,6 +345,8 @@ class Cloud:
     def _place(self, host: Host, workload: Workload, started_by: str, stage: str) -> str:
         now, random = self.clock.seconds, self.clock.random
         task = Task(f"cluster/task-{len(self.tasks)}", host, workload, started_by, stage, now)
+        if not self.quiet and self.faults.unseen and self.clock.chance(UNSEEN):
+            task.unseen = now + random.uniform(0, self.faults.unseen)
         self.tasks[task.arn] = self._live[task.arn] = host.tasks[task.arn] = task
         self._pending += 1
         if host.pulled_at is None:
@@ -352,7 +371,11 @@ class Cloud:
 
     def live(self, started_by: str | None = None) -> list[str]:
         """List the ECS tasks that are meant to run."""
-        found = [task.arn for task in self._live.values() if not task.told and started_by in {None, task.started_by}]
+        found = [
+            task.arn
+            for task in self._live.values()
+            if not task.told and task.unseen <= self.clock.seconds and started_by in {None, task.started_by}
+        ]
         self._asked("ecs.ListTasks", _pages(len(found)))
         return found
 
@@ -366,7 +389,8 @@ class Cloud:
 
     def _worker(self, arn: str) -> Worker:
         task = self.tasks.get(arn)
-        if task is None or (not task.live and self.clock.seconds - task.stopped > REMEMBERED):
+        now = self.clock.seconds
+        if task is None or task.unseen > now or (not task.live and now - task.stopped > REMEMBERED):
             return Worker(arn=arn, status="missing")
         return Worker(
             arn=arn,

@@ -167,8 +167,18 @@ class Worker:
             if item in self._work.poisoned or self._clock.chance(self._faults().item_fails):
                 failed.append(item)
             else:
-                self._held[mark].append(ItemResult(item, self._params[item], {"n": item}))
+                self._held[mark].append(ItemResult(item, self._params[item], self._values(item)))
             self._item(mark, failed)
+
+    def _values(self, item: int) -> dict[str, int]:
+        """What an item comes to: its number, or how many items there are that its stage reads."""
+        read = [self._read(key) for key in self._stage.inputs.values()]
+        return {"n": sum(len(finished(self._bucket, stage)) for stage in read) if read else item}
+
+    def _read(self, key: str) -> Stage:
+        found = self._bucket.get(key)
+        assert found is not None, f"{key} is gone"
+        return Stage.from_json(found.body, where=key)
 
     def _finish(self, mark: ClaimMark, failed: list[int]) -> None:
         with self._fatal():
@@ -200,14 +210,7 @@ class Worker:
         self._process.after(s3=True)
 
     def _partials(self, mark: ClaimMark) -> list[ItemResult]:
-        found: dict[int, ItemResult] = {}
-        if mark.attempt:
-            for entry in self._bucket.listing(self._stage.partials_of(mark.shard)):
-                body = self._bucket.get(entry.key)
-                assert body is not None
-                for item in results.decode_partial(body.body, self._stage, mark.shard, where=entry.key):
-                    found.setdefault(item.item, item)
-        return list(found.values())
+        return partials(self._bucket, self._stage, mark.shard) if mark.attempt else []
 
     def _save(self, mark: ClaimMark, done: list[ItemResult]) -> None:
         if done and self._stage.shard_items > 1:
@@ -220,6 +223,30 @@ class Worker:
         if not self._over:
             self._over = True
             self._ended(code, reason)
+
+
+def partials(bucket: Bucket, stage: Stage, shard: int) -> list[ItemResult]:
+    """Read what is finished of a shard that has no result."""
+    found: dict[int, ItemResult] = {}
+    for entry in bucket.listing(stage.partials_of(shard)):
+        body = bucket.get(entry.key)
+        assert body is not None
+        for item in results.decode_partial(body.body, stage, shard, where=entry.key):
+            found.setdefault(item.item, item)
+    return [*found.values()]
+
+
+def finished(bucket: Bucket, stage: Stage) -> set[int]:
+    """List the items of a stage that whoever reads it finds."""
+    there: set[int] = set()
+    for shard in range(stage.shards):
+        found = bucket.get(stage.result_key(shard))
+        try:
+            items = results.decode(found.body if found else b"", stage, shard)
+        except JobError:
+            items = tuple(partials(bucket, stage, shard))
+        there |= {item.item for item in items}
+    return there
 
 
 @lru_cache(maxsize=8)

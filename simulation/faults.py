@@ -21,6 +21,7 @@ _MOST = {
     "zombie": 0.15,
     "busy": 0.3,
     "spot_notice": 1.0,
+    "unseen": 90.0,
 }
 
 
@@ -44,6 +45,7 @@ class Faults:
         zombie: of an Airflow task's tries: Airflow begins another one while it still lives.
         busy: of terminations: Auto Scaling is at something else.
         spot_notice: of hosts that are lost: Spot says so two minutes before.
+        unseen: seconds for which ECS does not know an ECS task that it has started.
     """
 
     crash: float = 0.0
@@ -61,6 +63,7 @@ class Faults:
     zombie: float = 0.0
     busy: float = 0.0
     spot_notice: float = 0.0
+    unseen: float = 0.0
 
     @classmethod
     def draw(cls, chance: random.Random) -> Self:

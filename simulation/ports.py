@@ -63,11 +63,17 @@ class Process:
             raise Killed
 
 
+type Watch = Callable[[str, str | None, str | None], None]
+"""Takes a key that is written, the ETag that its writer read last, and the one that was there."""
+
+
 class Ports:
     """The ports of engine, orchestration and resuming for one process."""
 
-    def __init__(self, process: Process, bucket: Bucket, cloud: Cloud) -> None:
-        self._process, self._bucket, self._cloud = process, bucket, cloud
+    def __init__(self, process: Process, bucket: Bucket, cloud: Cloud, watch: Watch = lambda *_: None) -> None:
+        """Make those of a process; `watch` is told of each object that it writes."""
+        self._process, self._bucket, self._cloud, self._watch = process, bucket, cloud, watch
+        self._read: dict[str, str | None] = {}
 
     def _call[T](self, call: Callable[[], T], *, s3: bool = False) -> T:
         self._process.before(s3=s3)
@@ -82,13 +88,22 @@ class Ports:
         return f"s3://data/{key}"
 
     def get(self, key: str) -> Object | None:
-        return self._call(lambda: self._bucket.get(key), s3=True)
+        found = self._call(lambda: self._bucket.get(key), s3=True)
+        self._read[key] = found.etag if found else None
+        return found
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
         return [self.get(key) for key in keys]
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
-        return self._call(lambda: self._bucket.put(key, body, etag=etag, new=new), s3=True)
+        def write() -> str:
+            there = self._bucket.get(key)
+            made = self._bucket.put(key, body, etag=etag, new=new)
+            self._watch(key, self._read.get(key), there.etag if there else None)
+            self._read[key] = made
+            return made
+
+        return self._call(write, s3=True)
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:

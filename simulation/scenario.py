@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from simulation.faults import Faults
+from simulation.sizes import Sizes
 
 FAULT_SECONDS = 2 * 3600.0
 """Seconds after which nothing goes wrong any more, in a world that was drawn."""
@@ -61,6 +62,7 @@ class Scenario:
         item_seconds: that an item takes at most.
         fault_seconds: after these nothing goes wrong any more.
         faults: their mix.
+        sizes: of AWS and of ours.
         jobs: that are started.
     """
 
@@ -70,6 +72,7 @@ class Scenario:
     item_seconds: float
     fault_seconds: float
     faults: Faults
+    sizes: Sizes = dataclasses.field(default_factory=Sizes)
     jobs: tuple[JobPlan, ...]
 
     @classmethod
@@ -85,6 +88,7 @@ class Scenario:
             item_seconds=chance.choice([2.0, 20.0, 200.0]),
             fault_seconds=FAULT_SECONDS,
             faults=faults,
+            sizes=Sizes.draw(chance),
             jobs=tuple(_draw_job(chance, instances) for _ in range(chance.randint(1, 4))),
         )
 
@@ -101,7 +105,8 @@ class Scenario:
             JobPlan(**{**job, "acts": tuple(Act(**act) for act in job["acts"])})  # keyword arguments are checked
             for job in data["jobs"]
         )
-        return cls(**{**data, "faults": Faults(**data["faults"]), "jobs": tuple(jobs)})
+        parts = {"faults": Faults(**data["faults"]), "sizes": Sizes(**data.get("sizes", {})), "jobs": tuple(jobs)}
+        return cls(**{**data, **parts})
 
 
 def _draw_job(chance: random.Random, instances: int) -> JobPlan:

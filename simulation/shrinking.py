@@ -10,6 +10,7 @@ from typing import Any
 from simulation import running
 from simulation.faults import Faults
 from simulation.scenario import JobPlan, Scenario
+from simulation.sizes import Sizes
 
 SECONDS = 120.0
 """Of processor time that making one smaller may take."""
@@ -64,6 +65,8 @@ def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     for number, job in enumerate(jobs):
         for less in _smaller_job(job):
             yield dataclasses.replace(scenario, jobs=(*jobs[:number], less, *jobs[number + 1 :]))
+    if scenario.sizes != Sizes():
+        yield dataclasses.replace(scenario, sizes=Sizes())
     if scenario.instances > 1:
         half = scenario.instances // 2
         fitting = tuple(dataclasses.replace(job, max_instances=min(half, job.max_instances)) for job in jobs)

@@ -16,7 +16,7 @@ from simulation.over_time import OverTime
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from simulation.scenario import Act, JobPlan, Scenario
-from winbatch import driver, keys, resuming
+from winbatch import capacity, driver, keys, resuming
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.job import Job
 from winbatch.spec import Spec
@@ -89,6 +89,11 @@ class World:
         self.cloud = Cloud(self.clock, self.faults, self.scenario.instances, self._container)
         self.work = Work(seconds=(0.5, self.scenario.item_seconds))
         self.target = _deployment(self.scenario.instances, cpu=self.scenario.cpu)
+        self.written_over = checkers.NothingWrittenOver(self.problems)
+        # Calls of a tick that was held up come beside those of the next one, as another engine's do.
+        engines = 1 + bool(self.faults.zombie) + bool(self.faults.held_up)
+        self.starts = checkers.Starts(self.cloud, self.problems, self._most, engines)
+        self.ended = checkers.StaysEnded(self.bucket, self.problems, self._round_of)
         self.runs: list[DagRun] = []
         for number, job in enumerate(self.scenario.jobs):
             self._plan_run(number, job)
@@ -97,7 +102,8 @@ class World:
     def live(self) -> Outcome:
         """Let it live until everything has ended, and check it."""
         try:
-            self._live()
+            with self.scenario.sizes.there():
+                self._live()
         except Exception as error:  # noqa: BLE001 - whatever is raised in a world is a fault that it has found
             self.problems.append(_where(error))
         return Outcome(
@@ -122,13 +128,25 @@ class World:
         self.problems += checkers.limits_of_aws(self.cloud)
         self.over_time.end()
         if all(run.ended for run in self.runs):
-            self.problems += checkers.nothing_is_left(self.cloud, self.bucket)
+            self.problems += checkers.nothing_is_left(self.cloud, self.bucket, self.runs)
             for run in self.runs:
                 if not run.marked:
                     self.problems += checkers.what_is_told_is_true(run, self.bucket)
 
     def _over(self) -> bool:
         return self._people == 0 and all(run.ended for run in self.runs)
+
+    def _round_of(self, ledger: str) -> int:
+        return self._run_of(ledger).round
+
+    def _most(self, stage: str) -> int:
+        """ECS tasks that a stage may have."""
+        each = capacity.tasks_per_instance(self.target.cluster, self.target.workload("w"))
+        return int(self._run_of(stage).params["max_instances"]) * each
+
+    def _run_of(self, key: str) -> DagRun:
+        """Find the run whose job this key belongs to."""
+        return next(run for run in self.runs if f"/{run.spec.dag}/{keys.job_id(run.run_id)}/" in f"/{key}")
 
     # -- what the scenario says
 
@@ -148,7 +166,7 @@ class World:
             clock=self.clock,
             faults=self.faults,
             quiet=lambda: self.cloud.quiet,
-            ports=lambda process: Ports(process, self.bucket, self.cloud),
+            ports=lambda process: Ports(process, self.bucket, self.cloud, self.written_over.wrote),
             spec=spec,
             run_id=f"run-{number}",
             params=spec.validate(params),

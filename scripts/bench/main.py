@@ -26,6 +26,7 @@ from scripts.bench import (
     tests,
     windows,
     worker,
+    worlds,
 )
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
@@ -228,6 +229,11 @@ def _windows(bench: Bench) -> Measured:
         return windows.measure(bench.settings, bench.options.runs, step.update)
 
 
+def _worlds(_: Bench) -> Measured:
+    with Steps().step("Simulated worlds, and faults planted into them") as step:
+        return worlds.measure(step.update)
+
+
 def _memory(bench: Bench) -> Measured:
     return memory.measure(bench.settings), {}
 
@@ -246,6 +252,7 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "aggregate": _aggregate,
     "engine.slots": _slots,
     "engine.sim": _simulated,
+    "simulation": _worlds,
     "engine.orchestration": _orchestration,
     "deploy": _deploy,
     "terraform": _terraform,

@@ -1,5 +1,6 @@
 """Jobs of simulated worlds, replayed by `invoke replay`'s own code: the same engine comes to the same decisions."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -11,6 +12,8 @@ import pytest
 
 from scripts import replaying, story
 from simulation.faults import Faults
+from simulation.scenario import Scenario
+from simulation.sizes import Sizes
 from simulation.world import World
 from winbatch import engine, keys, ticks
 from winbatch.attempts import POLICY
@@ -29,7 +32,8 @@ class Lived:
     """A world that has ended, and its jobs replayed."""
 
     def __init__(self, seed, faults=None):
-        self.world = World(seed, faults)
+        # A replay's engine has the product's own sizes.
+        self.world = World(dataclasses.replace(Scenario.draw(seed), sizes=Sizes()), faults)
         assert self.world.live().problems == ()
         self.bucket = self.world._person()
         self.jobs = [
@@ -91,7 +95,7 @@ def test_in_a_quiet_world_each_tick_is_kept_and_the_ledgers_follow_from_each_oth
 
 def test_another_process_with_other_hashes_comes_to_the_same(tmp_path):
     """Sets have another order there: nothing that is decided may depend on it."""
-    lived = of_seed(4)
+    lived = of_seed(5)
     for number, (_, part) in enumerate(lived.parts):
         for each in part.ticks:
             (tmp_path / f"{number}-{each.tick.number}").write_bytes(ticks.encode(each.tick))
@@ -154,7 +158,7 @@ def test_the_story_of_an_item_whose_program_failed_tells_what_the_policy_made_of
 
 
 def test_the_story_of_an_item_whose_worker_died_has_what_ecs_said_of_it():
-    stories = [text for _, _, text in Lived(4, Faults(worker_dies_an_hour=200.0)).items()]
+    stories = [text for _, _, text in Lived(5, Faults(worker_dies_an_hour=200.0)).items()]
     lost = [text for text in stories if "ended for the item: crashed" in text or "ended for the item: lost" in text]
     assert lost
     assert any("had ended (EssentialContainerExited, exit code" in text for text in lost)

@@ -1,5 +1,6 @@
 """Many worlds, those that failed, and what makes one smaller."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from simulation import running, shrinking
+from simulation import mutating, running, shrinking
 from simulation.faults import Faults
 from simulation.scenario import Scenario
 from winbatch import driver
@@ -71,3 +72,31 @@ def test_a_failing_world_is_made_smaller(monkeypatch):
 def test_numbers_do_not_make_a_problem_another():
     assert shrinking.kinds(["shard 3 of work"]) == shrinking.kinds(["shard 17 of work"])
     assert shrinking.kinds(["left out"]) != shrinking.kinds(["left over"])
+
+
+@pytest.mark.parametrize("mutant", mutating.mutants(), ids=lambda mutant: mutant.name)
+def test_a_mutant_fits_the_code(mutant, tmp_path):
+    """Whether it is found is measured: `invoke simulate --mutants`, and by the bench."""
+    mutating.plant(mutant, tmp_path)
+    changed = [
+        path
+        for path in (tmp_path / "dags").rglob("*.py")
+        if path.read_bytes() != (mutating.ROOT / path.relative_to(tmp_path)).read_bytes()
+    ]
+    assert changed
+    for path in changed:
+        compile(path.read_bytes(), str(path), "exec")
+    assert mutant.story
+    assert not mutant.story.startswith("diff")
+
+
+def test_a_mutant_that_fits_no_more_is_told(tmp_path):
+    patch = tmp_path / "old.patch"
+    patch.write_text(
+        "A fault.\n--- a/dags/winbatch/engine.py\n+++ b/dags/winbatch/engine.py\n@@ -1 +1 @@\n-gone\n+new\n"
+    )
+    (tmp_path / "copy").mkdir()
+    (mutant,) = mutating.mutants(tmp_path)
+    with pytest.raises(mutating.PatchError, match=r"old\.patch does not fit the code any more"):
+        mutating.plant(mutant, tmp_path / "copy")
+    assert dataclasses.asdict(mutant)["story"] == "A fault."
