@@ -11,7 +11,7 @@ SAFE = (
     "name the program itself, or have PowerShell run a script:"
     ' [powershell.exe, -NoProfile, -NonInteractive, -ExecutionPolicy, Bypass, -File, "{app}/run.ps1", …]'
 )
-"""How to run what would be a batch file: PowerShell hands the words after `-File` over as they are."""
+"""Says how to run what would be a batch file: PowerShell hands the words after `-File` over as they are."""
 
 BATCH = f"a batch file is run by a shell, which would read parameters as commands; {SAFE}"
 """Says of a program for which `is_batch` holds what to do."""

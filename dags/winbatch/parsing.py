@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading goes wrong with where the bytes are not what they should be: text, depth, types, names, numbers."""
+"""Names what reading fails with where the bytes are not what they should be: text, depth, types, names, numbers."""
 
 
 def parse_strictly(text: str | bytes) -> Any:

@@ -32,7 +32,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What the engine decided, as far as somebody outside of it can tell.
+    """Holds what the engine decided, as far as somebody outside of it can tell.
 
     Attributes:
         state: the stage's.
@@ -122,7 +122,7 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether it decides what was decided then."""
+        """Say whether it decides what was decided then."""
         return self.step is not None and Decision.of(self.step) == self.tick.decided
 
 

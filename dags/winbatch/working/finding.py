@@ -1,4 +1,4 @@
-"""Where a program is found: in the same places on both systems, which by themselves look in different ones.
+"""Finds programs: in the same places on both systems, which by themselves look in different ones.
 
 CreateProcess looks into the folders of the worker's interpreter and of the worker first, execvp into neither. Here a
 program's name is looked for on the PATH alone (and then in Windows' own folders, as CreateProcess does), and a path
