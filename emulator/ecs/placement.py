@@ -53,7 +53,7 @@ def needs(
 def attributes(
     containers: Sequence[Container], network_mode: str | None, *, task_role: bool, execution_role: bool
 ) -> frozenset[str]:
-    """What an instance must offer for an ECS task: its definition's `requiresAttributes`."""
+    """Name what an instance must offer for an ECS task: its definition's `requiresAttributes`."""
     logged = [container.definition.get("logConfiguration") for container in containers]
     drivers = {configuration["logDriver"] for configuration in logged if configuration}
     wanted = {

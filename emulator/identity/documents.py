@@ -68,7 +68,7 @@ class Statement:
 
     @property
     def asks_keys(self) -> bool:
-        """Whether it depends on condition keys at all."""
+        """Say whether it depends on condition keys at all."""
         return bool(self.conditions) or not self.resources_literal
 
     @property

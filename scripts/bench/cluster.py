@@ -25,7 +25,7 @@ PATIENCE = dt.timedelta(minutes=20)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What things take, in seconds.
+    """Holds what things take, in seconds.
 
     Attributes:
         boot: from the wish for an instance to its registration with ECS.
@@ -50,7 +50,7 @@ class Costs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is to be simulated.
+    """Holds what is to be simulated.
 
     Attributes:
         seconds: of each item.

@@ -39,9 +39,8 @@ def find(
     for path in _candidates(word, os.fspath(folder), environment, windows):
         if looked(path):
             return path
-    if _is_path(word, windows):
-        raise FileNotFoundError("there is no such program; one of the image's own files is named by {app}/…")
-    raise FileNotFoundError("there is no such program on the PATH; one of the image's own files is named by {app}/…")
+    place = "" if _is_path(word, windows) else " on the PATH"
+    raise FileNotFoundError(f"there is no such program{place}; one of the image's own files is named by {{app}}/…")
 
 
 def _candidates(word: str, folder: str, environment: Mapping[str, str], windows: bool) -> Iterator[str]:

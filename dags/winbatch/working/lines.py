@@ -80,7 +80,7 @@ def _plain(line: str) -> str:
 
 
 def _wide(line: bytes) -> str:
-    """Which UTF-16 it is that a line begins; empty if it is none."""
+    """Say which UTF-16 a line begins; empty if it is none."""
     if line.startswith(codecs.BOM_UTF16_LE):
         return "utf-16-le"
     if line.startswith(codecs.BOM_UTF16_BE):
