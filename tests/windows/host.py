@@ -185,7 +185,8 @@ class Host:
 
 
 def compiled(source: Path, target: Path) -> Path:
-    """A program of Windows from its C source."""
-    command = [wine.COMPILER, "-O1", "-s", "-municode", "-Wall", "-Wextra", "-Werror", "-o", str(target), str(source)]
-    subprocess.run(command, check=True)
+    """Compile a C source to a program of Windows, or to a library by the name of its target."""
+    kind = "-shared" if target.suffix == ".dll" else "-municode"
+    words = [wine.COMPILER, "-O1", "-s", kind, "-Wall", "-Wextra", "-Werror", "-o", str(target), str(source)]
+    subprocess.run(words, check=True)
     return target

@@ -11,6 +11,7 @@
 static const wchar_t *name;
 static DWORD handler_wait;
 static int handler_code;
+static HANDLE leaving; /* The main thread ends the process, while the handler waits, as Python's programs do. */
 
 static void print(const wchar_t *text) {
   char bytes[32768];
@@ -31,6 +32,10 @@ static BOOL WINAPI told(DWORD event) {
   Sleep(handler_wait);
   if (handler_code < 0) return TRUE; /* Windows ends the process now */
   line(L"ends", (unsigned long)handler_code);
+  if (leaving) {
+    SetEvent(leaving);
+    Sleep(INFINITE);
+  }
   ExitProcess((UINT)handler_code);
 }
 
@@ -103,15 +108,21 @@ int wmain(int count, wchar_t **words) {
     fwrite(bytes, 1, fread(bytes, 1, sizeof bytes, file), stdout);
     return 0;
   }
-  if (!wcscmp(verb, L"wait")) { /* wait NAME MILLISECONDS CODE: until told; -1: the handler returns; none: no handler */
+  /* wait NAME MILLISECONDS CODE: until told; -1: the handler returns; none: no handler. LIBRARY: leave, with it loaded */
+  if (!wcscmp(verb, L"wait")) {
     name = words[2];
+    if (count > 5) {
+      leaving = CreateEventW(NULL, FALSE, FALSE, NULL);
+      if (!LoadLibraryW(words[5])) line(L"cannot load", GetLastError());
+    }
     if (count > 4) {
       handler_wait = wcstoul(words[3], NULL, 10);
       handler_code = (int)wcstol(words[4], NULL, 10);
       SetConsoleCtrlHandler(told, TRUE);
     }
     line(L"waits", GetCurrentProcessId());
-    Sleep(INFINITE);
+    WaitForSingleObject(leaving ? leaving : GetCurrentProcess(), INFINITE);
+    ExitProcess((UINT)handler_code);
   }
   if (!wcscmp(verb, L"both")) { /* both MILLISECONDS CODE FLAGS: parent and child wait to be told */
     wchar_t command[256];

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+
+from tests.windows import host
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +36,17 @@ def test_a_program_whose_handler_returns_is_ended(windows, kit_image):
         started.says("waits")
         assert started.stopped() == CONTROL_C_EXIT
     assert f"kit told {SHUTDOWN}" in started.lines
+
+
+@pytest.mark.parametrize("code", [143, 0, 5])
+def test_a_program_that_ends_by_itself_and_tidies_up_meanwhile_keeps_its_exit_code(windows, kit, tmp_path, code):
+    library = host.compiled(Path(__file__).with_name("tidy.c"), tmp_path / "tidy.dll")
+    config = {"Entrypoint": ["kit.exe"], "WorkingDir": "C:\\app", "Env": ["PATH=C:\\app;C:\\Windows\\System32"]}
+    image = windows.image({"app/kit.exe": kit, "app/tidy.dll": library}, **config)
+    with windows.running(image, "wait", "kit", "0", str(code), "tidy.dll") as started:
+        started.says("waits")
+        assert started.stopped() == code
+    assert started.lines[-1] == f"kit ends {code}"
 
 
 def test_one_that_takes_longer_than_its_time_is_ended(windows, kit_image):

@@ -25,6 +25,10 @@
 #define MOST_PROCESSES 4096
 /* STATUS_CONTROL_C_EXIT: what Windows ends a process with that has been told and has not ended by itself. */
 #define ENDED_BY_EVENT 0xC000013A
+/* What the thread that calls the handlers ends with when they have returned, and the milliseconds that a program has
+ * which ends just then with the same number. */
+#define RETURNED 1
+#define ENDING 300
 /* ProcessParameters of a 64-bit process environment block, and ConsoleFlags in them. */
 #define PARAMETERS 0x20
 #define CONSOLE_FLAGS 0x18
@@ -65,7 +69,9 @@ static void let_events_in(HANDLE process) {
 }
 
 /* Call the process's handlers, as the console's server does: by a thread in it. Windows ends a process whose handlers
- * have returned (documentation of HandlerRoutine). */
+ * have returned (documentation of HandlerRoutine). One that ends by itself ends its threads first, with its exit code,
+ * then lets its libraries tidy up, and has that exit code only after that (documentation of ExitProcess): it is left
+ * to do so, as is one that ends already and takes no thread. */
 static DWORD WINAPI tell(void *given) {
   HANDLE process = given;
   LPTHREAD_START_ROUTINE routine =
@@ -73,11 +79,14 @@ static DWORD WINAPI tell(void *given) {
   let_events_in(process);
   HANDLE thread = CreateRemoteThread(process, NULL, 0, routine, (void *)(ULONG_PTR)CTRL_SHUTDOWN_EVENT, 0, NULL);
   if (thread) {
-    HANDLE either[] = {process, thread};
-    WaitForMultipleObjects(2, either, FALSE, INFINITE);
+    DWORD ended_with = RETURNED;
+    WaitForSingleObject(thread, INFINITE);
+    GetExitCodeThread(thread, &ended_with);
     CloseHandle(thread);
+    if (ended_with == RETURNED && WaitForSingleObject(process, ENDING)) TerminateProcess(process, ENDED_BY_EVENT);
   }
-  TerminateProcess(process, ENDED_BY_EVENT);
+  /* The next one is told when this one is gone. */
+  WaitForSingleObject(process, INFINITE);
   return 0;
 }
 
