@@ -64,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--instance-seconds",
         type=_seconds,
-        default=1.0,
+        default=os.environ.get("EMULATOR_INSTANCE_SECONDS", "1.0"),
         help="from the launch of an EC2 instance to its registration with ECS (%(default)s s; on AWS 4 to 8 min)",
     )
     serve.add_argument(
         "--terminate-seconds",
         type=_seconds,
-        default=0.5,
+        default=os.environ.get("EMULATOR_TERMINATE_SECONDS", "0.5"),
         help="from the end of an EC2 instance on request to its being terminated (%(default)s s; on AWS minutes)",
     )
     serve.add_argument(

@@ -19,6 +19,8 @@ from scripts.checks import lanes, provider
 from scripts.workspace import terraform_environ
 from tests.waiting import PATIENCE
 
+# AWS's times of a host, a hundredth of them: six minutes from its launch to ECS, two from its end to its being gone.
+HOSTS = {"EMULATOR_INSTANCE_SECONDS": "3.6", "EMULATOR_TERMINATE_SECONDS": "1.2"}
 # Of a failed test: so many logs, and so many lines of each.
 LOGS, LINES = 6, 25
 ROOT = Path(__file__).parents[2]
@@ -106,9 +108,9 @@ def choose_airflow(root: Path, version: str) -> None:
 
 
 def make_operator(state: Path, root: Path = ROOT) -> Operator:
-    """An operator whose state folder and port are their own; the cache is the checkout's."""
+    """An operator whose state folder and port are their own; the cache is the checkout's. Hosts take their time."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "WINBATCH_"))}
-    environ |= {
+    environ |= HOSTS | {
         "WINBATCH_CACHE": os.environ.get("WINBATCH_CACHE", str(ROOT / ".cache")),
         "WINBATCH_PORT": str(free_port()),
         "WINBATCH_STATE": str(state),

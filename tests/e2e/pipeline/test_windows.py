@@ -23,6 +23,7 @@ POINTS = [0, 4]
 BITS = ITEMS // len(POINTS) * FRAMES * 4096
 # Of a worker that was told to stop.
 STOPPED = 143
+NOT_RELEASED = "claims not released within"
 MISSING = "no Wine on this machine: invoke setup --tests installs Debian's"
 
 
@@ -112,8 +113,12 @@ def test_a_cancelled_job_ends_all_containers_in_good_order(world, windows):
     wait_until_empty(world.left)
     stopped = world.client("ecs").describe_tasks(cluster=NAME, tasks=arns)["tasks"]
     assert {container.get("exitCode") for task in stopped for container in task["containers"]} == {STOPPED}
-    released = [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".released")]
-    assert released == [key.rsplit(".", 1)[0] for key in marks(world, run_id, ".claim")]
+    claimed, released = (
+        {key.rsplit(".", 1)[0] for key in marks(world, run_id, kind)} for kind in (".claim", ".released")
+    )
+    # On a machine that has too much to do Windows' five seconds can be over before: then it is said.
+    assert released == claimed or any(NOT_RELEASED in line for line in logged(world, arns))
+    assert released <= claimed
     assert not marks(world, run_id, ".failed")
 
 
@@ -122,3 +127,14 @@ def marks(world, run_id, kind):
     prefix = f"jobs/naps/{run_id}/nap/claims/"
     listed = world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
     return sorted(entry["Key"] for entry in listed if entry["Key"].endswith(kind))
+
+
+def logged(world, arns):
+    """What ECS tasks have logged."""
+    logs, ids = world.client("logs"), {arn.rsplit("/", 1)[-1] for arn in arns}
+    for group in logs.describe_log_groups(logGroupNamePrefix="/winbatch/local/")["logGroups"]:
+        name = group["logGroupName"]
+        for stream in logs.describe_log_streams(logGroupName=name)["logStreams"]:
+            if stream["logStreamName"].rsplit("/", 1)[-1] in ids:
+                found = logs.get_log_events(logGroupName=name, logStreamName=stream["logStreamName"])
+                yield from (event["message"] for event in found["events"])

@@ -25,6 +25,14 @@ def test_what_cannot_be_served_is_a_usage_error(words, capsys):
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_variable_is_held_to_the_same_rule(monkeypatch, capsys):
+    monkeypatch.setenv("EMULATOR_TERMINATE_SECONDS", "soon")
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--port", "1", "--state", "/nonexistent", "--cache", "/nonexistent"])
+    assert ended.value.code == 2
+    assert "--terminate-seconds" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_folder_that_cannot_be_made_is_one_line():
     words = ["serve", "--port", "0", "--state", "/dev/null/x", "--cache", "/dev/null/x"]
     done = subprocess.run(
