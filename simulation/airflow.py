@@ -10,9 +10,9 @@ from simulation.ports import Killed, Ports, Process
 from winbatch import orchestration
 from winbatch.cancelling import Start
 from winbatch.deployment import Deployment
-from winbatch.driver import Refused, Throttled
 from winbatch.errors import UnavailableError, WinbatchError
 from winbatch.orchestration import Run, Sensor
+from winbatch.ports import Refused, Throttled
 from winbatch.spec import Spec
 from winbatch.storage import Conflict
 from winbatch.times import format_time

@@ -9,10 +9,11 @@ from typing import Protocol
 from simulation.clock import Clock
 from simulation.faults import Faults
 from simulation.throttles import TokenBucket
-from winbatch import driver, engine
+from winbatch import engine
 from winbatch.capacity import Group, Instance
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
+from winbatch.ports import Throttled
 
 # ECS forgets a stopped ECS task after an hour.
 REMEMBERED = 3600.0
@@ -318,7 +319,7 @@ class Cloud:
             self.broken.append(f"RunTask of {count} ECS tasks")
         self.run_times.append(self.clock.seconds)
         if not self._submitted("ecs.RunTask") or (not self.quiet and self.clock.chance(self.faults.throttle)):
-            raise driver.Throttled("Rate exceeded")
+            raise Throttled("Rate exceeded")
         if token in self._tokens:
             if self._tokens[token][0] != count:
                 self.broken.append("a client token with other parameters")

@@ -11,9 +11,9 @@ from typing import Any
 from winbatch import denials, metrics
 from winbatch.capacity import Group, Instance
 from winbatch.deployment import Deployment, Workload
-from winbatch.driver import Refused, Throttled
 from winbatch.ecs_tasks import Worker, advice, no_room
 from winbatch.metrics import Sample
+from winbatch.ports import Refused, Throttled
 from winbatch.scaling import Scaling
 from winbatch.storage import Entry, Object
 from winbatch.throttling import throttled

@@ -17,7 +17,7 @@ WORDS = "cancelled by invoke cancel"
 
 
 class Ports(Protocol):
-    """Reads and writes objects of the data bucket; `winbatch.driver.Ports` does."""
+    """Reads and writes objects of the data bucket; `winbatch.ports.Ports` does."""
 
     def get(self, key: str) -> Any: ...
 

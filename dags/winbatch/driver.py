@@ -10,7 +10,6 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from winbatch import attempts, capacity, engine, metrics, results, shares, ticks
 from winbatch.attempts import Record, ShardKind
@@ -20,11 +19,11 @@ from winbatch.engine import Limits
 from winbatch.errors import JobError
 from winbatch.keys import ledger_key, ledger_key_of, stage_key
 from winbatch.ledger import Fault, Ledger
-from winbatch.metrics import Sample
+from winbatch.ports import Ports, Refused, Throttled
 from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
-from winbatch.storage import Conflict, Entry, Object
+from winbatch.storage import Conflict
 from winbatch.ticks import Tick
 
 log = logging.getLogger(__name__)
@@ -34,72 +33,6 @@ OVERDUE = dt.timedelta(seconds=20)
 # By how much the clocks of ECS and of the engine may differ.
 CLOCKS = dt.timedelta(minutes=1)
 _BOARD_TRIES = 10
-
-
-class Throttled(Exception):  # noqa: N818 - an answer, not a fault: ask again later
-    """AWS asks for a pause."""
-
-
-class Refused(Exception):  # noqa: N818 - an answer
-    """AWS does not start ECS tasks.
-
-    Attributes:
-        advice: what to do, where asking again does not help; empty where it may.
-    """
-
-    def __init__(self, reason: str, advice: str = "") -> None:
-        super().__init__(reason)
-        self.advice = advice
-
-
-class Ports(Protocol):
-    """What a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
-
-    def now(self) -> dt.datetime: ...
-
-    def get(self, key: str) -> Object | None: ...
-
-    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
-        """Write; only over `etag`, or only where nothing is (`new`), else Conflict. Returns the new ETag."""
-
-    def get_many(self, keys: Sequence[str]) -> list[Object | None]: ...
-
-    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
-        """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
-
-    def live_task_arns(self, started_by: str | None = None) -> list[str]:
-        """List ECS tasks that are meant to run, a stage's or all: ECS lists no others by who started them."""
-
-    def workers(self, arns: Sequence[str]) -> list[Worker]: ...
-
-    def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
-        """Start ECS tasks; fewer when there is no room. Returns their ARNs; raises Throttled or Refused."""
-
-    def stop(self, arn: str, reason: str) -> None: ...
-
-    def instances(self) -> list[capacity.Instance]: ...
-
-    def group(self) -> capacity.Group:
-        """The Auto Scaling group."""
-
-    def ask(self, instances: int) -> str:
-        """Have the Auto Scaling group have so many instances. Returns what AWS refuses of that, in one line."""
-
-    def why_short(self, since: dt.datetime) -> str:
-        """Read what Auto Scaling says of instances that it could not launch since then: one line, empty for nothing."""
-
-    def drain(self, arns: Sequence[str]) -> None:
-        """Let nothing more be placed on container instances."""
-
-    def terminate(self, ec2_id: str) -> bool:
-        """Terminate an instance of the Auto Scaling group and lower its desired capacity by one.
-
-        Returns:
-            Whether nothing is left to ask for: it is on its way, or gone. Else Auto Scaling is at something else.
-        """
-
-    def report(self, sample: Sample) -> None:
-        """Tell CloudWatch; what hinders that is logged and hinders nothing else."""
 
 
 def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
@@ -136,7 +69,8 @@ def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
         JobError: the board or the ledger of one of them does not parse.
     """
     jobs = {(stage.dag, stage.job) for stage in stages}
-    told = _board(ports)[0].others("", ports.now())
+    looked = ports.now()
+    told = _board(ports)[0].others("", looked)
     names = [name for name in told if not any(shares.is_of(name, *job) for job in jobs)]
     return [name for name in names if not _ended(ports, name)]
 
@@ -199,6 +133,7 @@ def tick(
         JobError: the ledger, the board or a claim does not parse.
     """
     key = ledger_key(stage)
+    looked = ports.now()
     stored = ports.get(key)
     now = ports.now()
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, now)
@@ -209,15 +144,16 @@ def tick(
             _tell(ports, stage, 0.0, *_board(ports), after=after if ledger.state == "succeeded" else 0.0)
             return ledger, 0.0
         ledger = ledger.again(now)
-    elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and now < ledger.due_at + OVERDUE:
+    elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and looked < ledger.due_at + OVERDUE:
         return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
     ledger = dataclasses.replace(
         ledger,
         attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))},
         ticks=ledger.ticks + 1,
     )
+    looked = ports.now()
     board, board_etag = _board(ports)
-    seen = _look(ports, stage, workload, ledger, board, cancel=cancel)
+    seen = _look(ports, stage, workload, ledger, board, looked=looked, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
     made = Tick.of(limits, ledger, seen, done, who=who, attempt=attempt)
     etag = stored.etag if stored else None
@@ -251,7 +187,16 @@ def _keep(ports: Ports, stage: Stage, made: Tick) -> None:
         log.warning("tick %d of %s is not kept for invoke replay: %s", made.number, engine.name_of(stage), error)
 
 
-def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board: Board, *, cancel: bool) -> engine.Seen:
+def _look(
+    ports: Ports,
+    stage: Stage,
+    workload: Workload,
+    ledger: Ledger,
+    board: Board,
+    *,
+    looked: dt.datetime,
+    cancel: bool,
+) -> engine.Seen:
     # ECS tasks before claims, and claims before results: then every claim of one that has ended is seen, and a shard
     # that is finished in between is seen as done.
     unended = [arn for arn, known in ledger.known.items() if known.status != "ended"]
@@ -293,8 +238,9 @@ def _look(ports: Ports, stage: Stage, workload: Workload, ledger: Ledger, board:
         room=capacity.room(instances, workload),
         desired=group.desired,
         said=said,
-        others=board.others(engine.name_of(stage), ports.now()),
+        others=board.others(engine.name_of(stage), looked),
         cancelled=cancel,
+        looked=looked,
     )
 
 
@@ -326,7 +272,7 @@ def _act(ports: Ports, stage: Stage, workload: Workload, step: engine.Step, seen
     for action in step.actions:
         match action:
             case engine.Settle(marks, live, ended):
-                holders |= _settle(ports, stage, marks, live, ended)
+                holders |= _settle(ports, stage, {mark: seen.marks[mark] for mark in marks}, live, ended)
             case engine.Explain(failed):
                 failures = [failure for mark, kind in failed for failure in _explain(ports, stage, mark, kind)]
                 ledger = engine.explained(ledger, (mark.shard for mark, _ in failed), failures)
@@ -335,24 +281,24 @@ def _act(ports: Ports, stage: Stage, workload: Workload, step: engine.Step, seen
                     started = ports.run(workload, wave.count, engine.started_by(stage), token, stage_key(stage))
                 except Throttled as error:
                     log.warning("ECS asks for a pause: %s", error)
-                    ledger = engine.paused(ledger, str(error), seen.now)
+                    ledger = engine.paused(ledger, str(error), ports.now())
                     break  # these calls come last
                 except Refused as error:
                     log.warning("ECS starts none: %s", error)
-                    ledger = engine.refused(ledger, wave, Fault("unstarted", str(error), seen.now, error.advice))
+                    ledger = engine.refused(ledger, wave, Fault("unstarted", str(error), ports.now(), error.advice))
                     break
                 log.info("started %d of %d ECS tasks", len(started), wave.count)
                 if not started:
-                    ledger = engine.crowded(ledger, wave, seen.now)
+                    ledger = engine.crowded(ledger, wave, ports.now())
                     break
                 ledger = engine.answered(ledger, wave, started, ports.now())
             case engine.Ask(instances):
                 log.info("asking for %d instances", instances)
-                ledger = engine.told(ledger, ports.ask(instances), seen.now)
+                ledger = engine.told(ledger, ports.ask(instances), ports.now())
             case engine.Terminate(ec2_ids):
                 for ec2_id in ec2_ids:
                     if ports.terminate(ec2_id):
-                        ledger = engine.terminated(ledger, ec2_id, seen.now)
+                        ledger = engine.terminated(ledger, ec2_id, ports.now())
             case _:
                 _order(ports, stage, action)
     hosts = sorted({instance.windows for instance in seen.instances if instance.windows})
@@ -384,17 +330,28 @@ def _order(
 
 
 def _settle(
-    ports: Ports, stage: Stage, marks: Sequence[ClaimMark], live: frozenset[str], ended: Mapping[str, ClaimKind]
+    ports: Ports,
+    stage: Stage,
+    marks: Mapping[ClaimMark, dt.datetime],
+    live: frozenset[str],
+    ended: Mapping[str, ClaimKind],
 ) -> set[str]:
-    """Mark the claims of ECS tasks that are gone. Returns who of them held one."""
+    """Mark the claims of ECS tasks that are gone; each has the time of its claim. Returns who of them held one."""
     keys = [stage.claim_key(mark) for mark in marks]
     owners = [
         Record.decode(claim.body, where=key).task if claim else ""
         for key, claim in zip(keys, ports.get_many(keys), strict=True)
     ]
-    # One that this tick does not know may have begun since it looked: another engine has started it.
+    # One that this tick does not know may have begun since it looked: another engine has started it, and ECS itself may
+    # not know it yet.
     strangers = sorted(set(owners) - live - ended.keys() - {""})
-    here = live | {worker.arn for worker in (ports.workers(strangers) if strangers else ()) if worker.live}
+    young = ports.now() - engine.UNKNOWN_GRACE
+    new = {owner for owner, claimed_at in zip(owners, marks.values(), strict=True) if claimed_at > young}
+    here = live | {
+        worker.arn
+        for worker in (ports.workers(strangers) if strangers else ())
+        if worker.live or (worker.status == "missing" and worker.arn in new)
+    }
     holders = set()
     for mark, owner in zip(marks, owners, strict=True):
         if owner in here:

@@ -112,7 +112,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a tick saw, at `now`.
+    """What a tick saw, until `now`.
+
+    A look can take minutes. What began by the end of one look is as old, at the begin of the next one, as it is for
+    certain: `age` counts so.
 
     Attributes:
         results: shards with a valid result that the ledger does not know to be done.
@@ -126,6 +129,7 @@ class Seen:
         others: instances that other stages on the cluster could use, by stage.
         said: what AWS says of instances that stay away, in one line; None when it was not asked.
         cancelled: somebody wants the stage to stop.
+        looked: when the look began; None: at `now`.
     """
 
     now: dt.datetime
@@ -139,6 +143,11 @@ class Seen:
     others: Mapping[str, float]
     said: str | None = None
     cancelled: bool = False
+    looked: dt.datetime | None = None
+
+    def age(self, since: dt.datetime) -> dt.timedelta:
+        """Say how long something was so at least, when it was seen."""
+        return (self.looked or self.now) - since
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,12 +357,14 @@ def answered(ledger: Ledger, wave: Wave, arns: Iterable[str], now: dt.datetime) 
     """Take ECS's answer to a RunTask call into the ledger."""
     waves = tuple(unanswered for unanswered in ledger.waves if unanswered.number != wave.number)
     started = {arn: ledger.known.get(arn, Known("live", now)) for arn in arns}
-    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started})
+    # The bucket refills from the last call on, which may have been a while after the tick looked.
+    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started}, tokens_at=now)
 
 
 def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
     """ECS did not take a RunTask call: it asks for a pause. The call stays unanswered and is sent again."""
-    return dataclasses.replace(ledger, tokens=0.0, faults=(*ledger.faults, Fault("throttled", reason, now)))
+    fault = Fault("throttled", reason, now)
+    return dataclasses.replace(ledger, tokens=0.0, tokens_at=now, faults=(*ledger.faults, fault))
 
 
 def refused(ledger: Ledger, wave: Wave, fault: Fault) -> Ledger:
@@ -374,6 +385,7 @@ def terminated(ledger: Ledger, ec2_id: str, now: dt.datetime) -> Ledger:
 
 def told(ledger: Ledger, said: str, now: dt.datetime) -> Ledger:
     """Take into the ledger what AWS said of instances that it was asked for; nothing where it took them all."""
+    ledger = dataclasses.replace(ledger, asked=ledger.asked and dataclasses.replace(ledger.asked, at=now))
     return dataclasses.replace(ledger, said=said, said_at=now) if said else ledger
 
 
@@ -473,7 +485,7 @@ def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: Sha
     known = dict(ledger.known)
     for worker in seen.workers:
         before = known.get(worker.arn, Known("live", seen.now))
-        if before.status == "ended" or _live(worker, before, seen.now):
+        if before.status == "ended" or _live(worker, before, seen):
             known[worker.arn] = before
         else:
             known[worker.arn] = dataclasses.replace(before, status="ending")
@@ -506,9 +518,9 @@ def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: Sha
     return _rate(_cost(limits, ledger, seen, live))
 
 
-def _live(worker: Worker, known: Known, now: dt.datetime) -> bool:
+def _live(worker: Worker, known: Known, seen: Seen) -> bool:
     """ECS may need a moment to know an ECS task that it has just named."""
-    return worker.live or (worker.status == "missing" and now - known.since < UNKNOWN_GRACE)
+    return worker.live or (worker.status == "missing" and seen.age(known.since) < UNKNOWN_GRACE)
 
 
 def _items(stage: Stage, done: int) -> int:
@@ -581,7 +593,7 @@ def _verdict(
         return "succeeded", f"{ledger.items_failed} items failed"
     if reason := _comes_to_nothing(limits, ledger):
         return "failed", reason
-    if ledger.asked_at and not seen.instances and seen.now - ledger.asked_at > limits.instance_timeout:
+    if ledger.asked_at and not seen.instances and seen.age(ledger.asked_at) > limits.instance_timeout:
         return "failed", (
             f"no instance registered within {limits.instance_timeout.total_seconds():.0f} s (desired: {seen.desired});"
             + (f" AWS says: {ledger.said}" if ledger.said else " look at the Auto Scaling group's activities")
@@ -619,7 +631,7 @@ def _shortage(ledger: Ledger, seen: Seen) -> Ledger:
 def _ask(ledger: Ledger, seen: Seen, need: Need) -> tuple[Ledger, tuple[Ask, ...]]:
     """Ask for the instances that are missing, once: the group's desired capacity may say so a little later."""
     asked = ledger.asked
-    if asked and (seen.desired >= asked.instances or seen.now - asked.at >= ASK_AGAIN):
+    if asked and (seen.desired >= asked.instances or seen.age(asked.at) >= ASK_AGAIN):
         asked = None
     asks: tuple[Ask, ...] = ()
     if need.instances > max(seen.desired, asked.instances if asked else 0):
@@ -685,9 +697,9 @@ def _point(stage: Stage, limits: Limits, ledger: Ledger, shards: Shards) -> tupl
 def _stops(limits: Limits, ledger: Ledger, seen: Seen) -> tuple[Ledger, tuple[Stop, ...]]:
     """ECS tasks that do not start in time; one whose host does not answer stays pending after it was told to stop."""
     pending = {worker.arn: worker.since for worker in seen.workers if worker.status == "pending"}
-    told = {arn: at for arn, at in ledger.stopped.items() if arn in pending and seen.now - at < STOP_AGAIN}
+    told = {arn: at for arn, at in ledger.stopped.items() if arn in pending and seen.age(at) < STOP_AGAIN}
     slow = tuple(
-        arn for arn, since in pending.items() if since and seen.now - since > limits.start_timeout and arn not in told
+        arn for arn, since in pending.items() if since and seen.age(since) > limits.start_timeout and arn not in told
     )
     ledger = dataclasses.replace(ledger, stopped=told | dict.fromkeys(slow, seen.now))
     return ledger, (Stop(slow, f"{START_TIMEOUT} ({limits.start_timeout.total_seconds():.0f} s)"),) if slow else ()
@@ -710,15 +722,15 @@ def _let_go(
     active = [instance for instance in seen.instances if not instance.draining]
     idle = {each.arn: ledger.idle.get(each.arn, seen.now) for each in seen.instances if each.tasks == 0}
     spare = len(active) - max(need.instances, limits.keep_instances) if missing <= 0 else 0
-    ripe = tuple(each.arn for each in active if each.arn in idle and seen.now - idle[each.arn] >= IDLE_GRACE)
+    ripe = tuple(each.arn for each in active if each.arn in idle and seen.age(idle[each.arn]) >= IDLE_GRACE)
     ripe = ripe[: max(0, spare)]
-    going = {ec2_id: at for ec2_id, at in ledger.terminated.items() if seen.now - at < TERMINATE_AGAIN}
+    going = {ec2_id: at for ec2_id, at in ledger.terminated.items() if seen.age(at) < TERMINATE_AGAIN}
     empty = tuple(
         instance.ec2_id
         for instance in seen.instances
         if instance.draining
         and instance.tasks == 0
-        and (instance.arn in ledger.draining or seen.now - idle[instance.arn] >= STRAY_GRACE)
+        and (instance.arn in ledger.draining or seen.age(idle[instance.arn]) >= STRAY_GRACE)
         and instance.ec2_id not in going
     )
     # One that the ledger names and ECS does not drain was meant to be, when a tick was cut off: its turn comes again.

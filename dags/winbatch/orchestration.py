@@ -21,6 +21,7 @@ from winbatch.deployment import Deployment
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.polling import ALL, FOLLOW_SECONDS
+from winbatch.ports import Ports as TickPorts
 from winbatch.spec import Spec
 from winbatch.stage import Stage
 from winbatch.storage import Entry
@@ -36,7 +37,7 @@ STOP_SECONDS = 1.0
 STOP_AGAIN = dt.timedelta(seconds=30)
 
 
-class Ports(driver.Ports, Protocol):
+class Ports(TickPorts, Protocol):
     """Adds what a job needs of the world beside a tick."""
 
     def where(self, key: str) -> str:
@@ -378,14 +379,14 @@ def _stop(ports: Ports, planned: job.Job, target: Deployment) -> Iterator[float]
         told: dict[str, dt.datetime] = {}
         while True:
             ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
+            now = ports.now()
             live = ports.live_task_arns(engine.started_by(stage))
             if ledger.finished and not live:
                 break
             log.info("%s is %s; stopping %d ECS tasks", stage.stage, ledger.state, len(live))
-            now = ports.now()
             for arn in live:
                 # ECS may list one a little longer that it has been told to stop.
                 if arn not in told or now - told[arn] > STOP_AGAIN:
                     ports.stop(arn, "winbatch: the job has ended")
-                    told[arn] = now
+                    told[arn] = ports.now()
             yield STOP_SECONDS

@@ -8,11 +8,12 @@ from winbatch import attempts, driver
 from winbatch.errors import JobError
 from winbatch.keys import ledger_key
 from winbatch.ledger import Ledger
+from winbatch.ports import Ports as TickPorts
 from winbatch.stage import Stage
 from winbatch.storage import Conflict
 
 
-class Ports(driver.Ports, Protocol):
+class Ports(TickPorts, Protocol):
     """What reopening a stage needs beside a tick."""
 
     def delete(self, keys: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from simulation.stages import StageWorld, make_limits, make_stage, make_workload
 from simulation.throttles import TokenBucket
 from winbatch import driver, engine, keys
 from winbatch.attempts import claimable
+from winbatch.ports import Throttled
 
 WORKLOAD = make_workload()
 STAGE = make_stage(300, 1)
@@ -85,7 +86,7 @@ def test_runtask_is_throttled_where_its_bucket_is_empty_and_reads_are_counted():
     world = quick()
     for number in range(100):
         run(world, count=1, token=str(number))
-    with pytest.raises(driver.Throttled):
+    with pytest.raises(Throttled):
         run(world, token="more")
     for _ in range(int(READ[0]) + 1):
         world.group()

@@ -6,7 +6,7 @@ from botocore.stub import ANY, Stubber
 
 from winbatch.aws import AwsPorts
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
-from winbatch.driver import Refused, Throttled
+from winbatch.ports import Refused, Throttled
 
 WORKLOAD = Workload(
     task_definition="td:1", container="c", cpu=1024, memory=1024, image="i", log_group="g", log_stream_prefix="p"

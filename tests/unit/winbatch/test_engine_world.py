@@ -15,9 +15,17 @@ from winbatch import attempts, driver, engine, keys, results, shares
 from winbatch.capacity import Group as Instances
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
+from winbatch.ports import Refused
 from winbatch.stage import Group
 
 from .world import WORKLOAD, World, assert_run_rate, drive, pauses
+
+
+def drive_until(world, there):
+    """Tick until the ledger holds something."""
+    for ledger in world.ledgers():
+        if there(ledger):
+            return
 
 
 def test_a_quiet_world_runs_every_shard_once():
@@ -165,7 +173,7 @@ def test_a_refused_call_ends_the_stage_at_once_where_asking_again_does_not_help(
 
     def refuse(*_arguments):
         world.cloud.run_times.append(world.clock.seconds)
-        raise driver.Refused("ECS refuses: not authorized", advice)
+        raise Refused("ECS refuses: not authorized", advice)
 
     world.run, advice = refuse, "give it the right"
     ledger = drive(world)
@@ -241,6 +249,42 @@ def test_instances_are_asked_for_once_though_the_group_says_so_late():
     world.cloud.goal = 0
     world.tick()
     assert world.cloud.goal == 3
+
+
+def test_a_look_that_takes_minutes_gives_up_nobody_who_was_young_when_it_began():
+    world = World(make_stage(items=400))
+    drive_until(world, lambda ledger: ledger.known)
+    named = list(world.cloud.tasks)
+    for task in world.cloud.tasks.values():
+        task.unseen = world.clock.seconds + 10
+    listing = world.listing
+
+    def slow(*where):
+        world.pass_time(engine.UNKNOWN_GRACE.total_seconds())
+        return listing(*where)
+
+    world.listing = slow
+    ledger, _ = world.tick()
+    assert [ledger.known[arn].status for arn in named] == ["live"] * len(named)
+    world.listing = listing
+    assert drive(world).state == "succeeded"
+    assert list(world.cloud.tasks) == named, "no other ones were started"
+
+
+def test_who_follows_judges_the_leader_by_the_time_before_it_read_the_ledger():
+    world = World(make_stage(items=400))
+    drive_until(world, lambda ledger: ledger.known)
+    get = world.get
+
+    def slow(key):
+        found = get(key)
+        world.pass_time(60)
+        return found
+
+    world.get = slow
+    before = world.cloud.calls.total()
+    world.tick(who="1", leads=lambda _ledger: False)
+    assert world.cloud.calls.total() == before, "it has only looked at the ledger"
 
 
 def test_an_ecs_task_whose_host_does_not_answer_is_told_to_stop_once():
