@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap setup demo test ci check bench up plan deploy images smoke rollback drift comment status run cancel resume \
-	results down verify-aws simulate lint format clean
+	results down verify-aws simulate chaos lint format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ verify-aws: bootstrap ## Ask AWS whether it does what the local AWS does (ENV=de
 
 simulate: bootstrap ## Whole jobs in simulated worlds with every fault (SEEDS=, MINUTES=; SEED=17: one again, with its story)
 	@$(INVOKE) simulate $(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(SEED),--seed $(call quoted,$(SEED)))
+
+chaos: bootstrap ## Real faults under real jobs, in an environment of its own (MINUTES=10; SEED=17: that round first)
+	@$(INVOKE) setup chaos $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(SEED),--seed $(call quoted,$(SEED)))
 
 lint: bootstrap ## Lint, types and import directions only
 	@$(INVOKE) setup check --only lint,types,imports

@@ -1,11 +1,30 @@
 """The checkout as git sees it: which commit, and what differs from it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 # Variables that name a repository whatever the folder.
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"})
+# Folders and files that were made in a checkout.
+_MADE = (
+    ".git",
+    ".venv",
+    ".cache",
+    ".state",
+    ".terraform",
+    ".*_cache",
+    "__pycache__",
+    "build",
+    "node_modules",
+    "*.tfstate",
+)
+
+
+def copy(root: Path, target: Path) -> None:
+    """Copy a checkout, with nothing that was made in it."""
+    shutil.copytree(root, target, ignore=shutil.ignore_patterns(*_MADE), symlinks=True)
 
 
 def commit(root: Path) -> str | None:

@@ -808,6 +808,27 @@ def simulate(  # noqa: PLR0917 - invoke reads its options from here
         raise errors.CheckFailed(done.failure)
 
 
+@command(
+    help={
+        "minutes": "no round begins after so many, each of which takes about four; default: 10",
+        "seed": "of the first round, the next ones count on; default: one that nobody has run",
+        "json": JSON,
+    }
+)
+def chaos(_: Context, minutes: int = NO_NUMBER, seed: int = NO_NUMBER, json: bool = False) -> None:
+    """Run jobs in a local environment of its own while hosts, processes, AWS and people go wrong; docs/chaos.md.
+
+    Example: invoke chaos --minutes 60; invoke chaos --seed 17 --minutes 1
+    """
+    from scripts.chaos import main
+
+    settings = Settings.load("local")
+    tally = main.run(settings, minutes=minutes, seed=seed)
+    if json:
+        emit(tally.as_json())
+    main.show(tally, settings.root / "build" / "chaos")
+
+
 @command(name="format")
 def format_(_: Context) -> None:
     """Format Python and Terraform, and write what is generated."""
@@ -851,6 +872,7 @@ def collection() -> Collection:
         bench_,
         bootstrap,
         cancel,
+        chaos,
         check,
         clean,
         comment,

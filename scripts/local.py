@@ -265,6 +265,13 @@ def remove_state(settings: Settings) -> None:
         ) from error
 
 
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def check_port(port: int) -> None:
     """Refuse a port on which somebody else listens.
 

@@ -18,7 +18,6 @@ import psutil
 from scripts import local
 from scripts.aws import LOCAL_CREDENTIALS
 from scripts.bench import merging
-from scripts.bench.environment import free_port
 from scripts.bench.figures import Figure
 from scripts.bench.worker import peak_mb
 from scripts.console import Steps
@@ -63,7 +62,7 @@ def measure(settings: Settings, runs: int) -> tuple[list[Figure], dict[str, Any]
     Raises:
         OperatorError: the emulator does not start, or a merge fails, or its totals are not exact.
     """
-    own = dataclasses.replace(settings, state_root=settings.state_root / "bench-aggregate", port=free_port())
+    own = dataclasses.replace(settings, state_root=settings.state_root / "bench-aggregate", port=local.free_port())
     packed, _ = merging.stages(ITEMS, capacity.shard_items(ITEMS, SLOTS))
     steps = Steps()
     try:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import re
 import shutil
-import socket
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import airflow, images, lifecycle
+from scripts import airflow, images, lifecycle, local
 from scripts.console import Steps, console
 from scripts.errors import BenchError, OperatorError
 from scripts.lifecycle import Up
@@ -202,16 +201,9 @@ def _timed[T](what: Callable[[], T]) -> Timed[T]:
     return Timed(what(), time.monotonic() - began)
 
 
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _settings(settings: Settings) -> BenchSettings:
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": free_port()})
+    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": local.free_port()})
 
 
 def _images(settings: Settings) -> dict[str, images.Image]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from scripts.bench import (
     aggregate,
     calls,
+    chaos,
     dags,
     deploy,
     figures,
@@ -234,6 +235,10 @@ def _worlds(_: Bench) -> Measured:
         return worlds.measure(step.update)
 
 
+def _chaos(bench: Bench) -> Measured:
+    return chaos.measure(bench.settings)
+
+
 def _memory(bench: Bench) -> Measured:
     return memory.measure(bench.settings), {}
 
@@ -261,4 +266,5 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "aws.statements": _statements,
     "aws.memory": _memory,
     "windows": _windows,
+    "chaos": _chaos,
 }

@@ -98,6 +98,7 @@ ROOMS: dict[str, Room] = {
         slow=("contract", "windows", "root", "jobs", "pipeline"),
     ),
     "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",)),
+    "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/chaos",), slow=("jobs",)),
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
     "checks": Room(
         files=("scripts/checks/*",),

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from emulator.mwaa.database import free_port
+from scripts import checkout
 from scripts.checks import lanes, provider
 from scripts.workspace import terraform_environ
 from tests.waiting import PATIENCE
@@ -82,23 +83,6 @@ class Operator:
         return "\n".join([status.stdout, status.stderr, *ends])
 
 
-def copy_checkout(target: Path) -> None:
-    """Somebody else's copy of the checkout, with nothing that was made in it."""
-    made = (
-        ".git",
-        ".venv",
-        ".cache",
-        ".state",
-        ".terraform",
-        ".*_cache",
-        "__pycache__",
-        "build",
-        "node_modules",
-        "*.tfstate",
-    )
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made), symlinks=True)
-
-
 def choose_airflow(root: Path, version: str) -> None:
     """Change the version of Airflow in somebody's checkout."""
     file = root / "terraform" / "environments" / "local.tfvars"
@@ -144,7 +128,7 @@ def environment(folder: Path, version: str = "", **variables: str) -> Iterator[O
         variables: of the process environment of every call.
     """
     root = folder / "checkout"
-    copy_checkout(root)
+    checkout.copy(ROOT, root)
     shutil.copytree(JOBS, root / "dags" / "jobs", dirs_exist_ok=True)
     if version:
         choose_airflow(root, version)

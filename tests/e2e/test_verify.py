@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts import parity, uv
+from scripts import checkout, parity, uv
 from scripts.settings import Settings
 from tests.emulated import emulating
 from tests.waiting import wait_for
 
-from .operators import INVOKE, ROOT, copy_checkout, make_operator
+from .operators import INVOKE, ROOT, make_operator
 from .world import clients
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def operator(aws, tmp_path_factory):
     """Somebody with a checkout that is committed, and credentials for that account, in which there is nothing."""
     folder = tmp_path_factory.mktemp("verify")
     root = folder / "checkout"
-    copy_checkout(root)
+    checkout.copy(ROOT, root)
     environments = root / "terraform" / "environments"
     for name in ("tfvars", "s3.tfbackend"):
         text = (environments / f"local.{name}").read_text().replace('"local"', '"other"').replace("-local-", "-other-")

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from emulator.mwaa import versions
-from tests.e2e.operators import Operator, choose_airflow, copy_checkout, keeping_provider, make_operator
+from scripts import checkout
+from tests.e2e.operators import ROOT, Operator, choose_airflow, keeping_provider, make_operator
 from tests.e2e.pipeline import interrupting
 from tests.e2e.pipeline.interrupting import Interruption
 from tests.e2e.world import World
@@ -95,7 +96,7 @@ class Pipeline:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("pipeline")
     root = folder / "checkout"
-    copy_checkout(root)
+    checkout.copy(ROOT, root)
     choose_airflow(root, versions.SUPPORTED[0])
     git(root, "init", "-q", "-b", "main")
     commit(root, "The first")

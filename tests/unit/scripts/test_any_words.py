@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.bench import main as bench
+from scripts.chaos import environment as chaos
 from scripts.commands import collection
 from scripts.errors import BenchError
 from scripts.settings import ROOT, Settings
@@ -147,10 +148,11 @@ def call(checkout, tmp_path, monkeypatch, capsys):
     load = Settings.load
     monkeypatch.setattr(Settings, "load", lambda environment=None: load(environment, root=checkout))
 
-    def measured_elsewhere(_):
+    def measured_elsewhere(*_):
         raise BenchError("it takes minutes")
 
     monkeypatch.setattr(bench, "PARTS", dict.fromkeys(bench.PARTS, measured_elsewhere))
+    monkeypatch.setattr(chaos, "own", measured_elsewhere)
     monkeypatch.setattr(running, "run", lambda **_: iter(()))  # of simulated worlds; these take minutes as well
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.plan").write_bytes(b"PK\x05\x06 and no more")

@@ -1,0 +1,1 @@
+"""`invoke chaos`: real faults on the real stack; each module has one part of it (docs/decisions/0238)."""
