@@ -9,7 +9,7 @@ from scripts import jobs
 from scripts.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
-from winbatch import cancelling, driver, keys, resuming
+from winbatch import cancelling, keys, orchestration, resuming
 
 # Between two looks at a job that is being cancelled, s.
 LOOK_SECONDS = 2.0
@@ -101,14 +101,19 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
         progress: told what is waited for; not before the job is marked.
 
     Raises:
-        JobFailed: there is no such run, or its teardown failed.
+        JobFailed: there is no such run.
+        WinbatchError: what lies of it in S3 cannot be read.
     """
     airflow = workspace.airflow(outputs)
     snapshot = jobs.look(workspace, outputs, dag, run_id)
-    if snapshot.ended or snapshot.state == "cancelled":
+    if not _at_work(snapshot) and (snapshot.ended or snapshot.state == "cancelled"):
         return Cancelled(snapshot, acted=False)
     starting = (SETUP, "running") in airflow.task_states(dag, run_id)
-    if not snapshot.cancelled and not airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run)):
+    if (
+        not snapshot.ended
+        and not snapshot.cancelled
+        and not airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run))
+    ):
         cancelling.cancel(jobs.ports(workspace, outputs), dag, keys.job_id(run_id), jobs.start_of(snapshot.run))
     jobs.wake(airflow, dag)
     marked = time.monotonic()
@@ -122,20 +127,31 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     while starting and time.monotonic() - marked < KILL_SECONDS:
         progress("waiting until Airflow has ended its scale-out")
         time.sleep(LOOK_SECONDS)
-    if starting:
-        # Airflow runs no teardown where the scale-out was cut short.
-        driver.withdraw(jobs.ports(workspace, outputs), dag, keys.job_id(run_id))
-    left = [stage.stage for stage, ledger in snapshot.stages if ledger and ledger.state == "running"]
-    if snapshot.ended and left:
-        raise JobFailed(
-            f"the teardown of {run_id} failed, and stage {left[0]} may still run: clear the Airflow task scale_in on"
-            " the Airflow page (invoke status names it), and call again"
-        )
+    if starting or (snapshot.ended and _at_work(snapshot)):
+        # Airflow runs no teardown where the scale-out was cut short, also of a run that was cleared; or it failed.
+        for pause in orchestration.scale_in(
+            _seen(dag, snapshot), jobs.ports(workspace, outputs), jobs.read_deployment(outputs)
+        ):
+            progress("Airflow runs no teardown of it: stopping its ECS tasks")
+            time.sleep(pause)
+        snapshot = jobs.look(workspace, outputs, dag, run_id)
     if snapshot.run.get("state") == "success" and snapshot.state == "cancelled":
         # Its teardown ended well, and Airflow takes that for the run's success; its page should not say so.
         airflow.mark_failed(dag, run_id, str(snapshot.run.get("note")))
     others = at_work(airflow.runs(limit=RUNS), run_id)
-    return Cancelled(snapshot, acted=True, instances=_scaled_in(workspace, outputs, snapshot, others), others=others)
+    return Cancelled(snapshot, acted=True, instances=jobs.ports(workspace, outputs).group().desired, others=others)
+
+
+def _at_work(snapshot: Snapshot) -> bool:
+    """Whether a stage's ledger says that it has not ended."""
+    return any(ledger and not ledger.finished for _, ledger in snapshot.stages)
+
+
+def _seen(dag: str, snapshot: Snapshot) -> orchestration.Run:
+    """The run, as its teardown would see it."""
+    params = {"idle_instances": 0, **(snapshot.run.get("conf") or {})}
+    start = jobs.start_of(snapshot.run)
+    return orchestration.Run(dag=dag, run_id=snapshot.run_id, params=params, start=start)
 
 
 def stopping(snapshot: Snapshot) -> str:
@@ -150,19 +166,3 @@ def stopping(snapshot: Snapshot) -> str:
 def at_work(runs: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
     """The runs beside this one that may use the cluster: all that have begun and not ended."""
     return [str(run["dag_run_id"]) for run in runs if run.get("state") == "running" and run.get("dag_run_id") != run_id]
-
-
-def _scaled_in(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, others: Sequence[str]) -> int:
-    """The instances that stay. Airflow runs no teardown where the scale-out was cut short: then this scales in."""
-    autoscaling = workspace.aws.client("autoscaling")
-    name = outputs.deployment["cluster"]["auto_scaling_group"]
-    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-    desired = int(group["DesiredCapacity"])
-    idle = int((snapshot.run.get("conf") or {}).get("idle_instances", 0))
-    if desired <= idle or others:
-        return desired
-    live = workspace.aws.client("ecs").list_tasks(cluster=outputs.cluster, desiredStatus="RUNNING")["taskArns"]
-    if live:
-        return desired
-    autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=idle, HonorCooldown=False)
-    return idle

@@ -1,6 +1,7 @@
 """A DAG run under Airflow: its tasks in order, tries, reschedules, kills, two processes of one task at once, clears."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ class _Task:
     index: int = -1
     state: State = "none"
     tries: int = 0
+    rescheduled: bool = False
     process: Process | None = None
 
     @property
@@ -73,33 +75,66 @@ class DagRun:
         self.state: Literal["queued", "running", "success", "failed"] = "queued"
         self.ends = 0
         self.round = 0
-        self.marked = False
         self._tasks: dict[tuple[str, int], _Task] = {}
+        # As Airflow counts: tries of an Airflow task, and how many of them there were when it was cleared last.
+        self._begun: Counter[tuple[str, int]] = Counter()
+        self._cleared: Counter[tuple[str, int]] = Counter()
 
     @property
     def ended(self) -> bool:
         return self.state in {"success", "failed"}
 
     @property
+    def start(self) -> Start:
+        """This start of it."""
+        return Start(format_time(self.made), None if self.state == "queued" else self.started)
+
+    @property
+    def seen(self) -> Run:
+        """It, as its Airflow tasks see it."""
+        return Run(dag=self.spec.dag, run_id=self.run_id, params=self.params, start=self.start)
+
+    @property
     def name(self) -> str:
         return f"{self.spec.dag}/{self.run_id}"
 
     def begin(self) -> None:
-        """Start the run, or start it again after it was cleared."""
-        self.state, self.marked = "running", False
-        self.round += 1
+        """Start the run."""
         self.started = self.clock.now()
+        self._begin()
+
+    def clear(self) -> None:
+        """Have somebody clear the run: what is at work is killed some seconds later, and all begins anew.
+
+        An Airflow task with a process is RESTARTING, which is a try more of the same start; all others are cleared, and
+        a run that has ended has another start (`airflow.models.taskinstance.clear_task_instances` of 3.2.1).
+        """
+        if self.state == "queued":
+            return
+        wait = 0.0
+        for key, task in self._tasks.items():
+            if task.state == "running" and task.process:
+                self._kill_later(task.process)
+                wait = KILL[1] if task.name == "scale_out" else wait
+            else:
+                self._cleared[key] = self._begun[key]
+        if self.ended:
+            self.started = self.clock.now()
+        self._begin(wait)
+
+    def _begin(self, wait: float = 0.0) -> None:
+        self.state = "running"
+        self.round += 1
         names = ["scale_out", "plan", *(stage.name for stage in self.spec.stages), "scale_in"]
         self._tasks = {(name, -1): _Task(name) for name in names}
         self.clock.say(f"{self.name} begins, round {self.round}")
-        self._schedule(self._tasks["scale_out", -1])
+        self._schedule(self._tasks["scale_out", -1], wait)
 
     def mark_failed(self) -> None:
         """Have Airflow mark the run failed: what runs is killed some seconds later, and the teardown begins."""
         if self.ended:
             return
         self.clock.say(f"{self.name} is marked failed")
-        self.marked = True
         setup_done = self._tasks["scale_out", -1].state == "success"
         for task in self._tasks.values():
             if task.name != "scale_in" and not task.over:
@@ -111,6 +146,20 @@ class DagRun:
         else:
             # Airflow runs no teardown whose setup did not succeed.
             self._end("failed")
+
+    def mark_a_stage_failed(self) -> None:
+        """Have somebody mark an Airflow task of a stage at work failed: it is killed some seconds later."""
+        at_work = [
+            task
+            for task in self._tasks.values()
+            if task.state == "running" and task.name not in TRIES and not self.ended
+        ]
+        if at_work:
+            task = self.clock.random.choice(at_work)
+            self.clock.say(f"{self.name} {task.name}[{task.index}] is marked failed")
+            if task.process:
+                self._kill_later(task.process)
+            self._close(task, "failed")
 
     @property
     def never_set_up(self) -> bool:
@@ -131,6 +180,8 @@ class DagRun:
         self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
 
     def _execute(self, task: _Task) -> None:
+        self._begun[task.name, task.index] += not task.rescheduled
+        task.rescheduled = False
         process = task.process = Process(self.clock, self.faults, self.quiet)
         body = self._body(task, process)
         if not self.quiet() and self.clock.chance(self.faults.zombie):
@@ -171,7 +222,7 @@ class DagRun:
             self._over(task, process, "success", "")
         elif pause > STAY and task.name != "scale_in":
             if task.process is process and not task.over:
-                task.process = None
+                task.process, task.rescheduled = None, True
                 this = self.round
                 delay = pause + self.clock.random.uniform(*LATENCY)
                 self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
@@ -242,16 +293,10 @@ class DagRun:
     # -- what the Airflow tasks do
 
     def _body(self, task: _Task, process: Process) -> Generator[float]:
-        ports = self.ports(process)
-        run = Run(
-            dag=self.spec.dag,
-            run_id=self.run_id,
-            params=self.params,
-            start=Start(format_time(self.made), self.started),
-        )
+        ports, run = self.ports(process), self.seen
         match task.name:
             case "scale_out":
-                orchestration.scale_out(self.spec, run, ports, self.target)
+                yield from orchestration.scale_out(self.spec, run, ports, self.target)
             case "plan":
                 groups = orchestration.plan(self.spec, run, ports, self.target)
                 if task.process is process:
@@ -259,7 +304,8 @@ class DagRun:
             case "scale_in":
                 yield from orchestration.scale_in(run, ports, self.target)
             case _:
-                sensor = Sensor(stage=task.name, index=task.index, attempt=self.round)
+                attempt = 1 + self._cleared[task.name, task.index]
+                sensor = Sensor(stage=task.name, index=task.index, attempt=attempt)
                 yield from orchestration.drive(sensor, run, ports, self.target)
 
     def _map(self, groups: list[str]) -> None:

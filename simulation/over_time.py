@@ -54,7 +54,9 @@ class OverTime:
         if self._at_work:
             self._due += (now - self._looked) * len(cloud.hosts)
         self._looked = now
-        if cloud.goal <= sum(int(run.params["max_instances"]) for run in running):
+        # ECS tasks stay on the instances that they are on, also where fewer would do.
+        used = sum(bool(host.tasks) for host in cloud.hosts.values())
+        if cloud.goal <= max(used, sum(int(run.params["max_instances"]) for run in running)):
             self._surplus_at = None
         elif now - (self._surplus_at or now) > SURPLUS:
             self.problems.append(f"{cloud.goal} instances, though {len(running)} runs need fewer")

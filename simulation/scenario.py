@@ -15,7 +15,7 @@ from simulation.sizes import Sizes
 FAULT_SECONDS = 2 * 3600.0
 """Seconds after which nothing goes wrong any more, in a world that was drawn."""
 
-ActKind = Literal["cancel", "resume"]
+ActKind = Literal["cancel", "clear", "fail_stage", "mark", "resume"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,8 @@ class Scenario:
         chance = random.Random(f"scenario {seed}")  # noqa: S311 - a simulation
         faults = Faults.draw(chance)
         instances = chance.randint(1, 6)
+        # Apart, so that a seed goes on meaning the same of all else.
+        people = random.Random(f"people {seed}")  # noqa: S311 - a simulation
         return cls(
             seed=seed,
             instances=instances,
@@ -89,7 +91,7 @@ class Scenario:
             fault_seconds=FAULT_SECONDS,
             faults=faults,
             sizes=Sizes.draw(chance),
-            jobs=tuple(_draw_job(chance, instances) for _ in range(chance.randint(1, 4))),
+            jobs=tuple(_draw_job(chance, people, instances) for _ in range(chance.randint(1, 4))),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -109,13 +111,18 @@ class Scenario:
         return cls(**{**data, **parts})
 
 
-def _draw_job(chance: random.Random, instances: int) -> JobPlan:
+def _draw_job(chance: random.Random, people: random.Random, instances: int) -> JobPlan:
     begins = chance.uniform(0, 900)
     acts = []
     if chance.choice([True, False, False]):
         acts.append(Act(kind="cancel", at=begins + chance.uniform(10, 3000)))
     resumes = range(chance.choice([0, 0, 1, 2]))
     acts += [Act(kind="resume", at=chance.uniform(600, 2 * FAULT_SECONDS)) for _ in resumes]
+    others: tuple[ActKind, ...] = ("clear", "fail_stage", "mark")
+    acts += [
+        Act(kind=people.choice(others), at=begins + people.choice([30.0, 300.0, 3000.0]) * people.uniform(0, 2))
+        for _ in range(people.choice([0, 0, 0, 1, 2]))
+    ]
     return JobPlan(
         dag=chance.choice(["one", "two"]),
         begins=begins,

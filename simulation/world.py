@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import traceback
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,9 +17,10 @@ from simulation.over_time import OverTime
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from simulation.scenario import Act, JobPlan, Scenario
-from winbatch import capacity, driver, keys, resuming
+from winbatch import cancelling, capacity, driver, keys, orchestration, resuming
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.job import Job
+from winbatch.ledger import Ledger
 from winbatch.spec import Spec
 from winbatch.stage import Stage
 from winbatch.working.claims import Claims
@@ -130,8 +132,7 @@ class World:
         if all(run.ended for run in self.runs):
             self.problems += checkers.nothing_is_left(self.cloud, self.bucket, self.runs)
             for run in self.runs:
-                if not run.marked:
-                    self.problems += checkers.what_is_told_is_true(run, self.bucket)
+                self.problems += checkers.what_is_told_is_true(run, self.bucket)
 
     def _over(self) -> bool:
         return self._people == 0 and all(run.ended for run in self.runs)
@@ -183,6 +184,12 @@ class World:
                 self._cancel(run)
             case "resume":
                 self._resume(run)
+            case "mark":
+                self._mark(run)
+            case "clear":
+                run.clear()
+            case "fail_stage":
+                run.mark_a_stage_failed()
 
     def _soon(self, seconds: float, act: Any) -> None:
         """Have a person do something later; the world does not end before."""
@@ -202,33 +209,42 @@ class World:
 
     def _cancel(self, run: DagRun) -> None:
         """As `invoke cancel` does."""
-        if run.state != "running" or run.marked:
+        if run.state != "running":
             return
         starting = run.starting
         run.mark_failed()
-        if starting:
-            self._soon(KILL[1], lambda: self._after_cancelled_start(run))
+        self._soon(KILL[1] if starting else LOOK, lambda: self._see_it_ended(run, starting=starting))
 
-    def _after_cancelled_start(self, run: DagRun) -> None:
-        ports = self._person()
-        driver.withdraw(ports, run.spec.dag, keys.job_id(run.run_id))
-        if not ports.live_task_arns() and all(other.ended for other in self.runs if other.state != "queued"):
-            ports.ask(0)
+    def _see_it_ended(self, run: DagRun, *, starting: bool) -> None:
+        if not run.ended:
+            self._soon(LOOK, lambda: self._see_it_ended(run, starting=starting))
+        elif starting or any(ledger and not ledger.finished for _, ledger in self._ledgers(run)):
+            self._take_down(orchestration.scale_in(run.seen, self._person(), self.target))
+
+    def _take_down(self, teardown: Iterator[float]) -> None:
+        pause = next(teardown, None)
+        if pause is not None:
+            self._soon(pause, lambda: self._take_down(teardown))
+
+    def _mark(self, run: DagRun) -> None:
+        """As `invoke cancel` does where MWAA's API cannot name the run."""
+        if not run.ended:
+            cancelling.cancel(self._person(), run.spec.dag, keys.job_id(run.run_id), run.start)
 
     def _resume(self, run: DagRun) -> None:
         """As `invoke run --resume` does."""
         if not run.ended or run.state == "queued":
             return
         ports = self._person()
-        stages = [(stage, driver.find_ledger(ports, stage)) for stage in self._stages(run)]
-        for stage in resuming.stale(stages):
+        for stage in resuming.stale(self._ledgers(run)):
             resuming.reopen(ports, stage)
-        run.begin()
+        run.clear()
 
-    def _stages(self, run: DagRun) -> tuple[Stage, ...]:
+    def _ledgers(self, run: DagRun) -> list[tuple[Stage, Ledger | None]]:
         key = keys.job_key(run.spec.dag, keys.job_id(run.run_id))
         found = self.bucket.get(key)
-        return Job.from_json(found.body, where=key).stages if found else ()
+        stages = Job.from_json(found.body, where=key).stages if found else ()
+        return [(stage, driver.find_ledger(self._person(), stage)) for stage in stages]
 
     # -- containers
 

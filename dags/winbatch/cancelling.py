@@ -36,6 +36,9 @@ class Start:
     begun: str
     at: dt.datetime | None
 
+    def __str__(self) -> str:
+        return f"{self.begun}, started {format_time(self.at) if self.at else 'not yet'}"
+
     @classmethod
     def of(cls, run: Any) -> Self:
         """From Airflow's DAG run, as an Airflow task sees it."""

@@ -93,6 +93,19 @@ def withdraw(ports: Ports, dag: str, job: str) -> None:
     _change(ports, lambda board: board.without(dag, job))
 
 
+def close(ports: Ports, stage: Stage, start: str) -> bool:
+    """End a stage that has not begun: a sensor that is in its first tick and not killed yet begins it no more.
+
+    Returns:
+        Whether it is ended so; it has begun otherwise.
+    """
+    try:
+        ports.put(ledger_key(stage), Ledger.closed(stage, ports.now(), start).to_json().encode(), new=True)
+    except Conflict:
+        return False
+    return True
+
+
 def _ended(ports: Ports, name: str) -> bool:
     ledger = _read_ledger(ports, ledger_key_of(*name.split("/")))
     return ledger is not None and ledger.finished
@@ -109,6 +122,7 @@ def tick(
     leads: Callable[[Ledger], bool] = lambda _ledger: True,
     cancel: bool = False,
     after: float = 0.0,
+    start: str = "",
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -124,6 +138,7 @@ def tick(
             tick is overdue.
         cancel: stop it instead, unless it is finished.
         after: instances that the job's next stage could use: they are kept for it when this one has ended well.
+        start: of the DAG run; another one than that in which the stage was closed may begin it.
 
     Returns:
         The ledger as saved (`running`, too, when another engine was at work at the same time), and after how many
@@ -139,7 +154,8 @@ def tick(
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, now)
     if ledger.finished:
         whole = ledger.state == "succeeded" and not ledger.items_failed
-        if cancel or whole or attempt <= ledger.attempts.get(who, 1):
+        anew = attempt > ledger.attempts.get(who, 1) or ledger.closed_for not in {"", start}
+        if cancel or whole or not anew:
             # Whoever ended it may have been killed before it said so on the board.
             _tell(ports, stage, 0.0, *_board(ports), after=after if ledger.state == "succeeded" else 0.0)
             return ledger, 0.0

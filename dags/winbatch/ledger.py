@@ -130,6 +130,7 @@ class Ledger:
         retired: ECS tasks that were asked to leave after the shard at hand.
         samples: items done at a time, of late.
         measured: what the metrics said last.
+        closed_for: the start of the DAG run whose teardown ended the stage before it had begun; empty: it has begun.
     """
 
     dag: str
@@ -184,6 +185,7 @@ class Ledger:
     blocks: tuple[int, ...] = ()
     samples: tuple[tuple[dt.datetime, int], ...] = ()
     measured: Measured | None = None
+    closed_for: str = ""
 
     @classmethod
     def begin(cls, stage: Stage, now: dt.datetime) -> Self:
@@ -220,9 +222,17 @@ class Ledger:
             # Between its end and now it neither worked nor cost anything.
             updated_at=now,
             progress_at=now,
+            closed_for="",
             samples=((now, self.items_done),),
             measured=self.measured and dataclasses.replace(self.measured, failed={}),
         )
+
+    @classmethod
+    def closed(cls, stage: Stage, now: dt.datetime, start: str) -> Self:
+        """The ledger of a stage that has not begun, and that no sensor of this start of the run may begin."""
+        begun = cls.begin(stage, now)
+        reason = "the job ended before this stage began"
+        return dataclasses.replace(begun, state="failed", reason=reason, rounds=0, closed_for=start)
 
     @property
     def shards_done(self) -> int:
@@ -302,6 +312,7 @@ class Ledger:
             "measured": {**dataclasses.asdict(self.measured), "at": format_time(self.measured.at)}
             if self.measured
             else None,
+            "closed_for": self.closed_for,
         }
 
     @classmethod
@@ -358,6 +369,7 @@ class Ledger:
             # What an earlier release wrote has none of those that are asked for by `get`.
             said=data["instances"].get("said", ""),
             ticks=engine.get("ticks", 0),
+            closed_for=engine.get("closed_for", ""),
             asked=Asked(asked["instances"], parse_time(asked["at"])) if (asked := engine.get("asked")) else None,
             asked_at=_read(engine["asked_at"]),
             short_at=_read(engine.get("short_at")),

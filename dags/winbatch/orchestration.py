@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from winbatch import attempts, cancelling, capacity, driver, engine, job, keys, stored
 from winbatch.cancelling import Start
 from winbatch.deployment import Deployment
-from winbatch.errors import JobError
+from winbatch.errors import JobError, UnavailableError, WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.polling import ALL, FOLLOW_SECONDS
 from winbatch.ports import Ports as TickPorts
@@ -95,21 +95,32 @@ class _Bucket:
         return self.ports.where(key)
 
 
-def scale_out(spec: Spec, run: Run, ports: Ports, target: Deployment) -> None:
+def scale_out(spec: Spec, run: Run, ports: Ports, target: Deployment) -> Iterator[float]:
     """Ask for the instances that the job needs; nobody waits for them.
+
+    Without its setup a DAG run has no teardown. One that is cleared while it works may have ECS tasks, and a try before
+    this one may have asked for instances: so what is not to go on is taken down here.
+
+    Yields:
+        Pauses of that, s.
 
     Raises:
         WinbatchError: the job cannot be planned, or is cancelled.
     """
     planned = _planned(spec, run, ports, target)
-    _refuse_cancelled(run, ports)
-    # A job that cannot be planned needs no instances.
-    _taken_up(run, ports, planned)
+    try:
+        _refuse_cancelled(run, ports)
+        # A job that cannot be planned needs no instances.
+        _taken_up(run, ports, planned)
+    except UnavailableError:
+        raise
+    except WinbatchError:
+        yield from scale_in(run, ports, target)
+        raise
     _reserve(ports, planned, target)
     try:
         _ask(ports, planned, target)
     except BaseException:
-        # Without its setup a DAG run has no teardown that would do it.
         driver.withdraw(ports, *_name(planned))
         raise
 
@@ -164,6 +175,7 @@ def drive(
             leads=leads,
             cancel=_cancelled(run, ports),
             after=_after(planned, target, stage),
+            start=str(run.start),
         )
         show(ledger)
         if ledger.finished or _over(ledger, sensor.index):
@@ -189,7 +201,7 @@ def scale_in(run: Run, ports: Ports, target: Deployment) -> Iterator[float]:
         found, _ = _find(run, ports)
         planned = found if found and found.is_of(run.start.begun) else None
         if planned:
-            yield from _stop(ports, planned, target)
+            yield from _stop(ports, planned, target, run)
         else:
             driver.withdraw(ports, run.dag, keys.job_id(run.run_id))
         _scale_in(ports, planned, int(run.params["idle_instances"]))
@@ -367,14 +379,18 @@ def _scale_in(ports: Ports, planned: job.Job | None, idle: int) -> None:
     ports.ask(idle)
 
 
-def _stop(ports: Ports, planned: job.Job, target: Deployment) -> Iterator[float]:
+def _stop(ports: Ports, planned: job.Job, target: Deployment, run: Run) -> Iterator[float]:
     """End every stage that has begun, until none of its ECS tasks is meant to run.
 
     An engine that has not been killed yet may be in the middle of a tick, so once is not enough.
     """
+    reached = True
     for stage in planned.stages:
-        if driver.find_ledger(ports, stage) is None:
+        ledger = driver.find_ledger(ports, stage)
+        if ledger is None and (not reached or driver.close(ports, stage, str(run.start))):
+            reached = False
             continue
+        reached = ledger is not None and ledger.state == "succeeded"
         limits = limits_of(planned, target, stage)
         told: dict[str, dt.datetime] = {}
         while True:

@@ -39,7 +39,8 @@ def scale_out(spec: Spec) -> None:
     """Ask for the instances that the job needs; nobody waits for them."""
     with _final():
         target = deployment.load()
-        orchestration.scale_out(spec, _run(), _ports(target), target)
+        for pause in orchestration.scale_out(spec, _run(), _ports(target), target):
+            time.sleep(pause)
 
 
 def plan(spec: Spec) -> list[str]:

@@ -5,8 +5,11 @@ import pytest
 from simulation.clock import Clock
 from simulation.faults import Faults
 from simulation.s3 import Bucket
+from simulation.scenario import Act, JobPlan, Scenario
+from simulation.sizes import Sizes
 from simulation.world import World
 from winbatch import attempts, driver, orchestration
+from winbatch.ledger import Ledger
 from winbatch.storage import Conflict
 
 # About a minute of processor time, in parts that keep all cores busy; `make simulate` runs others.
@@ -44,6 +47,43 @@ def test_a_quiet_world_needs_one_attempt_a_shard():
     outcome = World(3, Faults()).live()
     assert outcome.problems == ()
     assert not any("killed" in line or "lost" in line for line in outcome.trace)
+
+
+def one_job(*acts):
+    """A world without faults, and what people do to its job."""
+    job = JobPlan(
+        dag="two", begins=0, points=2, number=20, max_instances=2, max_failed_items=0, shard_items=1, acts=acts
+    )
+    return Scenario(
+        seed=1, instances=2, cpu=4096, item_seconds=200, fault_seconds=0, faults=Faults(), sizes=Sizes(), jobs=(job,)
+    )
+
+
+def states(world):
+    """What the ledgers say at the end, by stage."""
+    found = [entry.key for entry in world.bucket.listing("") if entry.key.endswith("/ledger.json")]
+    return [Ledger.from_json(world.bucket.get(key).body, where=key).state for key in found]
+
+
+@pytest.mark.parametrize(
+    ("acts", "told"),
+    [
+        ([Act(kind="cancel", at=400)], ["cancelled"]),
+        ([Act(kind="mark", at=400)], ["cancelled"]),
+        ([Act(kind="clear", at=400)], ["succeeded", "succeeded"]),
+        # Its scale-out is at work again, and Airflow runs no teardown without it.
+        ([Act(kind="clear", at=400), Act(kind="cancel", at=400.1)], ["cancelled"]),
+        ([Act(kind="clear", at=400), Act(kind="mark", at=400.1)], ["cancelled"]),
+        # The sensor of the other group goes on until that has ended.
+        ([Act(kind="fail_stage", at=400)], ["cancelled"]),
+        ([Act(kind="fail_stage", at=400), Act(kind="fail_stage", at=410)], ["cancelled"]),
+        ([Act(kind="fail_stage", at=400), Act(kind="clear", at=420)], ["succeeded", "succeeded"]),
+    ],
+)
+def test_what_is_told_of_a_job_that_people_interfere_with_is_true(acts, told):
+    world = World(one_job(*acts))
+    assert world.live().problems == ()
+    assert states(world) == told
 
 
 def test_seeds_differ():

@@ -333,6 +333,20 @@ def test_an_engine_that_was_not_killed_yet_does_not_take_up_a_cancelled_stage():
     assert all(task.status == "stopped" for task in world.cloud.tasks.values())
 
 
+def test_a_stage_that_its_jobs_teardown_closed_is_begun_by_another_start_or_attempt_only():
+    for again in ({"start": "second"}, {"start": "first", "attempt": 2}):
+        world = World()
+        assert driver.close(world, world.stage, "first")
+        for _ in range(2):
+            ledger, wait = world.tick(start="first")
+            assert (ledger.state, ledger.reason, wait) == ("failed", "the job ended before this stage began", 0.0)
+        assert not world.cloud.goal, "nothing is asked for"
+        ledger, _ = world.tick(**again)
+        assert (ledger.state, ledger.rounds, ledger.closed_for) == ("running", 1, "")
+        assert not driver.close(world, world.stage, "second"), "it has begun"
+        assert drive(world).state == "succeeded"
+
+
 def test_an_engine_overtaken_by_a_cancellation_asks_for_nothing():
     world = World(make_stage(items=400))
     look = world.group
