@@ -83,7 +83,7 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
                 environment = kwargs.get("env") or os.environ.get("WINBATCH_ENV") or "local"
                 if os.environ.get("WINBATCH_DEBUG") or logging.getLogger().isEnabledFor(logging.DEBUG):
                     traceback.print_exc()
-                text = errors.line(error, environment=environment)
+                text = errors.line(error, environment=environment, verb=body.__name__)
                 if text is None:
                     text = f"a defect: {type(error).__name__}: {error} (WINBATCH_DEBUG=1 shows where)"
                 code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1

@@ -136,13 +136,27 @@ class StateLockedError(TerraformError):
     lock_id: str = ""
 
 
-def line(error: BaseException, *, environment: str) -> str | None:
+def line(error: BaseException, *, environment: str, verb: str = "") -> str | None:
     """The one line that a person sees for an error; None for a defect of ours, which deserves its traceback.
 
     Args:
         error: what was raised.
         environment: the environment's name, for the advice.
+        verb: which was called: none advises itself.
     """
+    again = "" if environment == "local" else f" --env {environment}"
+    said = _line(error, environment)
+    if said is None or verb != "up":
+        return said
+    # `up` has just applied all that there is.
+    return re.sub(
+        r"(?<=[;:] )invoke up( --env \S+)?$",
+        f"call again, and if it says the same: invoke plan{again} shows what is amiss",
+        said,
+    )
+
+
+def _line(error: BaseException, environment: str) -> str | None:
     again = "" if environment == "local" else f" --env {environment}"
     if isinstance(error, OperatorError | WinbatchError):
         return str(error)

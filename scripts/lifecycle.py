@@ -13,6 +13,7 @@ from scripts import (
     image_verbs,
     images,
     local,
+    mending,
     plans,
     preflight,
     releasing,
@@ -84,6 +85,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
             plans.require_images(saved, image_verbs.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
+        mending.airflow(workspace, outputs, steps)
         # The repositories are there now, and no job knows the new task definitions before the release.
         image_verbs.push(workspace, built, outputs.ecr_repositories, steps)
         done = releasing.release(workspace, outputs, steps)

@@ -26,7 +26,7 @@ from emulator.mwaa.rules import Settings
 
 log = logging.getLogger(__name__)
 
-# The states in which AWS takes an update.
+# The states in which an update is taken; that AWS takes one of an environment that is UNAVAILABLE is assumed.
 UPDATABLE = frozenset({"AVAILABLE", "UNAVAILABLE", "UPDATE_FAILED"})
 _ERROR_CHARACTERS = 1024
 
