@@ -812,10 +812,11 @@ def simulate(  # noqa: PLR0917 - invoke reads its options from here
     help={
         "minutes": "no round begins after so many, each of which takes about four; default: 10",
         "seed": "of the first round, the next ones count on; default: one that nobody has run",
+        "airflow": "the version that it begins with, such as 3.0.6; default: the checkout's",
         "json": JSON,
     }
 )
-def chaos(_: Context, minutes: int = NO_NUMBER, seed: int = NO_NUMBER, json: bool = False) -> None:
+def chaos(_: Context, minutes: int = NO_NUMBER, seed: int = NO_NUMBER, airflow: str = "", json: bool = False) -> None:
     """Run jobs in a local environment of its own while hosts, processes, AWS and people go wrong; docs/chaos.md.
 
     Example: invoke chaos --minutes 60; invoke chaos --seed 17 --minutes 1
@@ -823,7 +824,7 @@ def chaos(_: Context, minutes: int = NO_NUMBER, seed: int = NO_NUMBER, json: boo
     from scripts.chaos import main
 
     settings = Settings.load("local")
-    tally = main.run(settings, minutes=minutes, seed=seed)
+    tally = main.run(settings, minutes=minutes, seed=seed, airflow=airflow)
     if json:
         emit(tally.as_json())
     main.show(tally, settings.root / "build" / "chaos")

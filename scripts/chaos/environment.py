@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts import checkout, local
+from scripts.chaos import faults
 from scripts.chaos.place import Place
 from scripts.checks import lanes
 from scripts.console import Steps
@@ -15,13 +16,14 @@ from scripts.settings import Settings
 
 
 @contextmanager
-def own(settings: Settings, logs: Path, steps: Steps) -> Iterator[Place]:
+def own(settings: Settings, logs: Path, steps: Steps, airflow: str = "") -> Iterator[Place]:
     """Bring one up, and take it down whatever comes.
 
     Args:
         settings: of the local environment, which is neither used nor disturbed.
         logs: folder for what the commands say.
         steps: shown.
+        airflow: its version; empty: the checkout's.
 
     Raises:
         EmulatorError: it does not come up, or something of it is left.
@@ -37,8 +39,10 @@ def own(settings: Settings, logs: Path, steps: Steps) -> Iterator[Place]:
         with steps.step("An environment of its own") as step:
             checkout.copy(settings.root, root)
             shutil.copytree(settings.root / "tests" / "e2e" / "jobs", root / "dags" / "jobs", dirs_exist_ok=True)
+            if airflow:
+                faults.choose_airflow(root, airflow)
             place = Place(Settings.load("local", environ=environ, root=root), environ, logs)
-            _call(place, "up", "--no-smoke")
+            _call(place, "up", "--no-smoke", progress=step.update)
             step.detail = f"{root}, port {environ['WINBATCH_PORT']}"
         yield place
     finally:
@@ -59,8 +63,8 @@ def _environ(settings: Settings, state: Path, root: Path) -> dict[str, str]:
     }
 
 
-def _call(place: Place, *words: str) -> None:
-    verb = place.wait(*words)
+def _call(place: Place, *words: str, progress: Callable[[str], None] = lambda _: None) -> None:
+    verb = place.wait(*words, progress=progress)
     if verb.code != 0:
         raise EmulatorError(f"the environment for chaos: invoke {words[0]}: {verb.line} ({verb.err} says more)")
 

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -25,6 +26,8 @@ DO: dict[str, Do] = {}
 
 # What an emulator that was killed has started ends within this, s.
 WATCHDOG_SECONDS = 60.0
+# Airflow's, as docs/upgrading.md has them.
+VERSIONS = ("3.0.6", "3.2.1", "3.3.1")
 # boto3 gives up on an answer after 60 s, and asks again.
 NEVER = 75.0
 
@@ -262,6 +265,18 @@ def roll_back(place: Place, _: random.Random) -> str:
     return "to the release before"
 
 
+@_kind(0.3)
+def upgrade(place: Place, _: random.Random) -> str:
+    """Somebody updates Airflow to the next version in place, while jobs run."""
+    now = place.settings.airflow_version
+    later = [version for version in VERSIONS if VERSIONS.index(version) > VERSIONS.index(now)]
+    if not later:
+        raise Nobody
+    choose_airflow(place.settings.root, later[0])
+    place.verbs.append(place.call("up", "--no-smoke"))
+    return f"from Airflow {now} to {later[0]}"
+
+
 @_kind(2)
 def cancel(place: Place, chance: random.Random) -> str:
     """Somebody cancels a job."""
@@ -288,6 +303,20 @@ def kill_emulator(place: Place, _: random.Random) -> str:
         if (verb := place.wait(*words)).code != 0:
             raise OperatorError(f"invoke {words[0]} after a killed emulator ended with {verb.code}: {verb.line}")
     return f"process {session.pid}; up again after {time.monotonic() - began:.0f} s"
+
+
+def choose_airflow(root: Path, version: str) -> None:
+    """Change the version of Airflow in somebody's checkout.
+
+    Raises:
+        OperatorError: it is not written there as it was.
+    """
+    file = root / "terraform" / "environments" / "local.tfvars"
+    text = file.read_text(encoding="utf-8")
+    text, changed = re.subn(r'(\bversion\s*= )"3\.[0-9.]+"', rf'\g<1>"{version}"', text)
+    if changed != 1:
+        raise OperatorError(f"{file}: {changed} lines say the version of Airflow, and one must")
+    file.write_text(text, encoding="utf-8")
 
 
 def _one[T](some: Iterable[T], chance: random.Random) -> T:

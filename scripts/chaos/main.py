@@ -16,7 +16,7 @@ from scripts.chaos.place import Place
 from scripts.chaos.rounds import Lived, Round
 from scripts.chaos.schedule import Schedule
 from scripts.console import Steps, console
-from scripts.errors import CheckFailed
+from scripts.errors import CheckFailed, SettingsError
 from scripts.settings import Settings
 
 MINUTES = 10
@@ -80,22 +80,26 @@ class Tally:
         }
 
 
-def run(settings: Settings, *, minutes: int, seed: int) -> Tally:
+def run(settings: Settings, *, minutes: int, seed: int, airflow: str = "") -> Tally:
     """Make an environment, live rounds in it, take it down.
 
     Args:
         settings: of the local environment, which is not touched.
         minutes: no round begins after these; 0: as many as there are by default.
         seed: of the first round, the next ones count on; 0: one that nobody has run.
+        airflow: its version at first; empty: the checkout's.
 
     Raises:
+        SettingsError: there is no such version.
         OperatorError: the environment does not come up or go down.
     """
+    if airflow and airflow not in faults.VERSIONS:
+        raise SettingsError(f"--airflow {airflow}: there are {', '.join(faults.VERSIONS)}")
     seed = seed or int(time.time()) % 10**9
     logs = settings.root / "build" / "chaos"
     shutil.rmtree(logs, ignore_errors=True)
     steps = Steps()
-    with environment.own(settings, logs, steps) as place:
+    with environment.own(settings, logs, steps, airflow) as place:
         return rounds(place, steps, seed=seed, seconds=60.0 * (minutes or MINUTES))
 
 

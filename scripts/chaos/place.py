@@ -152,12 +152,13 @@ class Place:
             )
         return Verb(words, process, out, err)
 
-    def wait(self, *words: str) -> Verb:
-        """Call a verb and wait for its end."""
+    def wait(self, *words: str, progress: Callable[[str], None] = lambda _: None) -> Verb:
+        """Call a verb and wait for its end; `progress` is told what it says."""
         verb = self.call(*words)
         try:
             while verb.code is None and not verb.problem:
-                time.sleep(0.1)
+                progress(verb.line)
+                time.sleep(0.2)
         finally:
             verb.end()
         return verb

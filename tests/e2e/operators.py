@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import psutil
 
 from emulator.mwaa.database import free_port
 from scripts import checkout
+from scripts.chaos.faults import choose_airflow
 from scripts.checks import lanes, provider
 from scripts.workspace import terraform_environ
 from tests.waiting import PATIENCE
@@ -81,14 +81,6 @@ class Operator:
         logs = sorted(self.state.rglob("*.log"), key=lambda file: file.stat().st_mtime)[-LOGS:]
         ends = [f"--- {file}\n" + "\n".join(file.read_text(errors="replace").splitlines()[-LINES:]) for file in logs]
         return "\n".join([status.stdout, status.stderr, *ends])
-
-
-def choose_airflow(root: Path, version: str) -> None:
-    """Change the version of Airflow in somebody's checkout."""
-    file = root / "terraform" / "environments" / "local.tfvars"
-    text, changed = re.subn(r'(\bversion\s*= )"3\.[0-9.]+"', rf'\g<1>"{version}"', file.read_text())
-    assert changed == 1
-    file.write_text(text)
 
 
 def make_operator(state: Path, root: Path = ROOT) -> Operator:

@@ -18,7 +18,8 @@ import pytest
 
 from emulator.mwaa import versions
 from scripts import checkout
-from tests.e2e.operators import ROOT, Operator, choose_airflow, keeping_provider, make_operator
+from scripts.chaos.faults import choose_airflow
+from tests.e2e.operators import ROOT, Operator, keeping_provider, make_operator
 from tests.e2e.pipeline import interrupting
 from tests.e2e.pipeline.interrupting import Interruption
 from tests.e2e.world import World

@@ -10,8 +10,9 @@ from scipy.stats import binom
 
 from emulator.mwaa import versions
 from scripts import wine
+from scripts.chaos.faults import choose_airflow
 from scripts.errors import PreflightError
-from tests.e2e.operators import JOBS, choose_airflow
+from tests.e2e.operators import JOBS
 from tests.e2e.pipeline.conftest import commit
 from tests.e2e.world import NAME, World
 from tests.waiting import wait_for, wait_until_empty

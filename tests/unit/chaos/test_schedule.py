@@ -1,11 +1,14 @@
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.mwaa import versions
 from scripts.chaos import faults
 from scripts.chaos.schedule import Kind, Schedule
-from scripts.settings import ROOT
+from scripts.errors import OperatorError
+from scripts.settings import ROOT, Settings
 from winbatch import spec
 
 OWN = ROOT / "tests" / "e2e" / "jobs"
@@ -52,3 +55,17 @@ def test_the_jobs_are_such_that_the_command_line_takes_them():
 def test_a_kind_alone_fills_a_round():
     schedule = Schedule.draw(1, {"only": Kind(1)})
     assert {act.kind for act in schedule.acts} == {"only"}
+
+
+def test_a_checkouts_airflow_is_chosen_by_changing_it(tmp_path):
+    folder = tmp_path / "terraform" / "environments"
+    folder.mkdir(parents=True)
+    for name in ("local.tfvars", "local.s3.tfbackend"):
+        (folder / name).write_text((ROOT / "terraform" / "environments" / name).read_text())
+    for version in faults.VERSIONS:
+        faults.choose_airflow(tmp_path, version)
+        assert Settings.load("local", environ={}, root=tmp_path).airflow_version == version
+    assert set(faults.VERSIONS) == set(versions.SUPPORTED)
+    (folder / "local.tfvars").write_text("")
+    with pytest.raises(OperatorError, match="0 lines say the version"):
+        faults.choose_airflow(tmp_path, "3.2.1")
