@@ -574,7 +574,7 @@ def _verdict(
     if not shards.unfinished and not shards.failed:
         return "succeeded", ""
     if seen.cancelled:
-        return "cancelled", "cancelled"
+        return "cancelled", "its DAG run ended before it did: somebody stopped it, or one of its Airflow tasks failed"
     if shards.hopeless and ledger.failures and len(shards.failed) == len(ledger.explained):
         first = ledger.failures[0]
         return "failed", (
