@@ -16,6 +16,8 @@ CONFLICT = 409
 TOO_LARGE = 413
 # The HTTP status from which on a call may have been carried out, or may be when it is made again.
 SERVER_ERROR = 500
+# How long whoever waits for a job bears an Airflow that does not answer, and the pause between two looks, s.
+AIRFLOW_PATIENCE, LOOK_AGAIN = 300.0, 1.0
 # Pauses between tries to start a run, s.
 ASK_AGAIN = (1.0, 3.0, 10.0)
 _PAGE = 100
@@ -238,6 +240,23 @@ def takes(path: str) -> bool:
 
 def _run_path(dag: str, run_id: str) -> str:
     return f"/dags/{dag}/dagRuns/{run_id}"
+
+
+def bear[T](look: Callable[[], T]) -> T:
+    """Look at something, though Airflow may not answer for a while.
+
+    Raises:
+        AirflowError: it refuses, or has not answered for minutes.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return look()
+        except AirflowError as error:
+            refused = error.status is not None and error.status < SERVER_ERROR
+            if refused or time.monotonic() - began > AIRFLOW_PATIENCE:
+                raise
+        time.sleep(LOOK_AGAIN)
 
 
 def wait_for_dags(

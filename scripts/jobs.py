@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.airflow import PATH_LENGTH, SERVER_ERROR, Airflow
+from scripts.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.errors import AirflowError, JobFailed, SettingsError, one_line, printable
 from scripts.workspace import Outputs, Workspace
 from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
@@ -29,8 +29,6 @@ LEDGER_SECONDS = 1.0
 RUN_SECONDS = 3.0
 # Keys that S3 lists in one request: up to so many shards, progress is counted afresh at each look.
 ONE_LISTING = 1000
-# How long following a job bears an Airflow that does not answer, s.
-AIRFLOW_PATIENCE = 300.0
 # Before its first answer, so long: it may never come.
 FIRST_PATIENCE = 45.0
 ENDED = frozenset({"success", "failed"})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts import jobs
+from scripts.airflow import bear
 from scripts.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
@@ -118,7 +119,8 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     jobs.wake(airflow, dag)
     marked = time.monotonic()
     while True:
-        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        # It is marked, so what is left is to wait, also for an Airflow that is away.
+        snapshot = bear(lambda: jobs.look(workspace, outputs, dag, run_id))
         # One that had not begun is over with that, and stays queued until Airflow gets to it: none of it will run.
         if snapshot.ended or snapshot.state == "cancelled":
             break

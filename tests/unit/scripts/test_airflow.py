@@ -143,3 +143,14 @@ def test_more_than_mwaa_takes_is_refused_before_it_is_sent():
     with pytest.raises(AirflowError, match="MWAA takes 6,000,000 at most: give the job fewer"):
         Airflow(client, "e").trigger("ber", "r", {"a": "x" * 6_000_000}, NOTE)
     assert client.asked == []
+
+
+def test_who_waits_bears_an_airflow_that_is_away_and_no_refusal(monkeypatch):
+    monkeypatch.setattr(airflow, "LOOK_AGAIN", 0.0)
+    client = Client(refusal(503), *NO_ANSWERS, {"state": "failed"})
+    assert airflow.bear(lambda: Airflow(client, "e").run("ber", "r")) == {"state": "failed"}
+    with pytest.raises(AirflowError, match="403"):
+        airflow.bear(lambda: Airflow(Client(refusal(403)), "e").run("ber", "r"))
+    monkeypatch.setattr(airflow, "AIRFLOW_PATIENCE", -1.0)
+    with pytest.raises(AirflowError, match="503"):
+        airflow.bear(lambda: Airflow(Client(refusal(503)), "e").run("ber", "r"))
