@@ -137,6 +137,7 @@ class Worker:
             manifest=Manifest(store, stage),
             claims=self._claims,
             folder=self._folder,
+            failed=lambda fault: self._events.put(_SlotEnded(fault)),
         )
         if not stage.command:
             self._processes.check()
@@ -169,6 +170,7 @@ class Worker:
             while (mark := self._claims.take()) is not None:
                 self._runner.work(mark, self._command or slot.run)
             slot.close()
+            self._runner.settle()
         except BaseException as fault:  # noqa: BLE001 - the main thread tells it, and ends the worker
             self._events.put(_SlotEnded(fault))
         else:

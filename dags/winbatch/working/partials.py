@@ -11,6 +11,7 @@ from winbatch import results
 from winbatch.errors import JobError
 from winbatch.results import ItemResult
 from winbatch.stage import ClaimMark, Stage
+from winbatch.working import settling
 from winbatch.working.manifest import Item
 from winbatch.working.store import Store
 
@@ -48,7 +49,8 @@ class Progress:
         self._lock = threading.Lock()
         self._saved_at = time.monotonic()
         self._number = 0
-        self._unsaved: list[int] = []
+        # In the order of their ends, with when these were.
+        self._unsaved: list[tuple[float, int]] = []
         # Encoded, as they stand in the result: a long shard's items are small in memory then.
         self._finished: dict[int, bytes] = {}
         if mark.attempt and len(items) > 1:
@@ -75,28 +77,30 @@ class Progress:
         Raises:
             StorageError: S3 refuses.
         """
+        now = time.monotonic()
         with self._lock:
             self._finished[item] = done.encoded
             if len(self._params) > 1:
-                self._unsaved.append(item)
-        if len(self._finished) < len(self._params) and time.monotonic() - self._saved_at >= SECONDS:
+                self._unsaved.append((now, item))
+        if len(self._finished) < len(self._params) and now - self._saved_at >= SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Save what is finished and not saved yet.
+        """Save what is finished and not saved yet, but for what ended so lately that it may have answered a stop.
 
         Raises:
             StorageError: S3 refuses.
         """
         with self._lock:
-            if not self._unsaved:
+            sure = time.monotonic() - settling.SECONDS
+            saved = [number for ended, number in self._unsaved if ended <= sure]
+            if not saved:
                 return
-            unsaved = (self._finished[number] for number in self._unsaved)
-            body = results.join(self._stage, self._mark.shard, unsaved)
+            body = results.join(self._stage, self._mark.shard, (self._finished[number] for number in saved))
             key = f"{self._stage.partials_of(self._mark.shard)}{self._mark.attempt:02d}-{self._number:04d}.json"
             self._number += 1
             if self._store.put_new(key, body):
-                self._unsaved.clear()
+                del self._unsaved[: len(saved)]
             else:
                 _log.warning("%s is there already; nobody else should write it", self._store.where(key))
             self._saved_at = time.monotonic()

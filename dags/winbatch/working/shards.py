@@ -1,30 +1,28 @@
 """Working off a shard: its items one after the other, their files, then the result."""
 
+import functools
 import logging
 import mimetypes
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from winbatch import results, template
 from winbatch.errors import JobError, WorkerError
 from winbatch.stage import ClaimMark, Stage
-from winbatch.working import failures, files, folders, logs, outputs
+from winbatch.working import failures, files, folders, logs, outputs, settling
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
 from winbatch.working.manifest import Item, Manifest
 from winbatch.working.partials import Done, Progress
 from winbatch.working.programs import Stopped
+from winbatch.working.settling import Settling
 from winbatch.working.store import Store
 
 # So long after a program that seems to have ended with its host the worker may be told to stop, in seconds.
 _HOST_SECONDS = 5.0
-# So long after a failure of any kind, on Windows, where it may be the program's answer to the end of its container, of
-# which Windows has not told the worker yet.
-_WORD_SECONDS = 1.0 if sys.platform == "win32" else 0.0
 
 type RunItem = Callable[[Item, Path], Done]
 
@@ -65,8 +63,18 @@ class ShardRunner:
         manifest: Manifest,
         claims: Claims,
         folder: Path,
+        failed: Callable[[BaseException], None],
     ) -> None:
-        """Args name the worker's parts; `folder` is for items' folders, which are removed when an item has ended."""
+        """Take the worker's parts.
+
+        Args:
+            store: where everything lies.
+            stage: what is worked on.
+            manifest: its items.
+            claims: the worker's.
+            folder: for items' folders, which are removed when an item has ended.
+            failed: called with what keeps the outcome of a shard from S3 after `work` has returned.
+        """
         self._store = store
         self._stage = stage
         self._manifest = manifest
@@ -76,9 +84,10 @@ class ShardRunner:
         self._lock = threading.Lock()
         self._open: dict[ClaimMark, Progress] = {}
         self._stopped = threading.Event()
+        self._settling = Settling(self._stopped, settling.SECONDS, failed)
 
     def work(self, mark: ClaimMark, run: RunItem) -> None:
-        """Work off a claimed shard: its result is in S3 afterwards, or its failures and what is finished of it.
+        """Work off a claimed shard: its result is in S3 soon, or its failures and what is finished of it.
 
         Args:
             mark: the claim.
@@ -113,10 +122,11 @@ class ShardRunner:
                     continue
                 logs.say(**log.fields, seconds=_since(started), values=done.summary)
             progress.add(item.item, done)
+        self._settling.settle(functools.partial(self._count, mark, progress, failed))
+
+    def _count(self, mark: ClaimMark, progress: Progress, failed: Sequence[Failed]) -> None:
         if failed:
             progress.save()
-            if self._stopped.wait(_WORD_SECONDS):
-                return
             kind, described = failures.describe(failed)
             self._claims.fail(mark, kind, described)
         else:
@@ -124,6 +134,10 @@ class ShardRunner:
             self._claims.done(mark)
         with self._lock:
             del self._open[mark]
+
+    def settle(self) -> None:
+        """Wait until all that came of shards is in S3."""
+        self._settling.wait()
 
     def stop(self) -> None:
         """Begin no item any more."""
