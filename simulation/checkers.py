@@ -36,7 +36,7 @@ class NothingTwice:
         mark = stage.parse_claim_key(key) if key.startswith(stage.claims) else None
         if mark is not None and mark.kind == "claim":
             result = self._bucket.get(stage.result_key(mark.shard))
-            if result is not None and valid(result.body, stage, mark.shard):
+            if result is not None and valid(result.content, stage, mark.shard):
                 self._problems.append(f"shard {mark.shard} of {stage.stage} was claimed though it is done")
 
 
@@ -159,7 +159,7 @@ def _rests(run: DagRun, job: Job, stage: Stage, bucket: Bucket) -> list[str]:
     """What a stage has made of others rests on all that they have."""
     there = sum(len(finished(bucket, job.stage(name))) for name in stage.inputs)
     found = bucket.get(stage.result_key(0))
-    if found is None or not valid(found.body, stage, 0):
+    if found is None or not valid(found.content, stage, 0):
         return []
     (item,) = results.decode(found.body, stage, 0)
     told = item.values["n"]
@@ -170,7 +170,7 @@ def _stage(stage: Stage, ledger: Ledger, bucket: Bucket) -> list[str]:
     done = 0
     for shard in range(stage.shards):
         found = bucket.get(stage.result_key(shard))
-        if found is not None and valid(found.body, stage, shard):
+        if found is not None and valid(found.content, stage, shard):
             done |= 1 << shard
     wrong = []
     if ledger.done & ~done:

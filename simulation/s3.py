@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from sortedcontainers import SortedList
 
-from winbatch.storage import Conflict, Entry, Object
+from winbatch.storage import LARGEST, Conflict, Entry, Object
 
 # ListObjectsV2's.
 _PAGE = 1000
@@ -32,7 +32,10 @@ class Bucket:
         """Read an object; None when there is none."""
         self.calls["s3.GetObject"] += 1
         found = self._objects.get(key)
-        return Object(found[0], f'"{found[1]}"') if found else None
+        if found is None:
+            return None
+        body, etag = found[0], f'"{found[1]}"'
+        return Object(body, etag) if len(body) <= LARGEST else Object.too_large(key, len(body), etag)
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
         """Write an object.

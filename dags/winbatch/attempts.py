@@ -48,6 +48,9 @@ Outcome = Literal["at work", "done", "failed", "out of memory", "crashed", "inva
 LAST_ATTEMPT = 99
 """The number of an attempt has two digits in its key."""
 
+# A worker keeps less of a log; the ledger holds what is read, at every tick.
+_LINES, _LINE = 100, 4000
+
 LONGEST_BACKOFF = dt.timedelta(minutes=5)
 
 
@@ -312,9 +315,8 @@ class Record:
 
 def _failed_item(data: Mapping[str, Any]) -> FailedItem:
     code = data.get("exit_code")
-    return FailedItem(
-        int(data["item"]), str(data["error"]), None if code is None else int(code), tuple(map(str, data.get("log", ())))
-    )
+    log = [str(line)[:_LINE] for line in data.get("log", ())][-_LINES:]
+    return FailedItem(int(data["item"]), str(data["error"])[:_LINE], None if code is None else int(code), tuple(log))
 
 
 def encode_worker(task: str, at: dt.datetime, failures: Sequence[Mapping[str, Any]] | None = None) -> bytes:

@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import batched
 
 from winbatch import attempts, capacity, engine, metrics, results, shares, ticks
 from winbatch.attempts import Record, ShardKind
@@ -23,7 +24,7 @@ from winbatch.ports import Ports, Refused, Throttled
 from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
-from winbatch.storage import Conflict
+from winbatch.storage import Conflict, Object
 from winbatch.ticks import Tick
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ OVERDUE = dt.timedelta(seconds=20)
 # By how much the clocks of ECS and of the engine may differ.
 CLOCKS = dt.timedelta(minutes=1)
 _BOARD_TRIES = 10
+# Objects that are read side by side (`winbatch.working.store`).
+_AT_ONCE = 16
 
 
 def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
@@ -269,10 +272,16 @@ def _borders(shards: range) -> tuple[str, str]:
     return f"{shards.start:06d}", f"{shards.stop:06d}"
 
 
+def _each(ports: Ports, keys: Sequence[str]) -> Iterator[Object | None]:
+    """Read objects, no more of them than are read side by side in memory at once: each may be as large as it can."""
+    for some in batched(keys, _AT_ONCE):
+        yield from ports.get_many(some)
+
+
 def _read_results(ports: Ports, stage: Stage, shards: Sequence[int]) -> tuple[frozenset[int], dict[int, str]]:
     """Which results are what they should be, and what is wrong with the others."""
     valid, broken = set(), {}
-    for shard, stored in zip(shards, ports.get_many([stage.result_key(shard) for shard in shards]), strict=True):
+    for shard, stored in zip(shards, _each(ports, [stage.result_key(shard) for shard in shards]), strict=True):
         try:
             results.decode(stored.body if stored else b"", stage, shard)
         except JobError as error:
@@ -354,10 +363,7 @@ def _settle(
 ) -> set[str]:
     """Mark the claims of ECS tasks that are gone; each has the time of its claim. Returns who of them held one."""
     keys = [stage.claim_key(mark) for mark in marks]
-    owners = [
-        Record.decode(claim.body, where=key).task if claim else ""
-        for key, claim in zip(keys, ports.get_many(keys), strict=True)
-    ]
+    owners = [_owner(claim, key) for key, claim in zip(keys, _each(ports, keys), strict=True)]
     # One that this tick does not know may have begun since it looked: another engine has started it, and ECS itself may
     # not know it yet.
     strangers = sorted(set(owners) - live - ended.keys() - {""})
@@ -373,8 +379,18 @@ def _settle(
         if owner in here:
             continue
         holders.add(owner)
-        put_mark(ports, stage, mark._replace(kind=ended.get(owner, "lost")), f"its ECS task {owner} has ended")
+        why = f"its ECS task {owner} has ended" if owner else "nobody can read whose claim it is"
+        put_mark(ports, stage, mark._replace(kind=ended.get(owner, "lost")), why)
     return holders
+
+
+def _owner(claim: Object | None, key: str) -> str:
+    """Whose claim it is; empty where nobody knows, since it is gone or cannot be read: such a one is lost."""
+    try:
+        return Record.decode(claim.body, where=key).task if claim else ""
+    except JobError as error:
+        log.warning("taken for nobody's: %s", error)
+        return ""
 
 
 def put_mark(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
@@ -387,11 +403,11 @@ def put_mark(ports: Ports, stage: Stage, mark: ClaimMark, reason: str) -> None:
 
 def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> Iterator[ItemFailure]:
     """Why a shard failed for good: the items that it still lacks, each with its reason."""
-    key = stage.claim_key(mark)
-    stored = ports.get(key)
-    if stored is None:
-        raise JobError(f"{key} is gone; somebody deletes objects of a running job")
-    record = Record.decode(stored.body, where=key)
+    try:
+        record = _record(ports, stage, mark)
+    except JobError as error:
+        # Of the attempt's items, not of the stage: a workload's rights reach its records.
+        record = Record(ports.now(), reason=str(error))
     if record.failures is not None:
         # What a worker wrote names the items; the engine only knows how the worker ended.
         for failure in record.failures:
@@ -404,11 +420,29 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
             yield ItemFailure(item, mark.shard, kind, reason)
 
 
+def _record(ports: Ports, stage: Stage, mark: ClaimMark) -> Record:
+    """What an attempt that has ended has left.
+
+    Raises:
+        JobError: it is gone or cannot be read, or the items that it names are not some of its shard's.
+    """
+    key = stage.claim_key(mark)
+    stored = ports.get(key)
+    if stored is None:
+        raise JobError(f"{key} is gone; somebody deletes objects of a running job")
+    record = Record.decode(stored.body, where=key)
+    named = [failure.item for failure in record.failures or ()]
+    own = {*named} & {*stage.shard_lines(mark.shard)}
+    if record.failures is not None and not 0 < len(named) == len(own):
+        raise JobError(f"{key} names no items of its shard, or others, or one twice; something else wrote it")
+    return record
+
+
 def _finished(ports: Ports, stage: Stage, shard: int) -> set[int]:
     """Items of an unfinished shard that are finished; a partial that does not parse holds none, as for a worker."""
     keys = [entry.key for entry in ports.listing(stage.partials_of(shard))]
     finished = set()
-    for key, stored in zip(keys, ports.get_many(keys), strict=True):
+    for key, stored in zip(keys, _each(ports, keys), strict=True):
         try:
             items = results.decode_partial(stored.body if stored else b"", stage, shard, where=key)
         except JobError as error:

@@ -3,6 +3,11 @@
 import dataclasses
 import datetime as dt
 
+from winbatch.errors import JobError
+
+LARGEST = 64 << 20
+"""Bytes of an object that is read as a whole; the size is looked at before."""
+
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else wrote first
     """A conditional write found another version than expected."""
@@ -10,10 +15,33 @@ class Conflict(Exception):  # noqa: N818 - an answer, not a fault: somebody else
 
 @dataclasses.dataclass(frozen=True)
 class Object:
-    """An object of the data bucket."""
+    """An object of the data bucket.
 
-    body: bytes
+    Attributes:
+        content: its bytes; none of what was not read.
+        etag: its ETag.
+        unread: why it was not read, in a line; empty where it was.
+    """
+
+    content: bytes
     etag: str
+    unread: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """Give the content.
+
+        Raises:
+            JobError: it is too large to be read.
+        """
+        if self.unread:
+            raise JobError(self.unread)
+        return self.content
+
+    @classmethod
+    def too_large(cls, where: str, size: int, etag: str) -> "Object":
+        """Stand for one that is not read."""
+        return cls(b"", etag, f"{where}: {size:,} bytes, and no more than {LARGEST:,} are read; make it smaller")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,10 +131,10 @@ def find_items(store: Store, stage: Stage, shard: int) -> tuple[tuple[ItemResult
         StorageError: S3 refuses.
     """
     problem = ""
-    body = store.find(stage.result_key(shard))
-    if body is not None:
+    found = store.find_version(stage.result_key(shard))
+    if found is not None:
         try:
-            return results.decode(body, stage, shard), ""
+            return results.decode(found.body, stage, shard), ""
         except JobError as error:
             problem = str(error)
     partials = read_partials(store, stage, shard)

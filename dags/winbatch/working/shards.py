@@ -12,6 +12,7 @@ from typing import Protocol
 from winbatch import results, template
 from winbatch.errors import JobError, WorkerError
 from winbatch.stage import ClaimMark, Stage
+from winbatch.storage import LARGEST
 from winbatch.working import failures, files, folders, logs, outputs, settling
 from winbatch.working.claims import Claims
 from winbatch.working.failures import Failed, ItemError
@@ -125,12 +126,19 @@ class ShardRunner:
         self._settling.settle(functools.partial(self._count, mark, progress, failed))
 
     def _count(self, mark: ClaimMark, progress: Progress, failed: Sequence[Failed]) -> None:
+        body = b"" if failed else progress.result
+        if len(body) > LARGEST:
+            told = ItemError(
+                f"the result of its shard has {len(body):,} bytes, and no more than {LARGEST:,} are read:"
+                " put fewer items into a shard (shard_items), or leave such values in a file"
+            )
+            failed = [Failed(item, told, ()) for item in self._stage.shard_lines(mark.shard)]
         if failed:
             progress.save()
             kind, described = failures.describe(failed)
             self._claims.fail(mark, kind, described)
         else:
-            self._write(mark.shard, progress.result)
+            self._write(mark.shard, body)
             self._claims.done(mark)
         with self._lock:
             del self._open[mark]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from winbatch import denials
 from winbatch.errors import JobError, StorageError, UnavailableError
-from winbatch.storage import Conflict, Entry, Object
+from winbatch.storage import LARGEST, Conflict, Entry, Object
 from winbatch.throttling import throttled
 
 _NO_OBJECT = frozenset({"NoSuchKey", "404"})
@@ -79,7 +79,7 @@ class Store:
         """An object's content.
 
         Raises:
-            JobError: there is none.
+            JobError: there is none, or it is too large.
             StorageError: S3 refuses.
         """
         body = self.find(key)
@@ -88,7 +88,12 @@ class Store:
         return body
 
     def find(self, key: str) -> bytes | None:
-        """An object's content; None when there is none."""
+        """An object's content; None when there is none.
+
+        Raises:
+            JobError: it is too large.
+            StorageError: S3 refuses.
+        """
         found = self.find_version(key)
         return found.body if found else None
 
@@ -102,10 +107,14 @@ class Store:
             return [*pool.map(self.find_version, keys)]
 
     def find_version(self, key: str) -> Object | None:
-        """Read an object; None when there is none."""
+        """Read an object; None when there is none. What is too large is not read, and its `body` says so."""
         with _told(self.where(key)):
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key)
+                if (size := int(answer["ContentLength"])) > LARGEST:
+                    # The connection is not used again: what is on its way is not waited for.
+                    answer["Body"].close()
+                    return Object.too_large(self.where(key), size, str(answer["ETag"]))
                 return Object(bytes(answer["Body"].read()), str(answer["ETag"]))
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _NO_OBJECT:
@@ -207,7 +216,7 @@ class Store:
                     # A request that was sent again may have met what it had written itself the first time.
                     again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
                     there = self.find_version(key) if again else None
-                    if there is None or there.body != body:
+                    if there is None or there.content != body:
                         raise Conflict(key) from error
                     return there.etag
         raise AssertionError("the last attempt returns or raises")

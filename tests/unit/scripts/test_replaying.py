@@ -63,7 +63,7 @@ class Copied:
         return f"s3://data/{key}"
 
     def replace(self, key, body):
-        self.objects[key] = dataclasses.replace(self.objects[key], body=body)
+        self.objects[key] = dataclasses.replace(self.objects[key], content=body)
 
 
 @functools.cache

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from simulation.containers import Work
+from simulation.stages import make_limits, make_stage
 from winbatch import attempts, cancelling, results, ticks
 from winbatch.attempts import Record
 from winbatch.cancelling import Start
@@ -25,7 +27,10 @@ from winbatch.parsing import parse_strictly
 from winbatch.results import ItemResult
 from winbatch.shares import Board
 from winbatch.sources import from_manifest
-from winbatch.stage import SCHEMA, Stage
+from winbatch.stage import SCHEMA, ClaimMark, Stage
+from winbatch.storage import LARGEST
+
+from .world import World, drive
 
 STAGE = Stage(
     dag="d", job="j", stage="s", workload="w", run="m:f", manifest="m", claims="jobs/d/j/s/claims/", partials="p/",
@@ -235,6 +240,83 @@ VALUES = st.recursive(
 @given(VALUES, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
 def test_json_that_is_whole_is_read_as_it_is(value, encoding):
     assert parse_strictly(json.dumps(value).encode(encoding)) == value
+
+
+BOMB = bytes(LARGEST + 1)
+
+
+def spoilt(world, kind, body):
+    """Have what is written of this kind under the first shard be something else from now on, as its workload could."""
+    put = world.bucket.put
+
+    def spoil(key, written, **condition):
+        made = put(key, written, **condition)
+        first = kind == "result" and key == world.stage.result_key(0)
+        if first or (f"/{0:06d}/" in f"/{key}" and key.endswith(f".{kind}")):
+            return put(key, body(written))
+        return made
+
+    world.bucket.put = spoil
+
+
+def without_items(written):
+    return json.dumps({**json.loads(written), "failures": []}).encode()
+
+
+def with_others_items(written):
+    return written.replace(b'"item": 0', b'"item": 5')
+
+
+@pytest.mark.parametrize("body", [lambda _: b"", lambda _: DEEP, lambda _: BOMB], ids=["empty", "deep", "bomb"])
+def test_a_result_that_cannot_be_read_is_its_shards_failure(body):
+    world = World(make_stage(items=8, shard_items=1), make_limits(max_failed_items=1))
+    spoilt(world, "result", body)
+    # One is written over before any engine has looked.
+    world.broken = []
+    *_, ledger = world.ledgers()
+    assert (ledger.state, ledger.items_done, ledger.items_failed) == ("succeeded", 7, 1)
+    (failure,) = ledger.failures
+    assert (failure.item, failure.kind) == (0, "result")
+    assert len(failure.reason) < 300
+
+
+@pytest.mark.parametrize(
+    "body",
+    [lambda _: b"", lambda _: DEEP, lambda _: BOMB, without_items, with_others_items],
+    ids=["empty", "deep", "bomb", "without items", "items of others"],
+)
+def test_a_failures_record_that_cannot_be_read_is_its_items_failure(body):
+    world = World(
+        make_stage(items=8, shard_items=1), make_limits(max_failed_items=1), work=Work(poisoned=frozenset({0}))
+    )
+    spoilt(world, "failed", body)
+    ledger = drive(world)
+    assert (ledger.state, ledger.items_done, ledger.items_failed) == ("succeeded", 7, 1)
+    (failure,) = ledger.failures
+    assert (failure.item, failure.kind) == (0, "program")
+    assert ".failed" in failure.reason
+
+
+@pytest.mark.parametrize("body", [lambda _: b"", lambda _: DEEP, lambda _: BOMB], ids=["empty", "deep", "bomb"])
+def test_a_claim_that_cannot_be_read_is_lost_and_its_shard_is_done_by_another_attempt(body):
+    """Its worker is killed, as the others: nobody knows any more that it was the one."""
+    world = World(make_stage(items=8, shard_items=1), work=Work(killers=frozenset({0})))
+    spoilt(world, "claim", body)
+    for _ in range(200):
+        ledger, wait = world.tick()
+        world.pass_time(wait)
+        if world.bucket.get(world.stage.claim_key(ClaimMark(0, 0, "lost"))):
+            break
+    world.work.__dict__["killers"] = frozenset()
+    world.bucket.put = type(world.bucket).put.__get__(world.bucket)
+    assert drive(world).state == "succeeded"
+    assert ledger.state == "running"
+
+
+def test_a_log_that_a_record_brings_is_kept_in_bounds():
+    failure = {**FAILURE, "error": "x" * 10**6, "log": ["y" * 10**4] * 300}
+    (kept,) = Record.decode(attempts.encode_worker("arn:task", AT, [failure]), where="claim").failures
+    assert len(kept.error) + sum(map(len, kept.log)) < 10**6
 
 
 @given(st.binary(max_size=200))

@@ -83,6 +83,20 @@ def test_an_object_is_replaced_only_as_it_was_seen(job):
     assert job.store.find_version("nowhere") is None
 
 
+def test_an_object_that_is_too_large_is_not_read(job, monkeypatch):
+    monkeypatch.setattr("winbatch.working.store.LARGEST", 100)
+    job.put("bomb", b"x" * 101)
+    found = job.store.find_version("bomb")
+    assert (found.content, bool(found.etag)) == (b"", True)
+    for read in (lambda: found.body, lambda: job.store.get("bomb")):
+        with pytest.raises(JobError, match=r"bomb: 101 bytes, and no more than .* are read"):
+            read()
+    assert [each.unread == "" for each in job.store.find_many(["bomb", "bomb"])] == [False, False]
+    # It can be written over, as what does not parse.
+    assert job.store.replace("bomb", b"x" * 100, etag=found.etag)
+    assert job.store.get("bomb") == b"x" * 100
+
+
 def test_an_object_that_is_not_there(job):
     assert job.store.find("nowhere") is None
     for read in (job.store.get, job.store.open):
