@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from simulation.clock import Clock
 from simulation.faults import Faults
-from simulation.ports import Killed, Ports, Process
+from simulation.ports import Killed, Ports, Process, UnansweredError
 from winbatch import orchestration
 from winbatch.cancelling import Start
 from winbatch.deployment import Deployment
@@ -53,6 +53,7 @@ class DagRun:
     Attributes:
         state: of the run; `queued` before it begins.
         ends: how often it has ended.
+        gave_up: is called when the teardown has failed as often as Airflow tries it.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class DagRun:
     ) -> None:
         """Make it; `ports` gives those of a process."""
         self.clock, self.faults, self.quiet, self.ports = clock, faults, quiet, ports
-        self.spec, self.run_id, self.params, self.target = spec, run_id, params, target
+        self.spec, self.run_id, self.params = spec, run_id, params
+        # What Airflow serves by now: a run goes on with that which it has begun with.
+        self.served = self.release, self.target = "first", target
         self.made = clock.now()
         self.started = self.made
         self.state: Literal["queued", "running", "success", "failed"] = "queued"
@@ -79,6 +82,8 @@ class DagRun:
         # As Airflow counts: tries of an Airflow task, and how many of them there were when it was cleared last.
         self._begun: Counter[tuple[str, int]] = Counter()
         self._cleared: Counter[tuple[str, int]] = Counter()
+        self._back = 0.0
+        self.gave_up: Callable[[], None] = lambda: None
 
     @property
     def ended(self) -> bool:
@@ -92,7 +97,7 @@ class DagRun:
     @property
     def seen(self) -> Run:
         """It, as its Airflow tasks see it."""
-        return Run(dag=self.spec.dag, run_id=self.run_id, params=self.params, start=self.start)
+        return Run(dag=self.spec.dag, run_id=self.run_id, params=self.params, start=self.start, release=self.release)
 
     @property
     def name(self) -> str:
@@ -124,6 +129,7 @@ class DagRun:
 
     def _begin(self, wait: float = 0.0) -> None:
         self.state = "running"
+        self.release, self.target = self.served
         self.round += 1
         names = ["scale_out", "plan", *(stage.name for stage in self.spec.stages), "scale_in"]
         self._tasks = {(name, -1): _Task(name) for name in names}
@@ -179,7 +185,19 @@ class DagRun:
         delay = wait + self.clock.random.uniform(*LATENCY)
         self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
 
+    def away(self, seconds: float) -> None:
+        """Have Airflow be away: its processes are gone, and nothing is begun before it is back."""
+        self._back = self.clock.seconds + seconds
+        for task in self._tasks.values():
+            if task.process:
+                task.process.killed = True
+
     def _execute(self, task: _Task) -> None:
+        if self.clock.seconds < self._back:
+            this = self.round
+            delay = self._back - self.clock.seconds + self.clock.random.uniform(*LATENCY)
+            self.clock.after(delay, lambda: self._execute(task) if this == self.round and not task.over else None)
+            return
         self._begun[task.name, task.index] += not task.rescheduled
         task.rescheduled = False
         process = task.process = Process(self.clock, self.faults, self.quiet)
@@ -211,7 +229,7 @@ class DagRun:
             if task.process is process:
                 self.clock.after(self.clock.random.uniform(*UNSEEN), lambda: self._died(task, process))
             return
-        except (UnavailableError, Throttled, Refused, Conflict) as error:
+        except (UnavailableError, UnansweredError, Throttled, Refused, Conflict) as error:
             self._over(task, process, "retry", str(error))
             return
         except WinbatchError as error:
@@ -289,6 +307,8 @@ class DagRun:
         self.state = state
         self.ends += 1
         self.clock.say(f"{self.name} has ended: {state}")
+        if self._tasks["scale_in", -1].state == "failed":
+            self.gave_up()
 
     # -- what the Airflow tasks do
 

@@ -8,6 +8,7 @@ from simulation.cloud import Cloud
 from simulation.containers import finished, partials
 from simulation.s3 import Bucket
 from winbatch import engine, keys, results, shares
+from winbatch.attempts import Record
 from winbatch.errors import JobError
 from winbatch.job import Job
 from winbatch.ledger import Ledger
@@ -38,6 +39,22 @@ class NothingTwice:
             result = self._bucket.get(stage.result_key(mark.shard))
             if result is not None and valid(result.content, stage, mark.shard):
                 self._problems.append(f"shard {mark.shard} of {stage.stage} was claimed though it is done")
+
+
+class NobodyIsRobbed:
+    """No engine says of an ECS task that lives that it has lost its claim, or has ended with it."""
+
+    def __init__(self, bucket: Bucket, cloud: Cloud, problems: list[str]) -> None:
+        self._bucket, self._cloud, self._problems = bucket, cloud, problems
+        bucket.watchers.append(self._wrote)
+
+    def _wrote(self, key: str, _before: bytes | None, _after: bytes) -> None:
+        claim, dot, kind = key.rpartition(".")
+        if f"{dot}{kind}" not in {".lost", ".crash"} or (found := self._bucket.get(f"{claim}.claim")) is None:
+            return
+        task = self._cloud.tasks.get(Record.decode(found.content, where=claim).task)
+        if task is not None and task.live:
+            self._problems.append(f"{key} was written, and {task.arn} is at work on it")
 
 
 class NothingWrittenOver:

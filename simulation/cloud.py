@@ -154,7 +154,7 @@ class Cloud:
         self.most_tasks = self.most_pending = self.most_instances = 0
         self._live: dict[str, Task] = {}
         self._pending = 0
-        self._tokens: dict[str, tuple[int, list[str]]] = {}
+        self._tokens: dict[str, tuple[int, str, list[str]]] = {}
         self._launched = 0
         self._refusal = ""
 
@@ -321,13 +321,15 @@ class Cloud:
         if not self._submitted("ecs.RunTask") or (not self.quiet and self.clock.chance(self.faults.throttle)):
             raise Throttled("Rate exceeded")
         if token in self._tokens:
-            if self._tokens[token][0] != count:
+            before, definition, arns = self._tokens[token]
+            if before != count:
                 self.broken.append("a client token with other parameters")
-            return self._tokens[token][1]
+            # Of another release: ECS answers ConflictException, which `winbatch.aws` takes for no place.
+            return arns if definition == workload.task_definition else []
         free = (host for host in self.hosts.values() for _ in range(self._places(host, workload)))
         arns = [self._place(host, workload, started_by, stage) for host, _ in zip([*free], range(count), strict=False)]
         self.clock.say(f"RunTask of {count}: {', '.join(arns) or 'no room'}")
-        self._tokens[token] = (count, arns)
+        self._tokens[token] = (count, workload.task_definition, arns)
         if self.watchers:
             live = sum(task.stage == stage and not task.told for task in self._live.values())
             for watcher in self.watchers:

@@ -23,6 +23,8 @@ _MOST = {
     "spot_notice": 1.0,
     "unseen": 90.0,
 }
+# What came later is drawn apart, so that a seed goes on meaning the same of all else.
+_MORE = {"comes_late": 0.01, "unanswered": 0.01, "away_an_hour": 0.5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Faults:
         busy: of terminations: Auto Scaling is at something else.
         spot_notice: of hosts that are lost: Spot says so two minutes before.
         unseen: seconds for which ECS does not know an ECS task that it has started.
+        comes_late: of writes to S3: they fail, and arrive some time later.
+        unanswered: of calls to ECS and Auto Scaling: they are carried out, and nobody answers.
+        away_an_hour: how often an hour Airflow is away for twenty minutes.
     """
 
     crash: float = 0.0
@@ -64,11 +69,15 @@ class Faults:
     busy: float = 0.0
     spot_notice: float = 0.0
     unseen: float = 0.0
+    comes_late: float = 0.0
+    unanswered: float = 0.0
+    away_an_hour: float = 0.0
 
     @classmethod
-    def draw(cls, chance: random.Random) -> Self:
+    def draw(cls, chance: random.Random, more: random.Random) -> Self:
         """Draw a mix: a kind is absent in half of all worlds."""
-        return cls(**{kind: chance.choice([0.0, chance.uniform(0, most)]) for kind, most in _MOST.items()})
+        kinds = {kind: chance.choice([0.0, chance.uniform(0, most)]) for kind, most in _MOST.items()}
+        return cls(**kinds, **{kind: more.choice([0.0, more.uniform(0, most)]) for kind, most in _MORE.items()})
 
     @property
     def named(self) -> str:

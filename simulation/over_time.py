@@ -34,6 +34,7 @@ class OverTime:
         self._at_work: set[str] = set()
         self._due = 0.0
         self._rounds = 0
+        self._unseen = 0.0
         bucket.watchers.append(self._wrote)
 
     def _wrote(self, key: str, _before: bytes | None, after: bytes) -> None:
@@ -68,6 +69,11 @@ class OverTime:
         elif now - self._wrote_at > STILL:
             self.problems.append("runs are at work, and nothing is written any more")
 
+    def away(self, seconds: float) -> None:
+        """Note that no engine looks for so long: its next look stands for all of that, whatever there was."""
+        self._unseen += seconds * self._cloud.most
+        self._surplus_at = self._cloud.clock.seconds + seconds
+
     def end(self) -> None:
         """Compare what the ledgers say of instances' time with the bill of the time when stages were at work."""
         told = sum(
@@ -75,7 +81,7 @@ class OverTime:
             for entry in self._bucket.listing("")
             if entry.key.endswith(_LEDGER) and (found := self._bucket.get(entry.key))
         )
-        slack = 0.1 * self._due + self._rounds * LOOK * self._cloud.most
+        slack = 0.1 * self._due + self._rounds * LOOK * self._cloud.most + self._unseen
         # What a tick sees stands for the time since the one before: beside others' ECS tasks, and with engines that are
         # killed for minutes, it may stand for too little. An instance that was asked for counts before EC2 has it.
         sampled = self._cloud.faults.crash and len(self._runs) > 1

@@ -1,5 +1,6 @@
 """What one process sees of the world, and what can hinder it."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,6 +19,14 @@ from winbatch.storage import Conflict, Entry, Object
 # A process that is held up stands still so long at most, s; one inside another so often.
 HELD_UP = 60.0
 DEEPEST = 3
+
+
+# What comes late comes so many seconds later at most: its sender has given up by then.
+LATE = 60.0
+
+
+class UnansweredError(Exception):
+    """Nobody says what came of a call; boto3 raises what is no error of ours, and Airflow tries again."""
 
 
 class Killed(BaseException):
@@ -57,6 +66,20 @@ class Process:
                 raise Killed
             if s3 and self.clock.chance(self.faults.answer_lost):
                 raise UnavailableError("the answer was lost")
+            if not s3 and self.clock.chance(self.faults.unanswered):
+                raise UnansweredError
+
+    def comes_late(self, write: Callable[[], object]) -> None:
+        """Have a write, if it is one of those, arrive after its sender has given it up."""
+        if self.quiet() or not self.clock.chance(self.faults.comes_late):
+            return
+
+        def arrive() -> None:
+            with contextlib.suppress(Conflict):
+                write()
+
+        self.clock.after(self.clock.random.uniform(0, LATE), arrive)
+        raise UnavailableError("the request timed out")
 
     def _die(self) -> None:
         if self.killed:
@@ -96,14 +119,17 @@ class Ports:
         return [self.get(key) for key in keys]
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        read = self._read.get(key)
+
         def write() -> str:
             there = self._bucket.get(key)
             made = self._bucket.put(key, body, etag=etag, new=new)
-            self._watch(key, self._read.get(key), there.etag if there else None)
-            self._read[key] = made
+            self._watch(key, read, there.etag if there else None)
             return made
 
-        return self._call(write, s3=True)
+        self._process.comes_late(write)
+        self._read[key] = made = self._call(write, s3=True)
+        return made
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:

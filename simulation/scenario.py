@@ -15,7 +15,10 @@ from simulation.sizes import Sizes
 FAULT_SECONDS = 2 * 3600.0
 """Seconds after which nothing goes wrong any more, in a world that was drawn."""
 
-ActKind = Literal["cancel", "clear", "fail_stage", "mark", "resume"]
+CROWDED, MOST_JOBS = 0.03, 50
+"""Worlds with very many small jobs, and how many at most."""
+
+ActKind = Literal["cancel", "clear", "fail_stage", "mark", "release", "resume"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,19 +82,25 @@ class Scenario:
     def draw(cls, seed: int) -> Self:
         """Draw the scenario of a seed."""
         chance = random.Random(f"scenario {seed}")  # noqa: S311 - a simulation
-        faults = Faults.draw(chance)
+        # What came later is drawn apart, so that a seed goes on meaning the same of all else.
+        more = random.Random(f"faults {seed}")  # noqa: S311 - a simulation
+        faults = Faults.draw(chance, more)
         instances = chance.randint(1, 6)
-        # Apart, so that a seed goes on meaning the same of all else.
         people = random.Random(f"people {seed}")  # noqa: S311 - a simulation
+        cpu, item_seconds = chance.choice([1024, 2048, 4096]), chance.choice([2.0, 20.0, 200.0])
+        sizes = Sizes.draw(chance)
+        jobs = [_draw_job(chance, people, instances) for _ in range(chance.randint(1, 4))]
+        if more.random() < CROWDED:
+            jobs += [_draw_small_job(more, instances) for _ in range(more.randint(2, MOST_JOBS) - len(jobs))]
         return cls(
             seed=seed,
             instances=instances,
-            cpu=chance.choice([1024, 2048, 4096]),
-            item_seconds=chance.choice([2.0, 20.0, 200.0]),
+            cpu=cpu,
+            item_seconds=item_seconds,
             fault_seconds=FAULT_SECONDS,
             faults=faults,
-            sizes=Sizes.draw(chance),
-            jobs=tuple(_draw_job(chance, people, instances) for _ in range(chance.randint(1, 4))),
+            sizes=sizes,
+            jobs=tuple(jobs),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -111,6 +120,19 @@ class Scenario:
         return cls(**{**data, **parts})
 
 
+def _draw_small_job(chance: random.Random, instances: int) -> JobPlan:
+    """One of very many at once."""
+    return JobPlan(
+        dag=chance.choice(["one", "one", "two"]),
+        begins=chance.uniform(0, 900),
+        points=1,
+        number=chance.choice([1, 3]),
+        max_instances=chance.randint(1, instances),
+        max_failed_items=5,
+        shard_items=1,
+    )
+
+
 def _draw_job(chance: random.Random, people: random.Random, instances: int) -> JobPlan:
     begins = chance.uniform(0, 900)
     acts = []
@@ -118,7 +140,7 @@ def _draw_job(chance: random.Random, people: random.Random, instances: int) -> J
         acts.append(Act(kind="cancel", at=begins + chance.uniform(10, 3000)))
     resumes = range(chance.choice([0, 0, 1, 2]))
     acts += [Act(kind="resume", at=chance.uniform(600, 2 * FAULT_SECONDS)) for _ in resumes]
-    others: tuple[ActKind, ...] = ("clear", "fail_stage", "mark")
+    others: tuple[ActKind, ...] = ("clear", "fail_stage", "mark", "release")
     acts += [
         Act(kind=people.choice(others), at=begins + people.choice([30.0, 300.0, 3000.0]) * people.uniform(0, 2))
         for _ in range(people.choice([0, 0, 0, 1, 2]))

@@ -27,6 +27,10 @@ from winbatch.working.claims import Claims
 
 # Seconds after the last fault within which everything must have ended.
 PATIENCE = 12 * 3600.0
+# Until somebody has heard of an alarm, s.
+ALARM = 600.0
+# So long is Airflow away, s.
+AWAY = 1200.0
 # A person looks whether what was cancelled has ended.
 LOOK = 2.0
 
@@ -91,6 +95,7 @@ class World:
         self.cloud = Cloud(self.clock, self.faults, self.scenario.instances, self._container)
         self.work = Work(seconds=(0.5, self.scenario.item_seconds))
         self.target = _deployment(self.scenario.instances, cpu=self.scenario.cpu)
+        checkers.NobodyIsRobbed(self.bucket, self.cloud, self.problems)
         self.written_over = checkers.NothingWrittenOver(self.problems)
         # Calls of a tick that was held up come beside those of the next one, as another engine's do.
         engines = 1 + bool(self.faults.zombie) + bool(self.faults.held_up)
@@ -100,6 +105,8 @@ class World:
         for number, job in enumerate(self.scenario.jobs):
             self._plan_run(number, job)
         self.over_time = OverTime(self.runs, self.bucket, self.cloud, self.problems)
+        if self.faults.away_an_hour:
+            self._airflow_leaves()
 
     def live(self) -> Outcome:
         """Let it live until everything has ended, and check it."""
@@ -134,6 +141,23 @@ class World:
             for run in self.runs:
                 self.problems += checkers.what_is_told_is_true(run, self.bucket)
 
+    def leave_alone(self) -> None:
+        """Have Airflow be away for a while from now on, with all that it runs."""
+        self.clock.say("Airflow is away")
+        self.over_time.away(AWAY)
+        for run in self.runs:
+            run.away(AWAY)
+
+    def _airflow_leaves(self) -> None:
+        """Have Airflow be away now and then, with all that it runs."""
+
+        def leave() -> None:
+            if not self.cloud.quiet:
+                self.leave_alone()
+                self._airflow_leaves()
+
+        self.clock.after(self.clock.random.expovariate(self.faults.away_an_hour / 3600), leave)
+
     def _over(self) -> bool:
         return self._people == 0 and all(run.ended for run in self.runs)
 
@@ -151,7 +175,7 @@ class World:
 
     # -- what the scenario says
 
-    _people = 0
+    _people = _released = 0
 
     def _plan_run(self, number: int, job: JobPlan) -> None:
         text = JOB.format(dag=job.dag, more=MORE if job.dag == "two" else "")
@@ -174,6 +198,8 @@ class World:
             target=self.target,
         )
         self.runs.append(run)
+        # The alarm `teardown` says so, and docs/operating.md what to do.
+        run.gave_up = lambda: self._soon(ALARM, lambda: self._see_it_ended(run, starting=True))
         self._soon(job.begins, run.begin)
         for act in job.acts:
             self._soon(act.at, partial(self._act, act, run))
@@ -190,6 +216,8 @@ class World:
                 run.clear()
             case "fail_stage":
                 run.mark_a_stage_failed()
+            case "release":
+                self._release()
 
     def _soon(self, seconds: float, act: Any) -> None:
         """Have a person do something later; the world does not end before."""
@@ -225,6 +253,15 @@ class World:
         pause = next(teardown, None)
         if pause is not None:
             self._soon(pause, lambda: self._take_down(teardown))
+
+    def _release(self) -> None:
+        """Serve another release, with another task definition: runs that begin, or are cleared, go on with it."""
+        self._released += 1
+        workload = dataclasses.replace(self.target.workload("w"), task_definition=f"td:{self._released + 1}")
+        target = dataclasses.replace(self.target, workloads={"w": workload})
+        self.clock.say(f"release {self._released}")
+        for run in self.runs:
+            run.served = f"release {self._released}", target
 
     def _mark(self, run: DagRun) -> None:
         """As `invoke cancel` does where MWAA's API cannot name the run."""

@@ -119,6 +119,10 @@ class AwsPorts:
                 raise Throttled(str(error)) from error
             if _code(error) == "InvalidParameterException" and "No Container Instances" in str(error):
                 return []
+            if _code(error) == "ConflictException":
+                # This call was sent before, of another release with another task definition: what it has started is
+                # listed, and the next call has another token.
+                return []
             if _code(error) in _REFUSED:
                 denied = denials.explained(str(error))
                 reason = f"ECS refuses to start {workload.task_definition}: {denied or error}"

@@ -1,5 +1,6 @@
 """The parts that stand in for AWS, by themselves."""
 
+import dataclasses
 import random
 
 import pytest
@@ -7,18 +8,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulation.clock import Clock
-from simulation.cloud import READ, Hardware
+from simulation.cloud import READ, Cloud, Hardware
 from simulation.containers import Work
 from simulation.faults import Faults
+from simulation.ports import LATE, Ports, Process, UnansweredError
 from simulation.s3 import Bucket
 from simulation.stages import StageWorld, make_limits, make_stage, make_workload
 from simulation.throttles import TokenBucket
 from winbatch import driver, engine, keys
 from winbatch.attempts import claimable
+from winbatch.errors import UnavailableError
 from winbatch.ports import Throttled
 
 WORKLOAD = make_workload()
 STAGE = make_stage(300, 1)
+
+
+def ports_with(faults):
+    clock = Clock(1)
+    bucket, cloud = Bucket(clock.now), Cloud(clock, faults, 2, lambda *_: pytest.fail("nothing starts"))
+    return Ports(Process(clock, faults, lambda: False), bucket, cloud), bucket, cloud
+
+
+def test_a_write_that_comes_late_fails_and_arrives_unless_its_condition_does_not_hold_by_then():
+    ports, bucket, cloud = ports_with(Faults(comes_late=1.0))
+    for key in ("taken", "free"):
+        with pytest.raises(UnavailableError):
+            ports.put(key, b"late", new=True)
+        assert bucket.get(key) is None
+    bucket.put("taken", b"meanwhile")
+    cloud.clock.pass_by(LATE)
+    assert (bucket.get("taken").body, bucket.get("free").body) == (b"meanwhile", b"late")
+
+
+def test_a_call_without_an_answer_is_carried_out():
+    ports, _, cloud = ports_with(Faults(unanswered=1.0))
+    with pytest.raises(UnansweredError):
+        ports.ask(2)
+    assert cloud.goal == 2
+
+
+def test_a_client_token_of_another_release_starts_nothing():
+    _, _, cloud = ports_with(Faults())
+    cloud.ask(1)
+    cloud.clock.pass_by(300)
+    assert len(cloud.run(WORKLOAD, 1, "me", "token", "stage")) == 1
+    assert cloud.run(WORKLOAD, 1, "me", "token", "stage") == ["cluster/task-0"]
+    later = dataclasses.replace(WORKLOAD, task_definition="td:2")
+    assert cloud.run(later, 1, "me", "token", "stage") == []
 
 
 def test_a_bucket_of_tokens_refills_and_says_when_it_is_empty():

@@ -86,6 +86,30 @@ def test_what_is_told_of_a_job_that_people_interfere_with_is_true(acts, told):
     assert states(world) == told
 
 
+def test_while_airflow_is_away_nobody_looks_and_then_the_job_goes_on():
+    world = World(one_job())
+    written = []
+    world.bucket.watchers.append(
+        lambda key, *_: written.append(world.clock.seconds) if key.endswith("/ledger.json") else None
+    )
+    world.clock.after(300, world.leave_alone)
+    assert world.live().problems == ()
+    assert states(world) == ["succeeded", "succeeded"]
+    # A tick is killed at its next call.
+    assert not [at for at in written if 320 < at < 1500]
+
+
+def test_a_run_that_is_cleared_after_a_release_goes_on_with_that():
+    world = World(one_job(Act(kind="release", at=300), Act(kind="clear", at=400)))
+    assert world.live().problems == ()
+    assert {task.workload.task_definition for task in world.cloud.tasks.values()} == {"td:1", "td:2"}
+    assert states(world) == ["succeeded", "succeeded"]
+
+
+def test_some_worlds_have_fifty_jobs():
+    assert max(len(Scenario.draw(seed).jobs) for seed in range(3000)) > 45
+
+
 def test_seeds_differ():
     assert len({World(seed).live().digest for seed in range(5)}) == 5
 

@@ -130,9 +130,16 @@ def test_a_right_that_is_missing_is_named_with_the_place_of_its_statement(ecs, p
     assert caught.value.advice == "give it that right and apply again: invoke up"
 
 
-def test_an_empty_cluster_is_no_refusal(ecs, ports):
-    message = "No Container Instances were found in your cluster."
-    ecs.stub.add_client_error("run_task", "InvalidParameterException", message)
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("InvalidParameterException", "No Container Instances were found in your cluster."),
+        # The call was sent before with another release's task definition, under the same token.
+        ("ConflictException", "The client token is already in use with different request parameters."),
+    ],
+)
+def test_what_starts_none_now_is_no_refusal(ecs, ports, code, message):
+    ecs.stub.add_client_error("run_task", code, message)
     assert run(ports) == []
 
 
