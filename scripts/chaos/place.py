@@ -189,9 +189,8 @@ class Place:
     def components(self) -> dict[str, int]:
         """The process ids of Airflow's components and of its database."""
         with self._emulator("mwaa") as answer:
-            (page,) = json.load(answer)
-        found: dict[str, int] = page["processes"]
-        return found
+            pages = json.load(answer)
+        return {name: pid for page in pages for name, pid in page["processes"].items()}
 
     def _emulator(self, page: str, body: bytes | None = None, method: str = "GET") -> IO[bytes]:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

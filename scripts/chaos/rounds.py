@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import jobs, operating
@@ -26,7 +27,7 @@ NOBODY_SECONDS, AGAIN_SECONDS = 20.0, 10.0
 # it: 5 minutes before it takes a process that is silent for lost.
 BOUND_SECONDS, LEFT_SECONDS = 600.0, 90.0
 # What an environment in which things go wrong may say to us.
-REFUSALS = (BotoCoreError, ClientError, OperatorError, WinbatchError, OSError)
+REFUSALS = (BotoCoreError, ClientError, OperatorError, WinbatchError, OSError, psutil.Error)
 
 
 @dataclass
