@@ -240,9 +240,18 @@ def half_synced(place: Place, chance: random.Random) -> str:
     names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     key = _one([name for name in names if re.search(r"\.(py|ya?ml|json)$", name)], chance)
     whole = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    s3.put_object(Bucket=bucket, Key=key, Body=whole[: len(whole) // 2])
+    half = s3.put_object(Bucket=bucket, Key=key, Body=whole[: len(whole) // 2])["ETag"]
     seconds = chance.choice([5, 20])
-    place.later(seconds, lambda: s3.put_object(Bucket=bucket, Key=key, Body=whole))
+
+    def mend() -> None:
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=whole, IfMatch=half)
+        except s3.exceptions.ClientError as error:
+            # A release may have written it anew.
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+
+    place.later(seconds, mend)
     return f"{key}, for {seconds} s"
 
 
