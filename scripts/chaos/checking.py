@@ -73,15 +73,16 @@ def problems(run: str, state: str, found: Sequence[Found], conf: Mapping[str, An
         state: that people are told.
         found: its stages.
         conf: its parameters.
-        final: nothing went wrong since it was begun for the last time, so that it must be whole.
+        final: it must be whole: nothing went wrong since it was begun for the last time.
     """
     problems = [problem for each in found for problem in _of_stage(run, state, each, conf)]
     whole = all(each.ledger and each.ledger.state == "succeeded" for each in found) and bool(found)
     if whole != (state == "succeeded"):
         problems.append(Problem("told", f"{run} is told to be {state}, and its stages are {_states(found)}"))
     if final:
-        must_fail = any(ill(conf, each.stage.stage) for each in found)
-        if state != ("failed" if must_fail else "succeeded"):
+        must_fail = {item for each in found for item in ill(conf, each.stage.stage)}
+        named = {failure.item for each in found if each.ledger for failure in each.ledger.failures}
+        if state != ("failed" if must_fail else "succeeded") or must_fail - named:
             problems.append(Problem("ends", f"{run} ended {state} when nothing went wrong any more; {_states(found)}"))
     return problems
 

@@ -247,13 +247,12 @@ class Round:
         for name, run in self._runs.items():
             snapshot = self._snapshot(run)
             self._watch(snapshot)
-            found = self._found(snapshot)
-            conf = run.get("conf") or {}
-            # A job that is ended by things that go wrong is resumed once; what is whole then must be so.
-            final = self._resumed[name] > 0 or snapshot.state == "succeeded"
+            found, conf = self._found(snapshot), run.get("conf") or {}
+            # A job that things which went wrong have ended is resumed once, and must be whole then.
+            final = self._resumed[name] > 0 or operating.resumption(snapshot) == "nothing"
             for problem in problems(name, snapshot.state, found, conf, final=final):
                 self._problem(problem.about, problem.sentence)
-            if not final and operating.resumption(snapshot) == "possible":
+            if not final and problems(name, snapshot.state, found, conf, final=True):
                 again.append(run)
                 if not snapshot.cancelled:
                     self._say(f"{name} {snapshot.state}: {'; '.join(snapshot.reasons) or 'no stage says why'}")

@@ -79,6 +79,7 @@ def test_a_job_whose_ill_item_failed_alone_has_none_either():
             "failed",
             "when nothing went wrong any more; work failed (no host)",
         ),
+        (Found(STAGE, ledger(state="failed", items_done=2), {0: result(0)}), ILL, "failed", "ended failed when"),
         (
             Found(STAGE, ledger(), WHOLE, {"partials/000001/00-0000.json": partial(2)}),
             WELL,
