@@ -45,6 +45,7 @@ class Hardware:
         memory: for ECS tasks, MiB.
         interfaces: for ECS tasks.
         windows: which Windows ECS says they are.
+        type: their instance type.
         boot: from the wish for an instance to its registration; this and what follows in seconds, from and to.
         pull: of an image, once an instance.
         start: of a container.
@@ -55,6 +56,7 @@ class Hardware:
     memory: int = 8192
     interfaces: int = 3
     windows: str = ""
+    type: str = "c5.xlarge"
     boot: Between = (60.0, 240.0)
     pull: Between = (0.0, 0.0)
     start: Between = (5.0, 60.0)
@@ -306,6 +308,7 @@ class Cloud:
             ec2_id=str(host.number),
             draining=host.draining,
             windows=hardware.windows,
+            type=hardware.type,
         )
 
     def drain(self, arns: Sequence[str]) -> None:

@@ -199,6 +199,6 @@ module "observability" {
   mwaa_environment = local.name
   # But for the scheduler's, which would be one until then.
   scheduler_environment = module.airflow.environment
-  usd_per_hour          = try(max([for type in module.cluster.instance_types : type.usd_per_hour]...), null)
+  usd_per_hour          = try(max([for type in module.cluster.instance_types : type.usd_per_hour if type.usd_per_hour != null]...), null)
   webhooks              = var.observability.webhooks
 }

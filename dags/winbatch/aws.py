@@ -244,4 +244,5 @@ def _instance(item: dict[str, Any], interfaces: dict[str, int]) -> Instance:
         ec2_id=item.get("ec2InstanceId", ""),
         draining=item["status"] == "DRAINING",
         windows=attributes.get("ecs.os-family", ""),
+        type=kind,
     )

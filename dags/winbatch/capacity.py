@@ -33,6 +33,7 @@ class Instance:
         ec2_id: the EC2 instance's.
         draining: it takes no more ECS tasks.
         windows: which Windows it is, as ECS says it; empty where it does not.
+        type: its instance type; empty where ECS does not say it.
     """
 
     cpu: int
@@ -43,6 +44,7 @@ class Instance:
     ec2_id: str = ""
     draining: bool = False
     windows: str = ""
+    type: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,9 +35,13 @@ class Cluster:
 
     @property
     def usd_per_hour(self) -> float | None:
-        """What an instance costs at most, in US dollars an hour; None where a type has no price."""
-        prices = [kind.usd_per_hour for kind in self.instance_types]
-        return None if None in prices else max(price for price in prices if price is not None)
+        """Say what the dearest of its instances costs, in US dollars an hour; None where no type has a price."""
+        return max(self.prices.values(), default=None)
+
+    @property
+    def prices(self) -> Mapping[str, float]:
+        """US dollars an hour by instance type, without those that have no price."""
+        return {kind.type: kind.usd_per_hour for kind in self.instance_types if kind.usd_per_hour is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

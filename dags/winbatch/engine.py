@@ -90,7 +90,8 @@ class Limits:
         start_timeout: for a pending ECS task.
         rules: for each kind of failure.
         shard_seconds: what a shard is thought to take; None when nobody knows.
-        usd_per_hour: of an instance; None when nobody says.
+        usd_per_hour: of an instance whose type is not known yet, or has no price of its own; None when nobody says.
+        prices: US dollars an hour by instance type.
     """
 
     slots: int
@@ -104,6 +105,7 @@ class Limits:
     rules: Mapping[Kind, Rule]
     shard_seconds: float | None = None
     usd_per_hour: float | None = None
+    prices: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def max_workers(self) -> int:
@@ -541,12 +543,17 @@ def _group_counts(stage: Stage, done: int, failed: set[int]) -> Iterable[GroupCo
 
 
 def _cost(limits: Limits, ledger: Ledger, seen: Seen, live: int) -> Ledger:
-    """Instances cost from the moment they are asked for; jobs side by side pay by their ECS tasks."""
+    """Count what instances cost from the moment they are asked for; jobs side by side pay by their ECS tasks."""
     tasks = sum(instance.tasks for instance in seen.instances)
     part = min(1.0, live / tasks) if tasks else 1 / (1 + len(seen.others))
-    passed = max(0.0, (seen.now - ledger.updated_at).total_seconds())
-    seconds = ledger.instance_seconds + passed * part * max(seen.desired, len(seen.instances))
-    cost = None if limits.usd_per_hour is None else seconds * limits.usd_per_hour / 3600
+    passed = max(0.0, (seen.now - ledger.updated_at).total_seconds()) * part
+    there = len(seen.instances)
+    asked = max(seen.desired, there)
+    seconds, cost = ledger.instance_seconds + passed * asked, None
+    if limits.usd_per_hour is not None:
+        rate = sum(limits.prices.get(instance.type, limits.usd_per_hour) for instance in seen.instances)
+        rate += (asked - there) * limits.usd_per_hour
+        cost = (ledger.cost or 0.0) + passed * rate / 3600
     return dataclasses.replace(ledger, updated_at=seen.now, instance_seconds=seconds, cost=cost)
 
 

@@ -31,7 +31,7 @@ cluster = {
   max_instances      = 100
   purchase           = { on_demand_base = 2, on_demand_percentage = 50 }
   # On-Demand with Windows: the region's price for Linux and 0.046 US dollars an hour for each vCPU. Spot costs less, so what is shown
-  # is the most that it can be. No price is known for c5a.
+  # is the most that it can be. No price is known for c5a: it counts as the dearest of the others.
   usd_per_hour = { "c5.xlarge" = 0.378, "c6i.xlarge" = 0.378 }
 }
 

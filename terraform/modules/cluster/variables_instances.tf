@@ -77,14 +77,14 @@ variable "purchase" {
 }
 
 variable "usd_per_hour" {
-  description = "What you pay an hour for each instance type, in US dollars, for the cost shown while a job runs. Types that are left out have no price, and no cost is shown."
+  description = "What you pay an hour for each instance type, in US dollars, for the cost shown while a job runs. Types that are left out count as the dearest of the others; without any, no cost is shown."
   type        = map(number)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for price in values(var.usd_per_hour) : price >= 0])
-    error_message = "usd_per_hour must not be negative; leave a type out and no cost is shown."
+    error_message = "usd_per_hour must not be negative; leave a type out and it counts as the dearest of the others."
   }
 
   validation {

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from simulation.cloud import Hardware
 from simulation.containers import Work
 from simulation.faults import Faults
 from simulation.ports import Killed
@@ -685,6 +686,20 @@ def test_rate_remaining_time_and_cost_are_those_of_the_work():
     # Three instances, from the moment they were asked for.
     assert ledger.instance_seconds == pytest.approx(3 * (ended - ledger.started_at).total_seconds(), abs=15)
     assert ledger.cost == pytest.approx(ledger.instance_seconds)
+
+
+@pytest.mark.parametrize("price", [0.0, 900.0, 3600.0])
+def test_an_instance_costs_what_its_type_does_once_it_is_there(price):
+    dearest, prices = 3600.0, {Hardware().type: price, "another": 1.0}
+    world = World(make_stage(items=400, shard_items=1), make_limits(usd_per_hour=dearest, prices=prices))
+    ledger, there = None, 0.0
+    for after in world.ledgers():
+        if ledger:
+            there += (after.updated_at - ledger.updated_at).total_seconds() * len(world.cloud.instances())
+        ledger = after
+    assert 0 < there < ledger.instance_seconds
+    paid = (ledger.instance_seconds - there) * dearest + there * price
+    assert ledger.cost == pytest.approx(paid / 3600, rel=0.01)
 
 
 def test_blocks_that_are_done_are_not_listed_again():
