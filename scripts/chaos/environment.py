@@ -1,5 +1,6 @@
 """An environment of its own for things to go wrong in: a copy of the checkout, with the tests' jobs, state and port."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from scripts.chaos.place import Place
 from scripts.checks import lanes
 from scripts.console import Steps
 from scripts.errors import EmulatorError
+from scripts.locking import only_one
 from scripts.settings import Settings
 
 
@@ -21,14 +23,21 @@ def own(settings: Settings, logs: Path, steps: Steps, airflow: str = "") -> Iter
 
     Args:
         settings: of the local environment, which is neither used nor disturbed.
-        logs: folder for what the commands say.
+        logs: folder for what the commands say, emptied before.
         steps: shown.
         airflow: its version; empty: the checkout's.
 
     Raises:
+        Busy: another call is at work.
         EmulatorError: it does not come up, or something of it is left.
     """
     folder = settings.state_root / "chaos"
+    with only_one(dataclasses.replace(settings, state_root=folder), "chaos"):
+        shutil.rmtree(logs, ignore_errors=True)
+        yield from _live(settings, folder, logs, steps, airflow)
+
+
+def _live(settings: Settings, folder: Path, logs: Path, steps: Steps, airflow: str) -> Iterator[Place]:
     root = folder / "checkout"
     environ = _environ(settings, folder / "state", root)
     place = Place(Settings.load("local", environ=environ, root=settings.root), environ, logs)
@@ -46,8 +55,7 @@ def own(settings: Settings, logs: Path, steps: Steps, airflow: str = "") -> Iter
             step.detail = f"{root}, port {environ['WINBATCH_PORT']}"
         yield place
     finally:
-        for verb in place.verbs:
-            verb.end()
+        place.end_calls()
         with steps.step("Take it down"):
             _down(place, folder)
 

@@ -97,7 +97,6 @@ def run(settings: Settings, *, minutes: int, seed: int, airflow: str = "") -> Ta
         raise SettingsError(f"--airflow {airflow}: there are {', '.join(faults.VERSIONS)}")
     seed = seed or int(time.time()) % 10**9
     logs = settings.root / "build" / "chaos"
-    shutil.rmtree(logs, ignore_errors=True)
     steps = Steps()
     with environment.own(settings, logs, steps, airflow) as place:
         return rounds(place, steps, seed=seed, seconds=60.0 * (minutes or MINUTES))

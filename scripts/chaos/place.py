@@ -102,7 +102,7 @@ class Place:
     def __init__(self, settings: Settings, environ: Mapping[str, str], logs: Path) -> None:
         self.settings, self.environ, self.logs = settings, dict(environ), logs
         self.verbs: list[Verb] = []
-        self._count = 0
+        self._called: list[Verb] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
 
     @cached_property
@@ -135,8 +135,7 @@ class Place:
 
     def call(self, *words: str) -> Verb:
         """Call a verb, and go on."""
-        self._count += 1
-        name = self.logs / f"{self._count:03}-{words[0]}"
+        name = self.logs / f"{len(self._called) + 1:03}-{words[0]}"
         self.logs.mkdir(parents=True, exist_ok=True)
         out, err = name.with_suffix(".out"), name.with_suffix(".err")
         with out.open("wb") as output, err.open("wb") as errors:
@@ -150,7 +149,14 @@ class Place:
                 # Ctrl-C reaches us alone, who tell each once.
                 start_new_session=True,
             )
-        return Verb(words, process, out, err)
+        verb = Verb(words, process, out, err)
+        self._called.append(verb)
+        return verb
+
+    def end_calls(self) -> None:
+        """End every verb that is under way."""
+        for verb in self._called:
+            verb.end()
 
     def wait(self, *words: str, progress: Callable[[str], None] = lambda _: None) -> Verb:
         """Call a verb and wait for its end; `progress` is told what it says."""

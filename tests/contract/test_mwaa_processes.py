@@ -81,6 +81,28 @@ def test_what_died_too_often_is_started_again_once_its_cause_is_gone(processes, 
     running.stop(grace=1)
 
 
+def test_a_scheduler_that_fails_ends_though_its_executors_processes_wait_for_work(processes, tmp_path):
+    """As one whose log's disk is full: it must end to be started again. Airflow is stood in for, processes are not."""
+    stand_in = tmp_path / "lib" / "airflow" / "providers" / "standard" / "decorators"
+    stand_in.mkdir(parents=True)
+    (stand_in / "python.py").touch()
+    (tmp_path / "lib" / "boto3.py").touch()
+    (tmp_path / "lib" / "airflow" / "__main__.py").write_text(
+        "import multiprocessing\n"
+        "def main():\n"
+        "    fork = multiprocessing.get_context('fork')\n"
+        "    fork.Process(target=fork.SimpleQueue().get).start()\n"
+        "    raise OSError(27, 'File too large')\n"
+    )
+    running = components(processes, tmp_path)
+    argv = (sys.executable, "-P", mwaa_components._SCHEDULER, "scheduler")
+    running.start((Component("scheduler", tuple(map(str, argv)), ENVIRONMENT | {"PYTHONPATH": str(tmp_path / "lib")}),))
+    first = running.pids()["scheduler"]
+    watch_until(lambda _: running.pids().get("scheduler") != first, running)
+    assert "File too large" in (tmp_path / "scheduler.log").read_text()
+    running.stop(grace=1)
+
+
 def test_stopping_kills_what_ignores_the_signal(processes, tmp_path):
     running = components(processes, tmp_path)
     script = "trap '' TERM; while :; do sleep 0.1; done"
