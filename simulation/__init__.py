@@ -14,8 +14,7 @@ own; simulated are S3, ECS, Auto Scaling, containers with their programs, Airflo
 `airflow`   DAG runs: tasks, tries, reschedules, kills, clears
 `faults`    the mix of faults, drawn by seed
 `scenario`  all that is drawn for a world before it begins
-`checkers`  what must hold, after each event and at the end
-`over_time` what must hold over time: instances, progress, the bill
+`checkers`  what must hold, a module each: after each event, over time, at the end
 `stages`    a cluster with stages ticked by hand, for the engine's tests and the bench
 `world`     all of it together, for a scenario
 `running`   many worlds, those that failed once first

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from simulation.checkers import NothingTwice
+from simulation.checkers.shards import NothingTwice
 from simulation.clock import Clock
 from simulation.cloud import Cloud, Container, Hardware, Task
 from simulation.containers import Work, Worker

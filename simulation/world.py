@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from simulation import checkers
 from simulation.airflow import KILL, DagRun
+from simulation.checkers import aws, ends, ledgers, shards, told
+from simulation.checkers.over_time import OverTime
 from simulation.clock import Clock
 from simulation.cloud import Cloud, Container, Task
 from simulation.containers import Work, Worker
 from simulation.faults import Faults
-from simulation.over_time import OverTime
 from simulation.ports import Marks, Ports, Process
 from simulation.s3 import Bucket
 from simulation.scenario import Act, JobPlan, Scenario
@@ -91,16 +91,16 @@ class World:
         self.faults = self.scenario.faults
         self.problems: list[str] = []
         self.bucket = Bucket(self.clock.now)
-        self.twice = checkers.NothingTwice(self.bucket, self.problems)
+        self.twice = shards.NothingTwice(self.bucket, self.problems)
         self.cloud = Cloud(self.clock, self.faults, self.scenario.instances, self._container)
         self.work = Work(seconds=(0.5, self.scenario.item_seconds))
         self.target = _deployment(self.scenario.instances, cpu=self.scenario.cpu)
-        checkers.NobodyIsRobbed(self.bucket, self.cloud, self.problems)
-        self.written_over = checkers.NothingWrittenOver(self.problems)
+        shards.NobodyIsRobbed(self.bucket, self.cloud, self.problems)
+        self.written_over = ledgers.NothingWrittenOver(self.problems)
         # Calls of a tick that was held up come beside those of the next one, as another engine's do.
         engines = 1 + bool(self.faults.zombie) + bool(self.faults.held_up)
-        self.starts = checkers.Starts(self.cloud, self.problems, self._most, engines)
-        self.ended = checkers.StaysEnded(self.bucket, self.problems, self._round_of)
+        self.starts = aws.Starts(self.cloud, self.problems, self._most, engines)
+        self.ended = ledgers.StaysEnded(self.bucket, self.problems, self._round_of)
         self.runs: list[DagRun] = []
         for number, job in enumerate(self.scenario.jobs):
             self._plan_run(number, job)
@@ -133,13 +133,13 @@ class World:
             self.over_time.step()
         # What is being ended ends.
         self.clock.pass_by(600)
-        self.problems += checkers.ended(self.runs)
-        self.problems += checkers.limits_of_aws(self.cloud)
+        self.problems += ends.ended(self.runs)
+        self.problems += aws.limits_of_aws(self.cloud)
         self.over_time.end()
         if all(run.ended for run in self.runs):
-            self.problems += checkers.nothing_is_left(self.cloud, self.bucket, self.runs)
+            self.problems += ends.nothing_is_left(self.cloud, self.bucket, self.runs)
             for run in self.runs:
-                self.problems += checkers.what_is_told_is_true(run, self.bucket)
+                self.problems += told.what_is_told_is_true(run, self.bucket)
 
     def leave_alone(self) -> None:
         """Have Airflow be away for a while from now on, with all that it runs."""

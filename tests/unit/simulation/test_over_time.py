@@ -39,6 +39,6 @@ def test_instances_that_stay_for_nobody_are_found(monkeypatch):
 def test_work_that_stands_still_is_found(monkeypatch):
     monkeypatch.setattr(attempts.History, "next", lambda *_args, **_kwargs: None)
     monkeypatch.setattr("simulation.world.PATIENCE", 3000.0)
-    monkeypatch.setattr("simulation.over_time.STILL", 900.0)
+    monkeypatch.setattr("simulation.checkers.over_time.STILL", 900.0)
     at_once = dataclasses.replace(Scenario.draw(1), faults=Faults(), fault_seconds=0.0)
     assert any("nothing is written any more" in problem for problem in World(at_once).live().problems)

@@ -123,7 +123,7 @@ def test_a_ledger_that_counts_what_is_not_done_is_found(monkeypatch):
     """Results are taken as they are: a torn one counts."""
     monkeypatch.setattr("winbatch.results.decode", lambda *_args, **_kwargs: ())
     world = World(1, Faults(result_torn=0.5))
-    monkeypatch.setattr("simulation.checkers.valid", lambda body, *_: body.endswith(b"}\n"))
+    monkeypatch.setattr("simulation.checkers.told.valid", lambda body, *_: body.endswith(b"}\n"))
     assert world.live().problems
 
 
