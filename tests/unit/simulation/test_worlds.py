@@ -13,7 +13,7 @@ from winbatch.ledger import Ledger
 from winbatch.storage import Conflict
 
 # About a minute of processor time, in parts that keep all cores busy; `make simulate` runs others.
-SEEDS = 300
+SEEDS = 200
 
 
 @pytest.fixture(autouse=True)
