@@ -74,6 +74,8 @@ def command(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, _interrupt)
             try:
+                for name in options.get("iterable", ()):
+                    given.refuse_dangling(sys.argv, f"--{name}")
                 body(context, *args, **kwargs)
             except Exit:
                 raise
@@ -371,12 +373,7 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
         for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
             console.print(f"  Airflow task {name} failed; its log is on the Airflow page", markup=False)
         raise JobFailed(f"job {run_id} {snapshot.state} after {render.clock(snapshot.seconds)}")
-    console.print(
-        f"Job {run_id} succeeded after {render.clock(snapshot.seconds)}: {snapshot.items} items."
-        f" Its files: invoke results --run-id {run_id}",
-        markup=False,
-        soft_wrap=True,
-    )
+    console.print(render.succeeded(snapshot, _options(settings, run_id, dag)), markup=False, soft_wrap=True)
 
 
 @command(

@@ -1,8 +1,9 @@
 """Files and folders that a person names: what is wrong with one is a line that says which."""
 
 import errno
+import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,3 +65,14 @@ def new_file(option: str, word: str) -> Path:
         named.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=named.parent).close()
     return named
+
+
+def refuse_dangling(words: Sequence[str], option: str) -> None:
+    """Refuse an option that may be given often where no value stands behind it: invoke takes that for nothing.
+
+    Raises:
+        SettingsError: it stands there so.
+    """
+    for word, value in itertools.pairwise([*words, "--"]):
+        if word == option and value.startswith("--"):
+            raise SettingsError(f"{option} stands without a value: write {option} key=value, or leave it out")

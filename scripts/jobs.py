@@ -462,6 +462,7 @@ def summary(outputs: Outputs, snapshot: Snapshot) -> dict[str, Any]:
         "state": snapshot.state,
         "seconds": round(snapshot.seconds, 1),
         "items": snapshot.items,
+        "items_done": snapshot.items_done,
         "failed_items": snapshot.failed_items,
         "results": f"s3://{outputs.data_bucket}/{results_prefix(snapshot)}" if snapshot.stages else None,
     }

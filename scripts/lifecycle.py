@@ -89,7 +89,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         # The repositories are there now, and no job knows the new task definitions before the release.
         image_verbs.push(workspace, built, outputs.ecr_repositories, steps)
         done = releasing.release(workspace, outputs, steps)
-        releasing.wait(workspace, outputs, done.release, steps)
+        releasing.wait(workspace, outputs, done, steps)
         if check:
             smoke.check(workspace, outputs, done.release, steps)
     return Up(workspace, outputs, changes, done.changes, done.release, steps.seconds)

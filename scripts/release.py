@@ -16,6 +16,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,11 +138,14 @@ class Done:
         release: that is served now.
         previous: that was served before; the same when nothing changed.
         uploaded: files that went up.
+        dags: the ids of its DAGs.
+        uploaded: files that went up.
         removed: releases that left the prefix.
     """
 
     release: str
     previous: str
+    dags: AbstractSet[str]
     uploaded: int = 0
     removed: Sequence[str] = field(default_factory=list)
 
@@ -312,7 +316,7 @@ class Releases:
             self._put(HISTORY, _json([vars(entry) for entry in history]))
         since = min(oldest_run or moment, moment - timedelta(seconds=SYNC_SECONDS))
         removed = self._prune(kept(history, since) | {name, previous}, {entry.release for entry in history})
-        return Done(name, now.release, uploaded, removed)
+        return Done(name, now.release, release.dags, uploaded, removed)
 
     def _upload(self, release: Release, progress: Progress | None) -> int:
         """Upload what is not there, or was changed there; how many files."""

@@ -60,7 +60,7 @@ def release_dags(settings: Settings) -> Done:
         workspace = Workspace(settings)
         outputs = workspace.outputs()
         done = release(workspace, outputs, steps)
-        wait(workspace, outputs, done.release, steps)
+        wait(workspace, outputs, done, steps)
     return done
 
 
@@ -89,7 +89,7 @@ def roll_back(settings: Settings, name: str) -> Done:
                 raise ReleaseError(f"release {wanted} cannot be served again: {gone}")
             done = releases.serve(found, _oldest_run(workspace.airflow(outputs)), step.update)
             step.detail = done.sentence
-        wait(workspace, outputs, done.release, steps)
+        wait(workspace, outputs, done, steps)
     return done
 
 
@@ -137,12 +137,12 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
     return done
 
 
-def wait(workspace: Workspace, outputs: Outputs, name: str, steps: Steps) -> None:
-    """Wait until Airflow serves a release."""
-    dags = spec.names(workspace.settings.dags / "jobs")
+def wait(workspace: Workspace, outputs: Outputs, done: Done, steps: Steps) -> None:
+    """Wait until Airflow serves a release: its DAGs, which need not be the checkout's."""
+    dags = sorted(done.dags)
     with steps.step("Airflow serves the DAGs") as step:
-        airflow.wait_for_dags(workspace.airflow(outputs), dags, release=name, progress=step.update)
-        step.detail = f"{', '.join(dags)} of release {name}"
+        airflow.wait_for_dags(workspace.airflow(outputs), dags, release=done.release, progress=step.update)
+        step.detail = f"{', '.join(dags)} of release {done.release}"
 
 
 def missing(workloads: Mapping[str, Mapping[str, str]], ecs: Any, ecr: Any) -> str | None:

@@ -321,6 +321,21 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def succeeded(snapshot: Snapshot, options: str) -> str:
+    """Say in a line what came of a job that succeeded.
+
+    Args:
+        snapshot: the job.
+        options: that a command about it needs behind its run id.
+    """
+    took = f"Job {snapshot.run_id} succeeded after {clock(snapshot.seconds)}"
+    files = f"Its files: invoke results --run-id {snapshot.run_id}{options}"
+    if not snapshot.failed_items:
+        return f"{took}: {snapshot.items} items. {files}"
+    failed = f"{snapshot.failed_items} failed: invoke status --run-id {snapshot.run_id}{options}"
+    return f"{took}: {snapshot.items_done} of {snapshot.items} items done, {failed} says why. {files}"
+
+
 def cancelled(done: Cancelled, options: str) -> str:
     """What came of `invoke cancel`: what is stopped, what is kept, how to go on.
 

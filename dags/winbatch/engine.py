@@ -596,6 +596,10 @@ def _verdict(
         )
     if len(shards.failed) > len(ledger.explained):
         return None
+    if not shards.unfinished and not ledger.items_done:
+        first = ledger.failures[0]
+        why = f"the first: {first.item} ({first.kind}: {first.reason})"
+        return "failed", f"none of {ledger.items} items succeeded; {why}"
     if not shards.unfinished:
         return "succeeded", f"{ledger.items_failed} items failed"
     if reason := _comes_to_nothing(limits, ledger):

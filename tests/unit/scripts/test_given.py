@@ -56,6 +56,20 @@ def test_a_text_that_cannot_be_read_is_told(word):
         named.text("--file", word)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["--param"], ["--param", "--dag", "chain"], ["--param", "a=1", "--param"], ["--no-wait", "--param", "--x"]],
+)
+def test_an_option_without_its_value_is_refused(words):
+    with pytest.raises(SettingsError, match="--param stands without a value"):
+        named.refuse_dangling(words, "--param")
+
+
+@pytest.mark.parametrize("words", [[], ["--param", "a=1"], ["--param", "a=--b", "--dag", "chain"], ["--params"]])
+def test_one_with_its_value_is_not(words):
+    named.refuse_dangling(words, "--param")
+
+
 def test_a_text_without_end_is_read_in_part():
     assert len(named.text("--file", "/dev/zero")) == 1_000_000
 

@@ -250,6 +250,14 @@ def test_of_many_groups_those_that_are_not_done_are_shown():
     assert "and 99 more; 99 of 100 groups are done" in " ".join(text.split())
 
 
+def test_a_job_that_succeeded_says_what_failed_in_it():
+    first = stage("simulate", items=200)
+    whole = Snapshot("r", {"state": "success"}, [(first, ledger(first, items_done=200))])
+    assert "200 items. Its files: invoke results --run-id r --env dev" in render.succeeded(whole, " --env dev")
+    some = Snapshot("r", {"state": "success"}, [(first, ledger(first, items_done=197, items_failed=3))])
+    assert "197 of 200 items done, 3 failed: invoke status --run-id r says why" in render.succeeded(some, "")
+
+
 def test_costs_are_summed_over_stages_where_each_is_known():
     first, second = stage("simulate"), stage("aggregate")
     pairs = [(first, ledger(first, cost=1.0, instance_seconds=60.0)), (second, ledger(second, cost=0.5))]

@@ -116,6 +116,7 @@ def test_releasing_serving_again_and_falling_back(bucket):
     releases = Releases(bucket, "dags", "dags")
     one, two = release(a="1"), release(a="2")
     done = releases.serve(one, None)
+    assert done.dags == one.dags
     assert (done.release, done.previous, done.uploaded) == (one.id, "", 3)
     assert releases.serve(one, None).changes == 0
     assert releases.serve(two, None).previous == one.id

@@ -106,6 +106,16 @@ def test_a_program_that_fails_on_everything_stops_the_stage_early_however_much_m
     assert drive(world, attempt=2).state == "succeeded", "who has mended it goes on"
 
 
+@pytest.mark.parametrize("items", [1, 5])
+def test_a_stage_of_which_nothing_succeeded_has_failed_however_much_may_fail(items):
+    work = Work(poisoned=frozenset(range(items)))
+    world = World(make_stage(items=items, shard_items=1), make_limits(max_failed_items=items), work=work)
+    ledger = drive(world)
+    assert (ledger.state, ledger.items_failed) == ("failed", items)
+    assert "none" in ledger.reason
+    assert "boom" in ledger.reason
+
+
 def test_a_broken_image_stops_the_stage_early():
     world = World(make_stage(items=400))
     world.cloud.start_fails = "CannotPullContainerError: pull access denied"
