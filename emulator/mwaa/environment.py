@@ -26,8 +26,10 @@ from emulator.mwaa.rules import Settings
 
 log = logging.getLogger(__name__)
 
-# The states in which an update is taken; that AWS takes one of an environment that is UNAVAILABLE is assumed.
-UPDATABLE = frozenset({"AVAILABLE", "UNAVAILABLE", "UPDATE_FAILED"})
+# The states in which it can be used, and those in which an update is taken; that AWS takes one of an environment that is
+# UNAVAILABLE is assumed.
+READY = frozenset({"AVAILABLE", "UPDATE_FAILED"})
+UPDATABLE = READY | {"UNAVAILABLE"}
 _ERROR_CHARACTERS = 1024
 
 
@@ -235,13 +237,14 @@ class Environment:
             self._fail("UNAVAILABLE", second)
         else:
             with self._lock:
-                self._set_status("AVAILABLE")
+                # "Restored to its previous state successfully and is ready to use": botocore, Environment.Status.
+                self._set_status("UPDATE_FAILED")
 
     def _must_start(self) -> bool:
         return not self._airflow.pids()
 
     def _tick(self) -> None:
-        if self.status != "AVAILABLE":
+        if self.status not in READY:
             return
         try:
             self._sync(self.settings)

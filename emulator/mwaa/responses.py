@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult, BaseResponse
 
 from emulator.mwaa import validation
 from emulator.mwaa.configuration import LOGIN
-from emulator.mwaa.environment import Environment
+from emulator.mwaa.environment import READY, Environment
 from emulator.mwaa.exceptions import (
     ResourceNotFoundException,
     RestApiClientException,
@@ -125,7 +125,7 @@ class MwaaResponse(BaseResponse):
 
     def _running(self, operation: str) -> Environment:
         environment = self._environment(operation)
-        if environment.status not in {"AVAILABLE", "UPDATING"}:
+        if environment.status not in READY | {"UPDATING"}:
             raise ResourceNotFoundException(
                 f"Environment {environment.identity.name} is not available: its status is {environment.status}."
             )

@@ -215,6 +215,7 @@ def test_an_environment_from_creation_to_deletion(platform):
     logs_in(platform, environment)
     starts_again_what_died(platform)
     updates(platform)
+    undoes_an_update_that_fails(platform)
     refuses_requirements_that_contradict_mwaa(platform)
     tags(platform, arn)
 
@@ -281,6 +282,16 @@ def updates(platform):
     scheduler = psutil.Process(platform.page()["wb"]["processes"]["scheduler"])
     assert scheduler.environ()["AIRFLOW__CORE__PARALLELISM"] == "3"
     assert platform.api("GET", "/dags/p/dagRuns/r1")["state"] == "failed", "the database is still there"
+
+
+def undoes_an_update_that_fails(platform):
+    platform.put("requirements.txt", "flask==3.0.0\n")
+    platform.mwaa.update_environment(Name="wb", RequirementsS3Path="requirements.txt")
+    environment = platform.settled("wb")
+    assert (environment["Status"], environment["LastUpdate"]["Status"]) == ("UPDATE_FAILED", "FAILED")
+    assert "flask==3.1.3" in environment["LastUpdate"]["Error"]["ErrorMessage"]
+    assert "RequirementsS3Path" not in environment
+    assert platform.api("GET", "/dags/p/dagRuns/r1")["state"] == "failed"
 
 
 def refuses_requirements_that_contradict_mwaa(platform):
