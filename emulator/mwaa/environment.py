@@ -26,7 +26,7 @@ from emulator.mwaa.rules import Settings
 
 log = logging.getLogger(__name__)
 
-# The states in which it can be used, and those in which an update is taken: that AWS takes one in UNAVAILABLE is assumed.
+# The states in which it can be used, and in which an update is taken: that AWS takes one in UNAVAILABLE is assumed.
 READY = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 UPDATABLE = READY | {"UNAVAILABLE"}
 _ERROR_CHARACTERS = 1024
