@@ -125,7 +125,7 @@ ROOMS: dict[str, Room] = {
         parts=("lint",),
         fast=("tests/unit/scripts/test_workflows.py", "tests/unit/checks"),
     ),
-    "docs": Room(files=("docs/*", "*.md"), parts=("lint",), fast=("tests/unit/checks",)),
+    "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/checks",)),
     "packages": Room(
         files=("pyproject.toml", "uv.lock", ".gitignore"),
         parts=EVERYTHING.parts,
