@@ -16,6 +16,7 @@ from typing import Any
 from winbatch import results
 from winbatch.results import ItemResult
 from winbatch.stage import Stage
+from winbatch.storage import Object
 from winbatch.working import inputs
 from winbatch.working.store import Store
 from winbatch.workload import Context
@@ -38,9 +39,9 @@ class Folder(Store):
     def __reduce__(self) -> tuple[Any, ...]:
         return Folder, (self._folder,)
 
-    def find(self, key: str) -> bytes | None:
+    def find_version(self, key: str) -> Object | None:
         try:
-            return (self._folder / key).read_bytes()
+            return Object((self._folder / key).read_bytes(), "")
         except FileNotFoundError:
             return None
 
