@@ -421,7 +421,7 @@ def _explain(ports: Ports, stage: Stage, mark: ClaimMark, kind: ShardKind) -> It
 
 
 def _record(ports: Ports, stage: Stage, mark: ClaimMark) -> Record:
-    """What an attempt that has ended has left.
+    """Read what an attempt that has ended has left.
 
     Raises:
         JobError: it is gone or cannot be read, or the items that it names are not some of its shard's.

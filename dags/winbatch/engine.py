@@ -114,7 +114,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a tick saw, until `now`.
+    """Holds what a tick saw, until `now`.
 
     A look can take minutes. What began by the end of one look is as old, at the begin of the next one, as it is for
     certain: `age` counts so.

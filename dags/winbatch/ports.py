@@ -1,4 +1,4 @@
-"""What a tick of the engine needs of the world, and AWS's two answers that are no fault."""
+"""Says what a tick of the engine needs of the world, and has AWS's two answers that are no fault."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ class Refused(Exception):  # noqa: N818 - an answer
 
 
 class Ports(Protocol):
-    """What a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
+    """Is what a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
 
     def now(self) -> dt.datetime: ...
 

@@ -1,4 +1,4 @@
-"""What must hold of a job, by what lies in S3 and what is told of it; a sentence for each thing that does not. Pure."""
+"""Judges a job by what lies in S3 and what is told of it: a sentence for each thing that does not hold. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

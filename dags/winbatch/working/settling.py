@@ -1,4 +1,4 @@
-"""What has come of a shard counts once no word of a stop has come for a while.
+"""Lets what has come of a shard count once no word of a stop has come for a while.
 
 Windows tells every process of a container of its end, in an order that is nobody's promise: a program may have answered
 before the worker hears of it, with any exit code, 0 among them. Its item is not done then, and has not failed.
