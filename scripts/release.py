@@ -137,7 +137,6 @@ class Done:
     Attributes:
         release: that is served now.
         previous: that was served before; the same when nothing changed.
-        uploaded: files that went up.
         dags: the ids of its DAGs.
         uploaded: files that went up.
         removed: releases that left the prefix.

@@ -109,17 +109,12 @@ def hunts(minutes: float = MUTANT_MINUTES, progress: Callable[[str], None] = lam
         minutes: of processor time for each.
         progress: is told how far it is.
     """
-    found: list[Hunted] = []
-
-    def hunt(mutant: mutating.Mutant) -> None:
-        found.append(mutating.hunt(mutant, minutes=minutes))
-        progress(f"{len(found)} of {len(all_)} mutants")
-
-    all_ = mutating.mutants()
+    mutants, found = mutating.mutants(), []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for done in [pool.submit(hunt, mutant) for mutant in all_]:
-            done.result()
-    return sorted(found, key=lambda each: each.name)
+        for hunted in pool.map(lambda mutant: mutating.hunt(mutant, minutes=minutes), mutants):
+            found.append(hunted)
+            progress(f"{len(found)} of {len(mutants)} mutants")
+    return found
 
 
 def run(*, seeds: int, minutes: float, seed: str, first: int, mutants: bool) -> Done:

@@ -34,13 +34,8 @@ class Cluster:
     instance_types: Sequence[InstanceType]
 
     @property
-    def usd_per_hour(self) -> float | None:
-        """Say what the dearest of its instances costs, in US dollars an hour; None where no type has a price."""
-        return max(self.prices.values(), default=None)
-
-    @property
     def prices(self) -> Mapping[str, float]:
-        """US dollars an hour by instance type, without those that have no price."""
+        """Give US dollars an hour by instance type, without those that have no price."""
         return {kind.type: kind.usd_per_hour for kind in self.instance_types if kind.usd_per_hour is not None}
 
 

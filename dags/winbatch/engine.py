@@ -90,8 +90,7 @@ class Limits:
         start_timeout: for a pending ECS task.
         rules: for each kind of failure.
         shard_seconds: what a shard is thought to take; None when nobody knows.
-        usd_per_hour: of an instance whose type is not known yet, or has no price of its own; None when nobody says.
-        prices: US dollars an hour by instance type.
+        prices: US dollars an hour by instance type; a type that is not known yet, or has none, counts as the dearest.
     """
 
     slots: int
@@ -104,7 +103,6 @@ class Limits:
     start_timeout: dt.timedelta
     rules: Mapping[Kind, Rule]
     shard_seconds: float | None = None
-    usd_per_hour: float | None = None
     prices: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -386,7 +384,7 @@ def terminated(ledger: Ledger, ec2_id: str, now: dt.datetime) -> Ledger:
 
 
 def told(ledger: Ledger, said: str, now: dt.datetime) -> Ledger:
-    """Take into the ledger what AWS said of instances that it was asked for; nothing where it took them all."""
+    """Take into the ledger that AWS was asked for instances now, and what it said; nothing where it took them all."""
     ledger = dataclasses.replace(ledger, asked=ledger.asked and dataclasses.replace(ledger.asked, at=now))
     return dataclasses.replace(ledger, said=said, said_at=now) if said else ledger
 
@@ -550,9 +548,10 @@ def _cost(limits: Limits, ledger: Ledger, seen: Seen, live: int) -> Ledger:
     there = len(seen.instances)
     asked = max(seen.desired, there)
     seconds, cost = ledger.instance_seconds + passed * asked, None
-    if limits.usd_per_hour is not None:
-        rate = sum(limits.prices.get(instance.type, limits.usd_per_hour) for instance in seen.instances)
-        rate += (asked - there) * limits.usd_per_hour
+    if limits.prices:
+        dearest = max(limits.prices.values())
+        rate = sum(limits.prices.get(instance.type, dearest) for instance in seen.instances)
+        rate += (asked - there) * dearest
         cost = (ledger.cost or 0.0) + passed * rate / 3600
     return dataclasses.replace(ledger, updated_at=seen.now, instance_seconds=seconds, cost=cost)
 

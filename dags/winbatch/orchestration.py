@@ -218,7 +218,6 @@ def limits_of(planned: job.Job, target: Deployment, stage: Stage) -> engine.Limi
         keep_instances=planned.params["idle_instances"],
         rules=attempts.policy(planned.retry, max_attempts=planned.params["max_attempts"]),
         shard_seconds=stage.shard_seconds,
-        usd_per_hour=target.cluster.usd_per_hour,
         prices=target.cluster.prices,
         max_failed_items=planned.params["max_failed_items"],
         instance_timeout=dt.timedelta(seconds=planned.params["instance_timeout"]),

@@ -1,4 +1,4 @@
-"""What can go wrong: a table of kinds, each a function that does it and says in a few words what it hit.
+"""Lists what can go wrong: a table of kinds, each a function that does it and says in a few words what it hit.
 
 A new one is a function with `@_kind(weight)`; its name is the kind's. It raises Nobody when there is nothing to hit.
 """
@@ -90,7 +90,7 @@ def contention(place: Place, chance: random.Random) -> str:
 
 @_kind(2)
 def late_answer(place: Place, chance: random.Random) -> str:
-    """What was asked for is done, and the answer comes late."""
+    """An answer comes late to what is done."""
     service = chance.choice(["s3", "ecs", "autoscaling"])
     times, seconds = chance.randint(1, 6), chance.choice([1, 3, 10])
     place.fault(kind="answer-late", service=service, action="*", seconds=seconds, times=times)
@@ -99,7 +99,7 @@ def late_answer(place: Place, chance: random.Random) -> str:
 
 @_kind(1)
 def no_answer(place: Place, chance: random.Random) -> str:
-    """What was asked for is done, and nobody says so."""
+    """Nobody says that what was asked for is done."""
     service, action = chance.choice([("s3", "PutObject"), ("ecs", "RunTask"), ("autoscaling", "SetDesiredCapacity")])
     place.fault(kind="answer-late", service=service, action=action, seconds=NEVER, times=1)
     return f"a call of {service} {action}"
@@ -179,34 +179,22 @@ def stall_tick(place: Place, chance: random.Random) -> str:
     return _stall(place, _one(place.ticks(), chance), chance.choice([5, 20, 40]))
 
 
-@_kind(1)
-def kill_scheduler(place: Place, _: random.Random) -> str:
-    """Airflow's scheduler is killed."""
-    return _component(place, "scheduler")
+def _kill_component(component: str) -> Do:
+    def kill(place: Place, _: random.Random) -> str:
+        return _component(place, component)
+
+    return kill
 
 
-@_kind(1)
-def kill_triggerer(place: Place, _: random.Random) -> str:
-    """Airflow's triggerer is killed."""
-    return _component(place, "triggerer")
-
-
-@_kind(1)
-def kill_api_server(place: Place, _: random.Random) -> str:
-    """Airflow's API server is killed, which its tasks and everybody else speak to."""
-    return _component(place, "api-server")
-
-
-@_kind(1)
-def kill_dag_processor(place: Place, _: random.Random) -> str:
-    """Airflow's DAG processor is killed."""
-    return _component(place, "dag-processor")
-
-
-@_kind(1)
-def kill_database(place: Place, _: random.Random) -> str:
-    """Airflow's database is killed."""
-    return _component(place, "postgres")
+# Each part of Airflow is killed; everybody speaks to the API server, Airflow's own tasks among them.
+for _killed, _component_of_it in {
+    "kill-scheduler": "scheduler",
+    "kill-triggerer": "triggerer",
+    "kill-api-server": "api-server",
+    "kill-dag-processor": "dag-processor",
+    "kill-database": "postgres",
+}.items():
+    KINDS[_killed], DO[_killed] = Kind(1), _kill_component(_component_of_it)
 
 
 @_kind(0.5)

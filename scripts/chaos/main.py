@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ MINUTES = 10
 
 @dataclasses.dataclass
 class Tally:
-    """What came of all rounds."""
+    """Counts what came of all rounds."""
 
     rounds: list[Lived] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
@@ -41,7 +41,7 @@ class Tally:
 
     @property
     def faults(self) -> Counter[str]:
-        """What went wrong, by kind."""
+        """Count what went wrong, by kind."""
         return sum((lived.done for lived in self.rounds), Counter[str]())
 
     def about(self, *what: str) -> int:
@@ -50,7 +50,7 @@ class Tally:
 
     @property
     def problems(self) -> list[str]:
-        """What did not hold, a sentence each."""
+        """Say what did not hold, a sentence each."""
         return [problem.sentence for lived in self.rounds for problem in lived.problems]
 
     def as_json(self) -> dict[str, Any]:
@@ -161,11 +161,11 @@ def show(tally: Tally, logs: Path) -> None:
         CheckFailed: something did not hold; the line says how to see it again.
     """
     console.print(table(tally))
-    failed: Sequence[Lived] = [lived for lived in tally.rounds if lived.problems]
-    for lived in failed:
-        for problem in lived.problems:
-            console.print(f"✗ {problem.sentence}", markup=False, soft_wrap=True)
-        again = lived.schedule.seed
+    for sentence in tally.problems:
+        console.print(f"✗ {sentence}", markup=False, soft_wrap=True)
+    if tally.problems:
+        # The round in which something does not hold is the last one.
+        again = tally.rounds[-1].schedule.seed
         raise CheckFailed(
             f"{len(tally.problems)} things did not hold in the round of seed {again}: its schedule and all logs are in"
             f" {logs}; again: invoke chaos --seed {again} --minutes 1"

@@ -85,14 +85,17 @@ class Progress:
         if len(self._finished) < len(self._params) and now - self._saved_at >= SECONDS:
             self.save()
 
-    def save(self) -> None:
-        """Save what is finished and not saved yet, but for what ended so lately that it may have answered a stop.
+    def save(self, *, settled: bool = False) -> None:
+        """Save what is finished and not saved yet.
+
+        Args:
+            settled: also what ended so lately that it may have answered a stop: no stop has come since.
 
         Raises:
             StorageError: S3 refuses.
         """
         with self._lock:
-            sure = time.monotonic() - settling.SECONDS
+            sure = time.monotonic() - (0.0 if settled else settling.SECONDS)
             saved = [number for ended, number in self._unsaved if ended <= sure]
             if not saved:
                 return

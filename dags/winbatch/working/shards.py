@@ -134,7 +134,7 @@ class ShardRunner:
             )
             failed = [Failed(item, told, ()) for item in self._stage.shard_lines(mark.shard)]
         if failed:
-            progress.save()
+            progress.save(settled=True)
             kind, described = failures.describe(failed)
             self._claims.fail(mark, kind, described)
         else:

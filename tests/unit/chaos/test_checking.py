@@ -1,35 +1,22 @@
+import dataclasses
 import datetime as dt
 
 import pytest
 
 from scripts.chaos.checking import Found, Kept, problems
+from simulation.stages import make_stage
 from winbatch import results
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure, ItemResult
-from winbatch.stage import Stage
 
 NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
-STAGE = Stage(
-    dag="ill",
-    job="ill-1",
-    stage="work",
-    workload="tools",
-    run="",
-    manifest="m",
-    claims="claims/",
-    partials="partials/",
-    results="results/",
-    outputs="results/files/",
-    items=4,
-    shard_items=2,
-)
+STAGE = make_stage(4, job="ill-1", name="work")
+PARTIAL = f"{STAGE.partials}000001/00-0000.json"
 WELL, ILL = {"ill": 3, "cure": "/"}, {"ill": 3, "cure": "/dev/null/nothing"}
 
 
 def ledger(**changes):
-    values = {"state": "succeeded", "items_done": 4}
-    times = dict.fromkeys(("started_at", "updated_at", "due_at", "progress_at"), NOW)
-    return Ledger(dag="ill", job="ill-1", stage="work", items=4, shards=2, shard_items=2, **times, **values | changes)
+    return dataclasses.replace(Ledger.begin(STAGE, NOW), **{"state": "succeeded", "items_done": 4} | changes)
 
 
 def result(shard):
@@ -54,14 +41,14 @@ def test_a_whole_job_has_no_problem():
 
 def test_a_job_whose_ill_item_failed_alone_has_none_either():
     told = ledger(state="failed", items_done=3, items_failed=1, failures=FAILED)
-    assert said(Found(STAGE, told, {0: result(0)}, {"partials/000001/00-0000.json": partial(2)}), ILL, "failed") == []
+    assert said(Found(STAGE, told, {0: result(0)}, {PARTIAL: partial(2)}), ILL, "failed") == []
 
 
 @pytest.mark.parametrize(
     ("found", "conf", "state", "sentence"),
     [
         (Found(STAGE, ledger(), {0: result(0)}), WELL, "succeeded", "item 2 has no result"),
-        (Found(STAGE, ledger(), {0: result(0), 1: b"{"}), WELL, "succeeded", "results/000001.json"),
+        (Found(STAGE, ledger(), {0: result(0), 1: b"{"}), WELL, "succeeded", "000001.json"),
         (Found(STAGE, ledger(), {0: result(0), 1: result(0)}), WELL, "succeeded", "000001.json: shard is 0, not 1"),
         (Found(STAGE, ledger(items_done=3), WHOLE), WELL, "succeeded", "3 items are told to be done, and 4 are"),
         (Found(STAGE, ledger(state="running"), WHOLE), WELL, "failed", "told to be running"),
@@ -81,7 +68,7 @@ def test_a_job_whose_ill_item_failed_alone_has_none_either():
         ),
         (Found(STAGE, ledger(state="failed", items_done=2), {0: result(0)}), ILL, "failed", "ended failed when"),
         (
-            Found(STAGE, ledger(), WHOLE, {"partials/000001/00-0000.json": partial(2)}),
+            Found(STAGE, ledger(), WHOLE, {PARTIAL: partial(2)}),
             WELL,
             "succeeded",
             "item 2 counts twice",

@@ -686,7 +686,7 @@ def test_each_airflow_task_of_a_stage_has_attempts_of_its_own():
 
 
 def test_rate_remaining_time_and_cost_are_those_of_the_work():
-    world = World(make_stage(items=400, shard_items=1), make_limits(usd_per_hour=3600.0))
+    world = World(make_stage(items=400, shard_items=1), make_limits(prices={"another": 3600.0}))
     ledgers = [(world.now(), ledger) for ledger in world.ledgers()]
     ended, ledger = ledgers[-1]
     for at, known in ledgers:
@@ -700,8 +700,9 @@ def test_rate_remaining_time_and_cost_are_those_of_the_work():
 
 @pytest.mark.parametrize("price", [0.0, 900.0, 3600.0])
 def test_an_instance_costs_what_its_type_does_once_it_is_there(price):
-    dearest, prices = 3600.0, {Hardware().type: price, "another": 1.0}
-    world = World(make_stage(items=400, shard_items=1), make_limits(usd_per_hour=dearest, prices=prices))
+    dearest = 3600.0
+    prices = {Hardware().type: price, "another": dearest}
+    world = World(make_stage(items=400, shard_items=1), make_limits(prices=prices))
     ledger, there = None, 0.0
     for after in world.ledgers():
         if ledger:

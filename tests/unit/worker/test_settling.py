@@ -86,6 +86,19 @@ def test_it_counts_when_no_stop_was_heard_of(job, shard, seconds, run, kinds, re
     assert not faults
 
 
+def test_all_that_is_finished_of_a_shard_that_failed_is_kept_also_where_clocks_are_coarse(
+    job, shard, seconds, monkeypatch
+):
+    """Windows' clock takes steps of 16 ms: what ended last may seem to have ended just now."""
+    seconds(0.01)
+    runner, _, _ = shard()
+    monkeypatch.setattr("winbatch.working.partials.time.monotonic", lambda: 0.0)
+    runner.work(MARK, lambda item, folder: failing(item, folder) if item.item == 0 else done(item, folder))
+    runner.settle()
+    (key,) = job.all_keys(job.stage.partials_of(0))
+    assert [item["item"] for item in json.loads(job.get(key))["items"]] == [1]
+
+
 def test_what_was_finished_before_is_kept(job, shard, seconds, monkeypatch):
     """The first item is sure, the second is not."""
     seconds(LONG)
