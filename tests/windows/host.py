@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -110,15 +110,15 @@ class Host:
     def image(self, files: Mapping[str, Path | bytes], **config: object) -> Image:
         """An image of files of drive C, whose names have slashes, and a configuration (`Entrypoint`, …)."""
         root = self._place("image")
-        for name, content in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, Path):
-                shutil.copyfile(content, path)
-            else:
-                path.write_bytes(content)
-        layers.protect(root)
-        return described("sha256:0", root, {"os": "windows", "config": {"User": "ContainerUser", **config}})
+        return described(
+            "sha256:0", _filled(root, files), {"os": "windows", "config": {"User": "ContainerUser", **config}}
+        )
+
+    def on(self, image: Image, files: Mapping[str, Path | bytes]) -> Image:
+        """An image with more files."""
+        root = self._place("image")
+        subprocess.run(["cp", "-al", f"{image.root}/.", str(root)], check=True)
+        return replace(image, root=_filled(root, files))
 
     def layout(self, folder: Path) -> Image:
         """The first image of an OCI layout, unpacked."""
@@ -182,6 +182,18 @@ class Host:
         folder = self._folder / f"{name}-{self._count}"
         folder.mkdir(parents=True)
         return folder
+
+
+def _filled(root: Path, files: Mapping[str, Path | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, path)
+        else:
+            path.write_bytes(content)
+    layers.protect(root)
+    return root
 
 
 def compiled(source: Path, target: Path) -> Path:

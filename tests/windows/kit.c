@@ -94,6 +94,11 @@ int wmain(int count, wchar_t **words) {
     line(L"cannot load", GetLastError());
     return 1;
   }
+  if (!wcscmp(verb, L"unlock")) { /* unlock FILE TEXT: no attribute keeps it from being written to, then write */
+    SetFileAttributesW(words[2], FILE_ATTRIBUTE_READONLY);
+    SetFileAttributesW(words[2], FILE_ATTRIBUTE_NORMAL);
+    verb = L"write";
+  }
   if (!wcscmp(verb, L"write")) { /* write FILE TEXT: the error, 0 for none */
     HANDLE file = CreateFileW(words[2], GENERIC_WRITE, FILE_SHARE_READ, NULL, OPEN_ALWAYS, 0, NULL);
     DWORD error = file == INVALID_HANDLE_VALUE ? GetLastError() : 0, size;

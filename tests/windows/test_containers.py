@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import psutil
@@ -9,6 +10,11 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+# To write to a file, and to take away first what keeps it from being written to.
+WRITING = [
+    "write",
+    pytest.param("unlock", marks=pytest.mark.skipif(os.geteuid() != 0, reason="wants files of two users")),
+]
 WORDS = ["plain", "", "two words", 'a "quoted" word', "50%", "%PATH%", "a^b&c|d", "Größe 漢字", "tail\\", '\\"', "a\tb"]
 
 
@@ -43,17 +49,27 @@ def test_redistributable_libraries_are_not_there_before_an_image_brings_them(win
     assert windows.run(kit_image, "load", "bcryptprimitives.dll") == (0, "")
 
 
+@pytest.mark.parametrize("verb", WRITING)
 @pytest.mark.parametrize(
     ("user", "error"),
     # 5: ERROR_ACCESS_DENIED.
     [("ContainerUser", 5), ("ContainerAdministrator", 0)],
 )
-def test_nobody_changes_an_image_and_an_administrator_only_its_own_copy(windows, kit_image, user, error):
+def test_nobody_changes_an_image_and_an_administrator_only_its_own_copy(windows, kit_image, verb, user, error):
     image = replace(kit_image, user=user)
-    assert windows.run(image, "write", "C:\\app\\data.txt", "mine") == (0, f"kit wrote {error}\n")
-    assert windows.run(image, "write", "C:\\app\\new.txt", "mine") == (0, "kit wrote 0\n")
+    assert windows.run(image, verb, "C:\\app\\data.txt", "mine") == (0, f"kit wrote {error}\n")
+    assert windows.run(image, verb, "C:\\app\\new.txt", "mine") == (0, "kit wrote 0\n")
     assert windows.run(image, "type", "data.txt") == (0, "whole")
     assert windows.run(image, "type", "new.txt") == (1, "")
+
+
+@pytest.mark.parametrize("verb", WRITING)
+@pytest.mark.parametrize("user", ["ContainerUser", "ContainerAdministrator"])
+def test_nobody_changes_windows_own_files(windows, kit_image, verb, user):
+    image, file = replace(kit_image, user=user), "C:\\Windows\\win.ini"
+    before = windows.run(image, "type", file)
+    assert windows.run(image, verb, file, "mine") == (0, "kit wrote 5\n")
+    assert windows.run(image, "type", file) == before != (1, "")
 
 
 def test_nothing_stays_of_a_container_that_leaves_programs_behind(windows, kit_image):

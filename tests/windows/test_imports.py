@@ -79,10 +79,7 @@ print(json.dumps([u.find_spec(n) is not None for n in ("tools", "beside", "item_
 )
 def test_what_a_program_of_python_finds(windows, words, expected):
     """`tests/unit/windows/test_same.py` says the same of the Python here."""
-    image = images.of(windows, "tools")
-    folder = image.root / "data" / "sub"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "beside.py").touch()
-    (folder / "main.py").write_text(FOUND)
+    files = {"data/sub/beside.py": b"", "data/sub/main.py": FOUND.encode()}
+    image = windows.on(images.of(windows, "tools"), files)
     code, said = windows.run(image, *words)
     assert (code, json.loads(said.splitlines()[-1])) == (0, expected)

@@ -47,10 +47,7 @@ def image(windows):
     """The image of `tools`, and the page's batch file with the script that starts it."""
     own = images.of(windows, "tools")
     files = {"app/run.py": block("python", "run.py").encode(), "app/run.cmd": block("bat", "run.cmd").encode()}
-    for path in own.root.rglob("*"):
-        if path.is_file():
-            files.setdefault(path.relative_to(own.root).as_posix(), path)
-    return replace(own, root=windows.image(files).root, working_path=r"C:\app")
+    return replace(windows.on(own, files), working_path=r"C:\app")
 
 
 def test_the_pages_powershell_is_grammar(windows):

@@ -38,11 +38,10 @@ RUN = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module")
-def image(windows, tmp_path_factory):
+def image(windows):
     """The image of `tools` with the tests and what they import, and a Python that looks where it is told to."""
-    own = images.of(windows, "tools")
-    root = tmp_path_factory.mktemp("tests") / "root"
-    subprocess.run(["cp", "-al", str(own.root), str(root)], check=True)
+    own = windows.on(images.of(windows, "tools"), {})
+    root = own.root
     (root / "python" / "python312._pth").unlink()
     settings = Settings.load("local")
     locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
@@ -56,7 +55,7 @@ def image(windows, tmp_path_factory):
     shutil.copytree(ROOT / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "images" / "ber" / "ber", checkout / "ber", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", checkout / "pyproject.toml")
-    return replace(own, root=root, working_path=r"C:\checkout", user="ContainerAdministrator")
+    return replace(own, working_path=r"C:\checkout", user="ContainerAdministrator")
 
 
 @pytest.fixture(scope="module")

@@ -183,9 +183,9 @@ def _pipe() -> list[tuple[int, str]]:
 
 
 def _unprivileged() -> Sequence[str]:
-    """Words before a command that let the modes of files count for root as well."""
+    """Words before a command that let the owners and modes of files count for root as well."""
     if os.geteuid() == 0 and (program := shutil.which("setpriv")):
-        return (program, "--bounding-set=-dac_override", "--")
+        return (program, "--bounding-set=-dac_override,-fowner", "--")
     return ()
 
 

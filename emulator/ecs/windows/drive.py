@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from emulator import folders
 from emulator.ecs.windows.installation import Installation
 from emulator.ecs.windows.spelling import Spelling
 
@@ -22,13 +23,13 @@ _PROFILE = ("AppData/Local/Temp", "AppData/Roaming", "Desktop", "Documents", "Do
 def make(folder: Path, installation: Installation, image: Path, user: str, working_folder: str) -> Path:
     """Make a container's registry and drive.
 
-    An administrator gets copies of the image's files. For any other user they are links to the image's own, which
-    cannot be written to; so Windows' list of rights has it.
+    All files are links to Windows' and the image's own, which cannot be written to (`layers.protect`); so Windows' list
+    of rights has it for any user but an administrator, who gets copies of the image's.
 
     Args:
         folder: that becomes the container's, with all above it.
         installation: what all containers share.
-        image: the image's drive C.
+        image: the image's drive C; what its containers begin with is made beside it, once.
         user: who runs its program.
         working_folder: as Windows names it, which an engine makes where the image has it not.
 
@@ -43,36 +44,36 @@ def make(folder: Path, installation: Installation, image: Path, user: str, worki
     (folder / "dosdevices" / "c:").symlink_to("../drive_c")
     for name in _REGISTRY:
         shutil.copyfile(installation.prefix / name, folder / name)
-    # Windows' own files are Wine's, which no container changes: a link stands for each.
-    command = ["cp", "-as", str(installation.prefix / "drive_c"), str(drive)]
+    whole = image.with_name(f"{image.name}.drive")
+    with folders.making(whole) as made:
+        if made is not None:
+            # By name, as Wine's may be on another file system.
+            _lay(installation.prefix / "drive_c", made, os.symlink)
+            _lay(image, made, _link)
+    # By a program: this takes thousands of calls, of which another container's start would feel each.
+    copying = ["-a", "--no-preserve=mode,ownership"] if user.lower() == ADMINISTRATOR.lower() else ["-al"]
+    command = ["cp", *copying, str(whole), str(drive)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        raise OSError(f"Windows' files cannot be linked: {done.stderr.strip()[-200:]}")
+        raise OSError(f"an image's files cannot be laid: {done.stderr.strip()[-200:]}")
     names = Spelling(drive)
-    _lay(image, names, _copy if user.lower() == ADMINISTRATOR.lower() else _link)
     for name in _PROFILE:
         names.path(f"users/{user}/{name}").mkdir(parents=True, exist_ok=True)
     names.path(re.sub(r"^[A-Za-z]:", "", working_folder).replace("\\", "/")).mkdir(parents=True, exist_ok=True)
     return drive
 
 
-def _lay(image: Path, names: Spelling, bring: Callable[[Path, Path], None]) -> None:
-    """Bring every file and folder of an image to the same place of the drive."""
-    for above, folders, files in os.walk(image):
-        place = os.path.relpath(above, image).removeprefix(".")
+def _lay(source: Path, drive: Path, link: Callable[[Path, Path], None]) -> None:
+    """Link every file and folder of an image to the same place of a drive."""
+    names = Spelling(drive)
+    for above, inner, files in os.walk(source):
+        place = os.path.relpath(above, source).removeprefix(".")
         names.path(place).mkdir(exist_ok=True)
-        for name in [*files, *(folder for folder in folders if Path(above, folder).is_symlink())]:
+        for name in [*files, *(folder for folder in inner if Path(above, folder).is_symlink())]:
             target = names.path(f"{place}/{name}")
             target.unlink(missing_ok=True)
-            bring(Path(above, name), target)
+            link(Path(above, name), target)
 
 
 def _link(source: Path, target: Path) -> None:
     os.link(source, target, follow_symlinks=False)
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target, follow_symlinks=False)
-    shutil.copystat(source, target, follow_symlinks=False)
-    if not target.is_symlink():
-        target.chmod(0o644)

@@ -90,7 +90,7 @@ def install(cache: Path, report: Callable[[str], None]) -> Installation:
 def _key(found: Wine) -> str:
     digest = hashlib.sha256(f"{found.version} {found.loader} {found.libraries}".encode())
     for path in sorted(shims.SOURCES.iterdir()):
-        if path.suffix in {".c", ".reg"} or path.name in {"installation.py", "shims.py"}:
+        if path.suffix in {".c", ".reg"} or path.name in {"installation.py", "layers.py", "shims.py"}:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -6,6 +6,7 @@ folder is no file of a container: `Hives/`, changes of the registry, which Wine 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tarfile
@@ -20,6 +21,7 @@ _WHITEOUT = ".wh."
 # For everyone to read and for nobody of its owner's to write: with a right to write for any class, Wine does not show
 # it as read-only, an attribute that copies would inherit and by which they could not be removed.
 _PROTECTED = 0o464
+_NOBODY = 65534
 
 
 def members(archive: tarfile.TarFile, root: Path) -> Iterator[tarfile.TarInfo]:
@@ -61,12 +63,18 @@ def leave_system_out(root: Path) -> None:
 
 
 def protect(root: Path) -> None:
-    """Let nobody change an unpacked image's files, to which containers' are linked."""
+    """Let nobody change an unpacked image's files, to which containers' are linked.
+
+    Whoever owns a file may change its mode, as Wine does for a program that changes attributes. So they are somebody
+    else's, if the emulator is root and can give them away.
+    """
     for above, _, files in os.walk(root):
         for name in files:
             path = Path(above, name)
             if not path.is_symlink():
                 path.chmod(_PROTECTED)
+                with contextlib.suppress(OSError):
+                    os.chown(path, _NOBODY, _NOBODY)
 
 
 def _inside(name: str) -> str:
