@@ -201,6 +201,7 @@ class DagRun:
         self._begun[task.name, task.index] += not task.rescheduled
         task.rescheduled = False
         process = task.process = Process(self.clock, self.faults, self.quiet)
+        process.round = self.round
         body = self._body(task, process)
         if not self.quiet() and self.clock.chance(self.faults.zombie):
             # Airflow does not hear of it for a while and begins another; this one is killed only after that.
@@ -209,7 +210,7 @@ class DagRun:
         self._advance(task, process, body)
 
     def _forsake(self, task: _Task, process: Process) -> None:
-        if task.process is process and task.state == "running":
+        if self._runs(task, process):
             self.clock.say(f"{self.name} {task.name}[{task.index}]: Airflow begins another try beside the living one")
             task.process = None
             self._kill_later(process)
@@ -239,7 +240,7 @@ class DagRun:
         if pause is None:
             self._over(task, process, "success", "")
         elif pause > STAY and task.name != "scale_in":
-            if task.process is process and not task.over:
+            if self._runs(task, process):
                 task.process, task.rescheduled = None, True
                 this = self.round
                 delay = pause + self.clock.random.uniform(*LATENCY)
@@ -248,8 +249,13 @@ class DagRun:
             self.clock.after(pause, lambda: self._advance(task, process, body))
 
     def _died(self, task: _Task, process: Process) -> None:
-        if task.process is process and task.state == "running":
+        if self._runs(task, process):
             self._retry(task)
+
+    def _runs(self, task: _Task, process: Process) -> bool:
+        """Whether Airflow waits for this process: it has begun no other one, and the run was not cleared since."""
+        mine = self._tasks.get((task.name, task.index)) is task
+        return mine and task.process is process and task.state == "running"
 
     def _retry(self, task: _Task) -> None:
         task.process = None
@@ -260,7 +266,7 @@ class DagRun:
             self._schedule(task, RETRY)
 
     def _over(self, task: _Task, process: Process, how: Literal["success", "failed", "retry"], why: str) -> None:
-        if task.process is not process or task.over:
+        if not self._runs(task, process):
             return
         task.process = None
         if how == "retry":

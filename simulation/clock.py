@@ -16,12 +16,14 @@ class Clock:
         seconds: since the world began.
         random: all chance in the world comes from here.
         trace: a line an event that means something to people.
+        watchers: are called after each event, those while a process is held up among them.
     """
 
     def __init__(self, seed: int) -> None:
         self.seconds = 0.0
         self.random = random.Random(seed)  # noqa: S311 - a simulation
         self.trace: list[str] = []
+        self.watchers: list[Callable[[], None]] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
@@ -46,6 +48,8 @@ class Clock:
         # A process that was held up has let time pass meanwhile.
         self.seconds = max(self.seconds, at)
         event()
+        for watcher in self.watchers:
+            watcher()
         return True
 
     def pass_by(self, seconds: float) -> None:

@@ -34,9 +34,14 @@ class Killed(BaseException):
 
 
 class Process:
-    """A process that calls AWS. It may be killed from outside, and each call may be its last."""
+    """A process that calls AWS. It may be killed from outside, and each call may be its last.
+
+    Attributes:
+        round: of its DAG run, in which it began; None where it is not Airflow's.
+    """
 
     depth = 0
+    round: int | None = None
 
     def __init__(self, clock: Clock, faults: Faults, quiet: Callable[[], bool]) -> None:
         """Begin; while it is `quiet`, nothing hinders it but a kill."""
@@ -123,6 +128,7 @@ class Ports:
 
         def write() -> str:
             there = self._bucket.get(key)
+            self._bucket.round = self._process.round
             made = self._bucket.put(key, body, etag=etag, new=new)
             self._watch(key, read, there.etag if there else None)
             return made

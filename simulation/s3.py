@@ -18,7 +18,10 @@ class Bucket:
     Attributes:
         calls: requests, by name.
         watchers: are told of each write, with key, what was there, and what is there now.
+        round: of its DAG run in which the process that writes began; None where nobody knows.
     """
+
+    round: int | None = None
 
     def __init__(self, now: Callable[[], dt.datetime]) -> None:
         self._now = now

@@ -105,6 +105,7 @@ class World:
         for number, job in enumerate(self.scenario.jobs):
             self._plan_run(number, job)
         self.over_time = OverTime(self.runs, self.bucket, self.cloud, self.problems)
+        self.clock.watchers.append(self.over_time.step)
         if self.faults.away_an_hour:
             self._airflow_leaves()
 
@@ -130,7 +131,6 @@ class World:
                 self.clock.say("from now on nothing goes wrong any more")
             if not self.clock.step():
                 break
-            self.over_time.step()
         # What is being ended ends.
         self.clock.pass_by(600)
         self.problems += ends.ended(self.runs)

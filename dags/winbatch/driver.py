@@ -87,6 +87,20 @@ def reserve(ports: Ports, dag: str, job: str, instances: float) -> None:
     _change(ports, lambda board: board.reserved(dag, job, instances, ports.now()))
 
 
+def renew(ports: Ports, dag: str, job: str, instances: float) -> None:
+    """Keep a place that a job has; where it has none any more, nobody waits for it.
+
+    Raises:
+        JobError: the board does not parse.
+    """
+    _change(
+        ports,
+        lambda board: (
+            board.reserved(dag, job, instances, ports.now()) if shares.reservation(dag, job) in board.demands else board
+        ),
+    )
+
+
 def withdraw(ports: Ports, dag: str, job: str) -> None:
     """Take all that is a job's off the board: it has ended.
 
@@ -467,13 +481,22 @@ def _tell(ports: Ports, stage: Stage, demand: float, board: Board, etag: str | N
         now = ports.now()
         return board.told(me, demand, now, after=after) if board.stale(me, demand, now) else board
 
-    _change(ports, told, board, etag)
+    def told_again(board: Board) -> Board:
+        # The board has changed since this tick looked. It may be the stage's teardown that has taken it off, and this a
+        # process that is not killed yet.
+        return told(board) if demand == 0 or not _ended(ports, me) else board
+
+    _change(ports, told, board, etag, again=told_again)
 
 
 def _change(
-    ports: Ports, change: Callable[[Board], Board], board: Board | None = None, etag: str | None = None
+    ports: Ports,
+    change: Callable[[Board], Board],
+    board: Board | None = None,
+    etag: str | None = None,
+    again: Callable[[Board], Board] | None = None,
 ) -> None:
-    """Change the board, which others change at the same time."""
+    """Change the board, which others change at the same time: where they did, by `again` if that is given."""
     if board is None:
         board, etag = _board(ports)
     for _ in range(_BOARD_TRIES):
@@ -484,5 +507,6 @@ def _change(
             ports.put(shares.KEY, changed.to_json().encode(), etag=etag, new=etag is None)
         except Conflict:
             board, etag = _board(ports)
+            change = again or change
         else:
             return

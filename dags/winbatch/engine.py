@@ -42,6 +42,8 @@ MAX_PENDING = 400
 HOPELESS = 10
 # An ECS task that RunTask has named but Describe does not know yet may be only seconds old; after this it is gone.
 UNKNOWN_GRACE = dt.timedelta(seconds=120)
+# ECS lists an ECS task for an hour after it has stopped; one of a round before may be listed a little longer.
+ENDED_KEPT = dt.timedelta(hours=2)
 # An instance that has been empty this long, and that nobody needs, is let go.
 IDLE_GRACE = dt.timedelta(seconds=60)
 # One that drains takes no ECS task any more. Whoever drained it may have ended, or been killed, before it let it go.
@@ -438,10 +440,11 @@ def settled(
     ]
     if any(worker.crowded_out for worker in ended):
         ledger = dataclasses.replace(ledger, crowded_at=now)
-    known = {
-        arn: dataclasses.replace(task, status="ended") if arn in ending else task for arn, task in ledger.known.items()
-    }
-    return dataclasses.replace(ledger, known=known, faults=(*ledger.faults, *faults))
+    known = {arn: Known("ended", now) if arn in ending else task for arn, task in ledger.known.items()}
+    # ECS itself knows nothing any more of what ended so long ago, and the ledger is read and written at every tick.
+    kept = {arn: task for arn, task in known.items() if task.status != "ended" or now - task.since < ENDED_KEPT}
+    forgotten = ledger.forgotten + len(known) - len(kept)
+    return dataclasses.replace(ledger, known=kept, forgotten=forgotten, faults=(*ledger.faults, *faults))
 
 
 def _sort_shards(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen) -> Shards:
@@ -507,7 +510,7 @@ def _count(stage: Stage, limits: Limits, ledger: Ledger, seen: Seen, shards: Sha
         shards_claimed=len(shards.open),
         tasks_pending=live - running,
         tasks_running=running,
-        tasks_stopped=len(known) - live,
+        tasks_stopped=ledger.forgotten + len(known) - live,
         instances_desired=seen.desired,
         instances_registered=len(seen.instances),
         groups=tuple(_group_counts(stage, shards.done, failed)),

@@ -68,7 +68,7 @@ class Known:
 
     Attributes:
         status: `live`; `ending` from the tick that first saw it gone until that tick has acted on it; then `ended`.
-        since: when the engine first heard of it.
+        since: when the engine first heard of it; of one that has ended, when that tick was.
     """
 
     status: Literal["live", "ending", "ended"]
@@ -122,7 +122,8 @@ class Ledger:
         stopped: ECS tasks that were told to stop, and when.
         progress_at: when a shard was last seen done, or an ECS task running for the first time.
         tokens: RunTask calls that the token bucket allows at `tokens_at`.
-        known: the stage's ECS tasks by ARN.
+        known: the stage's ECS tasks by ARN, without those that ended long ago.
+        forgotten: how many these are.
         faults: in a row, since the last progress.
         idle: instances without an ECS task, since when; by ARN.
         draining: instances that the engine has let go of, by ARN.
@@ -178,6 +179,7 @@ class Ledger:
     tokens: float = 0.0
     tokens_at: dt.datetime | None = None
     known: Mapping[str, Known] = dataclasses.field(default_factory=dict)
+    forgotten: int = 0
     faults: tuple[Fault, ...] = ()
     idle: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
     draining: frozenset[str] = frozenset()
@@ -303,6 +305,7 @@ class Ledger:
             "known": {
                 arn: {"status": known.status, "since": format_time(known.since)} for arn, known in self.known.items()
             },
+            "forgotten": self.forgotten,
             "faults": [{**dataclasses.asdict(fault), "at": format_time(fault.at)} for fault in self.faults],
             "idle": {arn: format_time(since) for arn, since in self.idle.items()},
             "draining": sorted(self.draining),
@@ -370,6 +373,7 @@ class Ledger:
             said=data["instances"].get("said", ""),
             ticks=engine.get("ticks", 0),
             closed_for=engine.get("closed_for", ""),
+            forgotten=engine.get("forgotten", 0),
             asked=Asked(asked["instances"], parse_time(asked["at"])) if (asked := engine.get("asked")) else None,
             asked_at=_read(engine["asked_at"]),
             short_at=_read(engine.get("short_at")),

@@ -117,7 +117,8 @@ def scale_out(spec: Spec, run: Run, ports: Ports, target: Deployment) -> Iterato
     except WinbatchError:
         yield from scale_in(run, ports, target)
         raise
-    _reserve(ports, planned, target)
+    # So that nobody takes its instances for nobody's before its first tick.
+    driver.reserve(ports, *_name(planned), _demand(planned, target))
     try:
         _ask(ports, planned, target)
     except BaseException:
@@ -136,7 +137,8 @@ def plan(spec: Spec, run: Run, ports: Ports, target: Deployment) -> list[str]:
     """
     planned = _planned(spec, run, ports, target)
     _refuse_cancelled(run, ports)
-    _reserve(ports, planned, target)
+    # By the place that the scale-out has taken: a process that is not killed yet takes none after the job's teardown.
+    driver.renew(ports, *_name(planned), _demand(planned, target))
     _write(spec, run, ports, planned)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
@@ -262,10 +264,9 @@ def _name(planned: job.Job) -> tuple[str, str]:
     return first.dag, first.job
 
 
-def _reserve(ports: Ports, planned: job.Job, target: Deployment) -> None:
-    """Put the job on the board until its first tick, so that nobody takes its instances for nobody's."""
-    demands = [engine.demand_of(limits_of(planned, target, stage), stage.shards) for stage in planned.stages]
-    driver.reserve(ports, *_name(planned), max(demands))
+def _demand(planned: job.Job, target: Deployment) -> float:
+    """Instances that the job could use in the stage that could use most."""
+    return max(engine.demand_of(limits_of(planned, target, stage), stage.shards) for stage in planned.stages)
 
 
 def _after(planned: job.Job, target: Deployment, stage: Stage) -> float:

@@ -30,6 +30,8 @@ DAG = "bench"
 MAPPED = ("synchronous", "deferrable")
 POOL = "bench"
 REGISTRATION_SECONDS = 60.0
+# ECS may pull from the environment's own repositories only: those of workloads whose images are ours.
+_REPOSITORY = "winbatch-local/tools"
 
 
 class BenchSettings(Settings):
@@ -225,9 +227,9 @@ def _write(settings: BenchSettings, built: Mapping[str, images.Image], compariso
     """Write the values for Terraform, and the folder that is released."""
     settings.state_root.mkdir(parents=True)
     text = (FILES / "bench.tfvars").read_text(encoding="utf-8")
+    registry = f"123456789012.dkr.ecr.{settings.region}.amazonaws.com/{_REPOSITORY}"
     for workload, image in built.items():
-        repository = f"123456789012.dkr.ecr.{settings.region}.amazonaws.com/{_repository(workload)}"
-        text = text.replace(f"@{workload}@", f"{repository}@{image.digest}")
+        text = text.replace(f"@{workload}@", f"{registry}@{image.digest}")
     text = text.replace("@version@", settings.airflow_version).replace("@workloads@", _workloads(settings))
     settings.own_values.write_text(text, encoding="utf-8")
     shutil.copytree(settings.root / "dags", settings.dags, ignore=shutil.ignore_patterns("__pycache__"))
@@ -255,15 +257,10 @@ def _complete(made: Environment, built: Mapping[str, images.Image], comparison: 
     steps = Steps()
     with steps.step("Images that sleep"):
         ecr = made.client("ecr")
-        for workload, image in built.items():
-            ecr.create_repository(repositoryName=_repository(workload))
-            images.push(ecr, _repository(workload), image)
+        for image in built.values():
+            images.push(ecr, _REPOSITORY, image)
     with steps.step("Airflow serves the bench's DAGs") as step:
         body = {"name": POOL, "slots": comparison.slots, "include_deferred": True}
         made.airflow.call("POST", "/pools", body=body)
         airflow.wait_for_dags(made.airflow, [DAG, *MAPPED], progress=step.update)
     console.print("The bench's environment is up.")
-
-
-def _repository(workload: str) -> str:
-    return f"winbatch-bench/{workload}"

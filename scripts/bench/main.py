@@ -18,6 +18,7 @@ from scripts.bench import (
     deploy,
     figures,
     kernel,
+    load,
     machine,
     memory,
     orchestration,
@@ -200,6 +201,12 @@ def _orchestration(bench: Bench) -> Measured:
     return orchestration.measure(bench.life.environment, bench.options.runs, bench.left, warm=warm)
 
 
+def _load(bench: Bench) -> Measured:
+    made = bench.life.environment
+    with Steps().step("Large jobs, and a simulated day") as step:
+        return load.measure(made, step.update)
+
+
 def _deploy(bench: Bench) -> Measured:
     return deploy.measure(bench.life, bench.options.runs), {}
 
@@ -259,6 +266,7 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "engine.sim": _simulated,
     "simulation": _worlds,
     "engine.orchestration": _orchestration,
+    "load": _load,
     "deploy": _deploy,
     "terraform": _terraform,
     "tests": _tests,

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scripts.airflow import SERVER_ERROR
 from scripts.bench.environment import Environment
-from scripts.errors import BenchError
+from scripts.errors import AirflowError, BenchError
 from winbatch import keys
 from winbatch.job import Job
 from winbatch.ledger import Ledger
@@ -122,7 +123,12 @@ def _wait(
         if time.monotonic() - began > at_most:
             return None
         time.sleep(LOOK_SECONDS)
-        found = made.airflow.run(dag, run_id) or {}
+        try:
+            found = made.airflow.run(dag, run_id) or {}
+        except AirflowError as error:
+            if error.status is not None and error.status < SERVER_ERROR:
+                raise
+            continue  # a server that is busy; the run goes on
         if found.get("state") == "success":
             return found
         if found.get("state") == "failed":

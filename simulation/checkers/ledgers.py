@@ -24,14 +24,16 @@ class StaysEnded:
 
     def __init__(self, bucket: Bucket, problems: list[str], round_of: Callable[[str], int]) -> None:
         """Watch the bucket; `round_of` gives how often the run of a ledger's key has begun."""
-        self._problems, self._round_of = problems, round_of
+        self._problems, self._round_of, self._bucket = problems, round_of, bucket
         self._ended: dict[str, int] = {}
         bucket.watchers.append(self._wrote)
 
     def _wrote(self, key: str, _before: bytes | None, after: bytes) -> None:
         if not key.endswith("/ledger.json"):
             return
-        ledger, this = Ledger.from_json(after, where=key), self._round_of(key)
+        # A teardown that is not killed yet may end in a later round what its own round had begun.
+        by = self._bucket.round
+        ledger, this = Ledger.from_json(after, where=key), self._round_of(key) if by is None else by
         if ledger.state in {"cancelled", "failed"}:
             self._ended[key] = this
         elif self._ended.pop(key, this - 1) >= this:

@@ -13,7 +13,8 @@ from winbatch.ledger import Ledger
 SURPLUS = 1800.0
 STILL = 3600.0
 # Between two looks at a cluster, so long passes; of what a stage pays, the last look before its end may be as old.
-LOOK = 60.0
+# One of a process that stands still now and then takes longer.
+LOOK, HELD_UP = 60.0, 180.0
 _LEDGER = "/ledger.json"
 _RUNNING = b'"state": "running"'
 
@@ -53,7 +54,8 @@ class OverTime:
         now, cloud = self._cloud.clock.seconds, self._cloud
         running = [run for run in self._runs if run.state == "running"]
         if self._at_work:
-            self._due += (now - self._looked) * len(cloud.hosts)
+            # EC2 bills no instance that is being terminated, though it is listed for a while.
+            self._due += (now - self._looked) * sum(not host.leaving for host in cloud.hosts.values())
         self._looked = now
         # ECS tasks stay on the instances that they are on, also where fewer would do.
         used = sum(bool(host.tasks) for host in cloud.hosts.values())
@@ -81,10 +83,12 @@ class OverTime:
             for entry in self._bucket.listing("")
             if entry.key.endswith(_LEDGER) and (found := self._bucket.get(entry.key))
         )
-        slack = 0.1 * self._due + self._rounds * LOOK * self._cloud.most + self._unseen
+        look = HELD_UP if self._cloud.faults.held_up else LOOK
+        slack = 0.1 * self._due + self._rounds * look * self._cloud.most + self._unseen
         # What a tick sees stands for the time since the one before: beside others' ECS tasks, and with engines that are
-        # killed for minutes, it may stand for too little. An instance that was asked for counts before EC2 has it.
-        sampled = self._cloud.faults.crash and len(self._runs) > 1
+        # killed or stand still for minutes, it may stand for too little. An instance that was asked for counts before
+        # EC2 has it.
+        sampled = (self._cloud.faults.crash or self._cloud.faults.held_up) and len(self._runs) > 1
         if (told < self._due - slack and not sampled) or (
             told > self._due + slack and not self._cloud.faults.no_capacity
         ):

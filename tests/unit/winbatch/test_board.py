@@ -157,3 +157,29 @@ def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not
     world.pass_time(700)
     driver.tick(world, world.stage, WORKLOAD, world.limits)
     assert board(world).others("d/j/s", world.now()) == {}, "one that never began is forgotten"
+
+
+def test_a_tick_that_is_not_killed_yet_takes_no_place_after_its_jobs_teardown(monkeypatch):
+    world = World()
+    driver.reserve(world, "d", "j", 1.0)
+    put = world.put
+
+    def stands_still(key, body, **conditions):
+        if key == shares.KEY:
+            monkeypatch.undo()
+            driver.tick(world.calm, world.stage, WORKLOAD, world.limits, cancel=True)
+            driver.withdraw(world.calm, "d", "j")
+        return put(key, body, **conditions)
+
+    monkeypatch.setattr(world, "put", stands_still)
+    driver.tick(world, world.stage, WORKLOAD, world.limits)
+    assert board(world).demands == {}
+
+
+def test_a_place_is_kept_by_who_has_it_only():
+    world = World()
+    driver.renew(world, "d", "j", 1.0)
+    assert board(world).demands == {}, "its teardown has taken it back"
+    driver.reserve(world, "d", "j", 1.0)
+    driver.renew(world, "d", "j", 2.5)
+    assert {name: demand.instances for name, demand in board(world).demands.items()} == {"d/j/+": 2.5}
