@@ -71,6 +71,9 @@ POLL_LATEST = 30.0
 # While instances boot and images are pulled, minutes pass: after this long the engine looks less often.
 PATIENCE = dt.timedelta(seconds=20)
 
+# Shards whose items' failures are read at one tick: of about so many items. A stage that ends for what failed ends
+# then, so that not all of a million items that cannot be done are in its ledger.
+EXPLAINED_ITEMS = 10_000
 # A ledger is read and written at every tick: only so many failures keep the end of their log in it, of those that are
 # alike only some, so that each cause has one.
 LOGS_KEPT = 100
@@ -584,7 +587,8 @@ def _verdict(
         return "succeeded", ""
     if seen.cancelled:
         return "cancelled", "its DAG run ended before it did: somebody stopped it, or one of its Airflow tasks failed"
-    if shards.hopeless and ledger.failures and len(shards.failed) == len(ledger.explained):
+    enough = len(shards.failed) == len(ledger.explained) or ledger.items_failed > limits.max_failed_items
+    if shards.hopeless and ledger.failures and enough:
         first = ledger.failures[0]
         return "failed", (
             f"{len(shards.failed)} shards failed and none succeeded, so more would be a waste; the first item:"
@@ -679,9 +683,9 @@ def _marks(ledger: Ledger, seen: Seen, shards: Shards, live: Sequence[str]) -> I
     for mark, due in shards.retry:
         if due <= seen.now:
             yield Put(mark, "it may be tried again")
-    unexplained = tuple((mark, kind) for mark, kind in shards.failed if mark.shard not in ledger.explained)
-    if unexplained:
-        yield Explain(unexplained)
+    unexplained = ((mark, kind) for mark, kind in shards.failed if mark.shard not in ledger.explained)
+    if explain := tuple(islice(unexplained, max(1, EXPLAINED_ITEMS // ledger.shard_items))):
+        yield Explain(explain)
     # Reading who holds what costs a request a claim: only when somebody has ended, or a lost ledger knows nobody.
     ending = {arn for arn, task in ledger.known.items() if task.status == "ending"}
     if shards.open and (ending or not live):
