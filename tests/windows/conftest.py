@@ -6,11 +6,13 @@ are skipped.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from emulator.ecs.images import Image
 from emulator.ecs.windows import wine
@@ -49,6 +51,17 @@ def kit_image(windows: host.Host, kit: Path) -> Image:
     """An image whose entry point is that program."""
     config = {"Entrypoint": ["kit.exe"], "WorkingDir": "C:\\app", "Env": ["PATH=C:\\app;C:\\Windows\\System32"]}
     return windows.image({"app/kit.exe": kit, "app/data.txt": b"whole"}, **config)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 for workers."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from emulator.ecs.windows.wine import Wine
+
 pytestmark = pytest.mark.slow
 
 # To write to a file, and to take away first what keeps it from being written to.
@@ -70,6 +72,12 @@ def test_nobody_changes_windows_own_files(windows, kit_image, verb, user):
     before = windows.run(image, "type", file)
     assert windows.run(image, verb, file, "mine") == (0, "kit wrote 5\n")
     assert windows.run(image, "type", file) == before != (1, "")
+
+
+def test_what_wines_services_say_is_not_the_programs(windows, kit_image, monkeypatch):
+    of_wine = Wine.environment
+    monkeypatch.setattr(Wine, "environment", lambda *given: of_wine(*given) | {"WINEDEBUG": "+service"})
+    assert windows.run(kit_image, "version") == (0, "10.0.20348 3\n")
 
 
 def test_nothing_stays_of_a_container_that_leaves_programs_behind(windows, kit_image):

@@ -1,11 +1,13 @@
 """The tests of what runs in Windows' containers, run by Python for Windows under Wine.
 
 Those are left out that show what is of POSIX by nature (marked `posix`), files whose code asks nothing of the system,
-for what they hold is the same arithmetic everywhere, and those that start workers, which take minutes under Wine.
+for what they hold is the same arithmetic everywhere, and most of those that start workers: a worker takes three to ten
+seconds here, and more than a hundred are started.
 """
 
+import compileall
 import contextlib
-import logging
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,6 @@ import tomllib
 from dataclasses import replace
 
 import pytest
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from scripts import uv
 from scripts.settings import Settings
@@ -31,7 +32,25 @@ PACKAGES = {
 }
 FILES = {
     "winbatch": ["deployment", "filenames", "spec", "template"],
-    "worker": ["folders", "inputs", "manifest", "owner", "stopping"],
+    "worker": ["folders", "inputs", "manifest", "owner", "settling", "stopping"],
+}
+# Of the tests that start workers, of which each takes seconds under Wine, one or two a kind.
+TESTS = {
+    "command": [
+        "after_a_stop_nothing_is_started",
+        "exit_codes_are_told_in_the_form_in_which_they_are_known",
+        "how_a_program_fails",
+    ],
+    "slots": [
+        "after_a_stop_nothing_runs[spawn]",
+        "an_item_that_ends_its_process_fails_alone[spawn]",
+        "how_windows_says_that_a_process_has_ended",
+    ],
+    "worker": [
+        "a_broken_line_of_the_manifest_releases_all_claims",
+        "all_items_of_a_shard_run_and_the_next_attempt_runs_only_those_that_failed",
+        "partials_that_do_not_parse_are_passed_over_and_the_first_of_two_stands",
+    ],
 }
 SECONDS = 300
 RUN = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
@@ -55,25 +74,18 @@ def image(windows):
     shutil.copytree(ROOT / "dags", checkout / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "images" / "ber" / "ber", checkout / "ber", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", checkout / "pyproject.toml")
-    return replace(own, working_path=r"C:\checkout", user="ContainerAdministrator")
+    # Else each of the processes that tests start would compile all that it imports.
+    for folder in (root / "tested", checkout / "dags"):
+        compileall.compile_dir(folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    return replace(own, working_path=r"C:\checkout")
 
 
-@pytest.fixture(scope="module")
-def s3_url():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.mark.parametrize("folder", FILES)
-def test_what_holds_on_linux_holds_on_windows(windows, image, s3_url, folder):
-    files = [f"tests/unit/{folder}/test_{name}.py" for name in FILES[folder]]
+def test_what_holds_on_linux_holds_on_windows(windows, image, s3_url):
+    chosen = [f"tests/unit/{folder}/test_{name}.py" for folder, names in FILES.items() for name in names]
+    chosen += [f"tests/unit/worker/test_{file}.py::test_{name}" for file, names in TESTS.items() for name in names]
     places = [r"C:\packages", r"C:\tested", r"C:\checkout", r"C:\checkout\dags"]
     variables = {"PYTHONPATH": ";".join(places), "WINBATCH_TEST_S3": s3_url, "PYTHONDONTWRITEBYTECODE": "1"}
-    words = ["-c", RUN, "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout", "120", *files]
+    words = ["-c", RUN, "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout", "120", *chosen]
     with windows.running(image, *words, environment=variables) as started:
         with contextlib.suppress(subprocess.TimeoutExpired):
             started.container.wait(SECONDS)

@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import IO, Literal
 
 import psutil
@@ -33,6 +33,9 @@ _TIME_OVER, _KILLED = 0x40010004, 1067
 _START_SECONDS = 480
 _UNSTARTED = "DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s"
 _KILL_SECONDS, _KILL_PAUSE = 10, 0.02
+_LOOK_SECONDS = 0.02
+# Where a container's first process tells how its program fares, in the container's folder.
+_SAID = "said"
 
 
 class ContainerError(Exception):
@@ -61,8 +64,8 @@ class WindowsContainer:
         stdout: what its programs print, both streams together.
     """
 
-    def __init__(self, child: Child, control: IO[bytes], output: IO[bytes], prefix: Path) -> None:
-        self.stdout = output
+    def __init__(self, child: Child, control: IO[bytes], prefix: Path) -> None:
+        self.stdout = child.stdout
         self._child = child
         self._control = control
         self._prefix = prefix
@@ -107,8 +110,7 @@ class WindowsContainer:
         while self.kill() and time.monotonic() < deadline:
             time.sleep(_KILL_PAUSE)
         self._child.reap()
-        said = self._child.stdout.read()
-        self._child.stdout.close()
+        said = (self._prefix / _SAID).read_bytes()
         with contextlib.suppress(BrokenPipeError):
             self._control.close()
         _remove_socket(self._prefix)
@@ -144,42 +146,50 @@ def start(
     temporary.mkdir()
     wine = installation.wine
     words = [*_unprivileged(), str(wine.loader), f"C:\\windows\\system32\\{INIT}"]
+    said = prefix / _SAID
+    said.touch()
+    reading, writing = os.pipe()
+    control = os.fdopen(writing, "wb")
     with contextlib.ExitStack() as stack:
-        heard, said = (stack.enter_context(os.fdopen(end, mode, closefd=True)) for end, mode in _pipe())
-        output, printed = (stack.enter_context(os.fdopen(end, mode, closefd=True)) for end, mode in _pipe())
-        child = processes.start(
-            words,
-            env=wine.environment(prefix, temporary),
-            cwd=prefix / "drive_c",
-            log=None,
-            niceness=niceness,
-            stdin=heard,
-            stderr=printed,
-        )
-        heard.close()
-        printed.close()
+        stack.callback(control.close)
+        with os.fdopen(reading, "rb") as heard:
+            child = processes.start(
+                words,
+                env=wine.environment(prefix, temporary),
+                cwd=prefix / "drive_c",
+                log=None,
+                niceness=niceness,
+                stdin=heard,
+                stderr=subprocess.DEVNULL,
+            )
         stack.pop_all()
-    container = WindowsContainer(child, said, output, prefix)
-    block = "\0".join([program.command, program.folder, order, *map("=".join, program.environment.items()), "", ""])
-    encoded = block.encode("utf-16-le", "surrogatepass")
+    container = WindowsContainer(child, control, prefix)
+    parts = [_unix(said), program.command, program.folder, order, *map("=".join, program.environment.items()), "", ""]
+    encoded = "\0".join(parts).encode("utf-16-le", "surrogatepass")
     with contextlib.suppress(BrokenPipeError):
-        said.write(struct.pack("<I", len(encoded)) + encoded)
-        said.flush()
-    timer = Timer(_START_SECONDS, container.kill)
-    timer.start()
-    answer = child.stdout.readline().decode().split()
-    timer.cancel()
+        control.write(struct.pack("<I", len(encoded)) + encoded)
+        control.flush()
+    deadline = time.monotonic() + _START_SECONDS
+    while not (answer := _answer(said)) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    answer = _answer(said)
     if answer != ["started", "0"]:
         container.kill()
         container.reap()
-        output.close()
+        container.stdout.close()
         raise ContainerError(_refusal(program, int(answer[1])) if answer else _UNSTARTED)
     return container
 
 
-def _pipe() -> list[tuple[int, str]]:
-    reading, writing = os.pipe()
-    return [(reading, "rb"), (writing, "wb")]
+def _answer(said: Path) -> list[str]:
+    """The words of the first line that a first process has said; none before it is whole."""
+    line, end, _ = said.read_text(encoding="ascii").partition("\n")
+    return line.split() if end else []
+
+
+def _unix(path: Path) -> str:
+    """A file of this machine by the name that Wine has for it."""
+    return "\\\\?\\unix" + str(path).replace("/", "\\")
 
 
 def _unprivileged() -> Sequence[str]:

@@ -4,14 +4,15 @@
  * ended. Its standard input comes from the engine: first the number of bytes of a block (32 bits, little endian) and the
  * block, then lines. The block is UTF-16, each part of it ended by a zero:
  *
- *     command line, working folder, "together" or "newest-first", and the environment, which one more zero ends.
+ *     a file, command line, working folder, "together" or "newest-first", and the environment, which one more zero ends.
  *
- * The line "stop" begins a stop. What it says goes to its standard output, in lines of two words:
+ * The line "stop" begins a stop. What it says goes to that file, in lines of two words:
  *
  *     started 0, or failed and Windows' error code: the program cannot be started
  *     exit and the program's exit code, all 32 bits of it, unsigned
  *
- * Its standard error is the standard output and standard error of the program.
+ * Its standard output is the standard output and standard error of the program. Its standard error is that of Wine's
+ * services, which it starts: what they say is not the program's.
  */
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
@@ -35,7 +36,7 @@
 
 typedef LONG(WINAPI *query_process)(HANDLE, int, void *, ULONG, ULONG *);
 
-static HANDLE job;
+static HANDLE job, engine;
 static BOOL newest_first;
 
 struct member {
@@ -46,7 +47,7 @@ struct member {
 static void say(const char *word, DWORD number) {
   char line[64];
   DWORD size = (DWORD)snprintf(line, sizeof line, "%s %lu\n", word, number), written;
-  WriteFile(GetStdHandle(STD_OUTPUT_HANDLE), line, size, &written, NULL);
+  WriteFile(engine, line, size, &written, NULL);
 }
 
 static BOOL hear(void *buffer, DWORD size) {
@@ -157,8 +158,11 @@ static HANDLE inherited(DWORD which) {
 int wmain(void) {
   uint32_t size;
   if (!hear(&size, sizeof size)) return 1;
-  wchar_t *command = malloc(size);
-  if (!command || !hear(command, size)) return 1;
+  wchar_t *file = malloc(size);
+  if (!file || !hear(file, size)) return 1;
+  engine = CreateFileW(file, GENERIC_WRITE, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+  if (engine == INVALID_HANDLE_VALUE) return 1;
+  wchar_t *command = file + wcslen(file) + 1;
   wchar_t *folder = command + wcslen(command) + 1;
   wchar_t *order = folder + wcslen(folder) + 1;
   wchar_t *environment = order + wcslen(order) + 1;
@@ -182,8 +186,8 @@ int wmain(void) {
   PROCESS_INFORMATION made;
   start.hStdInput =
       CreateFileW(L"NUL", GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, &to_inherit, OPEN_EXISTING, 0, NULL);
-  start.hStdOutput = inherited(STD_ERROR_HANDLE);
-  start.hStdError = inherited(STD_ERROR_HANDLE);
+  start.hStdOutput = inherited(STD_OUTPUT_HANDLE);
+  start.hStdError = inherited(STD_OUTPUT_HANDLE);
   for (DWORD own = 0; own < 3; own++)
     SetHandleInformation(GetStdHandle((DWORD[]){STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE}[own]),
                          HANDLE_FLAG_INHERIT, 0);

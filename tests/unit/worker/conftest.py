@@ -52,15 +52,15 @@ def nursery():
     nursery.stop()
 
 
+def s3_client(url):
+    return boto3.client(
+        "s3", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
 @pytest.fixture
 def client(s3_url):
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3_url,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    client = s3_client(s3_url)
     yield client
     client.close()
 
@@ -172,8 +172,8 @@ class Ended:
     err: str
 
 
-@pytest.fixture
-def job(client, s3_url, tmp_path, nursery):
+def new_job(client, url, folder, nursery=None):
+    """A bucket with a stage in it that is not planned yet."""
     bucket = f"data-{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     stage = Stage(
@@ -190,4 +190,9 @@ def job(client, s3_url, tmp_path, nursery):
         items=0,
         shard_items=1,
     )
-    return Job(client, bucket, s3_url, tmp_path, stage, nursery)
+    return Job(client, bucket, url, folder, stage, nursery)
+
+
+@pytest.fixture
+def job(client, s3_url, tmp_path, nursery):
+    return new_job(client, s3_url, tmp_path, nursery)
