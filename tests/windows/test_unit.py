@@ -52,7 +52,7 @@ TESTS = {
         "partials_that_do_not_parse_are_passed_over_and_the_first_of_two_stands",
     ],
 }
-SECONDS = 300
+SECONDS = 900
 RUN = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
