@@ -80,7 +80,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         saved = converging.load(workspace, plan) if plan else None
         converging.prepare(workspace, steps)
         built = image_verbs.build(settings, steps)
-        workspace.name_images(image_verbs.digests(built))
+        workspace.tell_terraform(image_verbs.digests(built), releasing.workload_dags(workspace))
         if saved is not None:
             plans.require_images(saved, image_verbs.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
@@ -116,7 +116,7 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
         workspace = Workspace(settings, keep_open=[lock])
         converging.prepare(workspace, steps)
         digests = image_verbs.digests(image_verbs.build(settings, steps))
-        workspace.name_images(digests)
+        workspace.tell_terraform(digests, releasing.workload_dags(workspace))
         planned = converging.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:

@@ -26,6 +26,9 @@ from botocore.exceptions import ClientError
 
 from scripts import dag_ids
 from scripts.errors import ReleaseError
+from winbatch import job_file
+from winbatch.errors import SpecError
+from winbatch.parsing import MALFORMED
 from winbatch.release import MANIFEST
 from winbatch.times import format_time, parse_time
 
@@ -80,6 +83,11 @@ class Release:
         return {
             name[-1].removesuffix(".yaml") for name in parts if name[:-1] == ["jobs"] and name[-1].endswith(".yaml")
         }
+
+    @property
+    def runs(self) -> dict[str, set[str]]:
+        """The workloads that each of its DAGs runs stages of."""
+        return {dag: workloads_of(self.files[f"jobs/{dag}.yaml"]) for dag in self.dags}
 
     @property
     def workloads(self) -> dict[str, dict[str, str]]:
@@ -176,6 +184,15 @@ def collect(dags: Path) -> dict[str, bytes]:
     return {path: file.read_bytes() for path, file in found.items() if path not in {DEPLOYMENT, MANIFEST}}
 
 
+def workloads_of(job: bytes) -> set[str]:
+    """Say which workloads a job file runs stages of; none where it is of a form that is not read any more."""
+    try:
+        data: Any = job_file.read(job, where="").typed({})
+        return {stage.get("workload", data["workload"]) for stage in data["stages"]}
+    except (SpecError, *MALFORMED):
+        return set()
+
+
 def kept(history: Sequence[Entry], since: datetime) -> set[str]:
     """The releases that stay in the prefix: the last ones, and each that was served at some time since then.
 
@@ -230,6 +247,12 @@ class Releases:
         if body is None:
             raise ReleaseError(f"{self._prefix}/{DEPLOYMENT} is not in {self._bucket}; Terraform writes it: invoke up")
         return body
+
+    def runs(self) -> list[tuple[str, set[str]]]:
+        """List the DAGs of all releases in the prefix, with the workloads that each runs stages of."""
+        paths = [(path, _split(path)[1]) for path in self._listed(f"{self._prefix}/")]
+        found = [(path, re.fullmatch(r"jobs/([^/]+)\.yaml", file)) for path, file in paths if file != path]
+        return [(job[1], workloads_of(self._get(f"{self._prefix}/{path}") or b"")) for path, job in found if job]
 
     def served(self) -> Served:
         """What Airflow is told to serve."""

@@ -1,6 +1,8 @@
 """DAG releases as the operator makes them: checked, served, listed, rolled back, and waited for."""
 
+import json
 from collections.abc import Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -85,6 +87,7 @@ def roll_back(settings: Settings, name: str) -> Done:
         with steps.step("Roll the DAGs back") as step:
             found = releases.load(wanted)
             gone = missing(found.workloads, workspace.aws.client("ecs"), workspace.aws.client("ecr"))
+            gone = gone or unknown(found, releases.deployment())
             if gone:
                 raise ReleaseError(f"release {wanted} cannot be served again: {gone}")
             done = releases.serve(found, _oldest_run(workspace.airflow(outputs)), step.update)
@@ -120,6 +123,8 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
     spec.load_all(settings.dags / "jobs")
     releases = _releases(workspace, outputs)
     made = Release({**collect(settings.dags), DEPLOYMENT: releases.deployment()})
+    if refused := unknown(made, made.files[DEPLOYMENT]):
+        raise ReleaseError(f"{refused}: invoke up")
     if releases.served().release != made.id:
         with steps.step("Check the DAGs") as step:
             parsed = dag_check.check(settings, made, step.update)
@@ -135,6 +140,42 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
         done = releases.serve(made, _oldest_run(workspace.airflow(outputs)), step.update)
         step.detail = done.sentence
     return done
+
+
+def workload_dags(workspace: Workspace) -> dict[str, list[str]]:
+    """Say which DAGs run stages of each workload: the checkout's, and those of releases that jobs may have begun with.
+
+    Raises:
+        SpecError: a job file of the checkout is wrong.
+    """
+    values = workspace.values()
+    runs = [(one.dag, set(one.workloads)) for one in spec.load_all(workspace.settings.dags / "jobs")]
+    if values.get("dags_bucket") and values.get("deployment"):
+        s3 = workspace.aws.client("s3")
+        # A bucket that somebody has deleted comes back by the apply that this is for.
+        with suppress(s3.exceptions.NoSuchBucket):
+            runs += Releases(s3, values["dags_bucket"], values["deployment"]["dags_prefix"]).runs()
+    found: dict[str, set[str]] = {}
+    for dag, workloads in runs:
+        for workload in workloads:
+            found.setdefault(workload, set()).add(dag)
+    return {workload: sorted(dags) for workload, dags in found.items()}
+
+
+def unknown(release: Release, deployment: bytes) -> str | None:
+    """Say which DAG of a release runs a workload whose role may not work on its jobs; None when there is none.
+
+    Args:
+        release: pinned to task definitions; those of earlier applies have one role for all.
+        deployment: Terraform's newest, which says what the roles know.
+    """
+    pinned = json.loads(release.files[DEPLOYMENT])["workloads"]
+    known = {name: entry.get("dags", ()) for name, entry in json.loads(deployment)["workloads"].items()}
+    for dag, workloads in sorted(release.runs.items()):
+        for workload in sorted(workloads):
+            if "dags" in pinned.get(workload, {}) and dag not in known.get(workload, ()):
+                return f"job {dag} runs workload {workload}, whose role does not know it"
+    return None
 
 
 def wait(workspace: Workspace, outputs: Outputs, done: Done, steps: Steps) -> None:

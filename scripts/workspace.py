@@ -119,20 +119,20 @@ class Workspace:
 
     @property
     def var_files(self) -> list[Path]:
-        """The environment's values, and the digests of its images."""
+        """The environment's values, and what follows from the checkout."""
         files = self.settings.var_files
-        return [*files, self.digests_file] if self.digests_file.is_file() else files
+        return [*files, self.checkout_file] if self.checkout_file.is_file() else files
 
     @property
-    def digests_file(self) -> Path:
-        """What the environment's images are called, as they were built last."""
+    def checkout_file(self) -> Path:
+        """What the environment's images are called, as they were built last, and whose DAGs there are."""
         return self.settings.state / "images.tfvars.json"
 
-    def name_images(self, digests: Mapping[str, str]) -> None:
-        """Name the images of all workloads to Terraform."""
-        text = json.dumps({"image_digests": digests}, indent=2, sort_keys=True) + "\n"
+    def tell_terraform(self, digests: Mapping[str, str], dags: Mapping[str, Sequence[str]]) -> None:
+        """Tell Terraform the digests of the workloads' images, and the DAGs that run stages of each."""
+        text = json.dumps({"image_digests": digests, "workload_dags": dags}, indent=2, sort_keys=True) + "\n"
         given.folder("WINBATCH_STATE", self.settings.state)
-        self.digests_file.write_text(text, encoding="utf-8")
+        self.checkout_file.write_text(text, encoding="utf-8")
 
     def values(self) -> dict[str, Any]:
         """Terraform's outputs as they are; empty before the first apply."""

@@ -20,6 +20,18 @@ locals {
     { for workload, digest in var.image_digests : workload => "${module.registry.repositories[workload].url}@${digest}" },
   )
 
+  # What is read beside one's own jobs lies in a folder of each prefix for results, unless the workload says where.
+  inputs = [for prefix in var.data_prefixes : "${prefix}/inputs" if prefix != "jobs"]
+  workloads = {
+    for workload, size in var.workloads : workload => {
+      cpu         = size.cpu
+      dags        = lookup(var.workload_dags, workload, [])
+      environment = size.environment
+      inputs      = coalesce(size.inputs, local.inputs)
+      memory      = size.memory
+    }
+  }
+
   # What the agents ask for the share's address, and for whom to mount it as.
   share_endpoints = var.shared_storage == null ? [] : ["fsx", strcontains(var.shared_storage.credentials_arn, ":ssm:") ? "ssm" : "secretsmanager"]
   share = [
@@ -125,7 +137,7 @@ module "cluster" {
   usd_per_hour       = var.cluster.usd_per_hour
   warm_pool          = var.cluster.warm_pool
   windows            = var.cluster.windows
-  workloads          = var.workloads
+  workloads          = local.workloads
 
   permissions_boundary_arn = local.permissions_boundary_arn
 }

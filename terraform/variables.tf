@@ -139,12 +139,30 @@ variable "tags" {
   }
 }
 
+variable "workload_dags" {
+  description = "The DAGs that each workload runs stages of: its role may work on their jobs and on no others. `plan` and `up` write it out of the job files."
+  type        = map(list(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for dag in flatten(values(var.workload_dags)) : can(regex("^[a-z][a-z0-9_-]{0,31}$", dag)) && !contains(["aggregate_results", "inputs", "results", "task_results"], dag)])
+    error_message = "workload_dags takes ids of DAGs as dags/jobs/ has them, of lower-case letters, digits, - and _, and not inputs, results, task_results or aggregate_results, where all jobs have something."
+  }
+
+  validation {
+    condition     = alltrue([for pair in setproduct(flatten(values(var.workload_dags)), var.data_prefixes, var.data_prefixes) : !startswith("${pair[2]}/", "${pair[1]}/${pair[0]}/")])
+    error_message = "workload_dags names a DAG whose place for results would be one of data_prefixes, or one above it: give the DAG or the prefix another name."
+  }
+}
+
 variable "workloads" {
-  description = "The workloads: cpu units and MiB of a container, its environment, and an image by digest if it is not pushed to the workload's own repository."
+  description = "The workloads: cpu units and MiB of a container, its environment, an image by digest if it is not pushed to the workload's own repository, and the prefixes that its items may read (`fetch`) beside the results of its own jobs; left out: `inputs` below each of data_prefixes but `jobs`."
   type = map(object({
     cpu         = number
     environment = optional(map(string), {})
     image       = optional(string)
+    inputs      = optional(list(string))
     memory      = number
   }))
   nullable = false
@@ -167,5 +185,11 @@ variable "workloads" {
   validation {
     condition     = alltrue(flatten([for size in values(var.workloads) : [for name in keys(size.environment) : !startswith(name, "WINBATCH_") && !startswith(name, "AWS_")]]))
     error_message = "A workload's environment may not set WINBATCH_ or AWS_ variables: they belong to the contract between engine and worker."
+  }
+  validation {
+    condition = alltrue(flatten([for size in values(var.workloads) : [for input in coalesce(size.inputs, []) :
+      can(regex("^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", input)) && !startswith("${input}/", "jobs/") && anytrue([for prefix in var.data_prefixes : startswith("${input}/", "${prefix}/")])
+    ]]))
+    error_message = "A workload's inputs are prefixes below one of data_prefixes but jobs, without a slash at either end, such as sim/inputs."
   }
 }

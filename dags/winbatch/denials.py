@@ -52,6 +52,7 @@ def _place(name: str, action: str, why: str) -> str:
         return _RESOURCES.get(service, "")
     if not name.startswith("winbatch-"):
         return ""
-    kind = name.rpartition("-")[2]
+    # winbatch-<environment>-<kind>, and of a workload's role -<workload>
+    kind = [*name.split("-"), ""][2]
     folder = _FILES.get(kind, "")
     return f"{folder}/{_APPLY_FILES.get(service, 'platform.tf')}" if kind == "apply" else folder

@@ -41,7 +41,11 @@ class Cluster:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A workload's task definition; `cpu` in units of 1/1024 core, `memory` in MiB."""
+    """A workload's task definition; `cpu` in units of 1/1024 core, `memory` in MiB.
+
+    Beside the jobs of its own DAGs its role reads below `inputs`; an environment that was applied before workloads had
+    roles of their own names none.
+    """
 
     task_definition: str
     container: str
@@ -50,6 +54,7 @@ class Workload:
     image: str
     log_group: str
     log_stream_prefix: str
+    inputs: Sequence[str] | None = None
 
     @property
     def slots(self) -> int:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from winbatch import capacity, keys, sources
+from winbatch import capacity, keys, sources, template
 from winbatch.deployment import Deployment
 from winbatch.errors import ClusterError, JobError, SpecError
 from winbatch.parsing import MALFORMED
@@ -130,11 +130,12 @@ def plan(
     for stage in spec.stages:
         items = of_stages[stage.name].count
         workload = deployment.workload(stage.workload)
+        _check_fetch(stage, of_stages[stage.name], job, spec.dag, deployment)
         slots = params["max_instances"] * capacity.tasks_per_instance(deployment.cluster, workload) * workload.slots
         given = stage.item_seconds
         item_seconds = float(params[given]) if isinstance(given, str) else given
         base = keys.stage_prefix(spec.dag, job, stage.name)
-        results = keys.results_prefix(_root(stage, params, deployment), spec.dag, job)
+        results = keys.results_prefix(_root(stage, params, spec.dag, deployment), spec.dag, job)
         stages[stage.name] = Stage(
             dag=spec.dag,
             job=job,
@@ -179,7 +180,28 @@ def _digest(manifest: bytes) -> str:
     return hashlib.sha256(manifest).hexdigest()
 
 
-def _root(stage: StageSpec, params: Mapping[str, Any], deployment: Deployment) -> str:
+def _check_fetch(stage: StageSpec, items: Items, job: str, dag: str, deployment: Deployment) -> None:
+    """Look whether the workload may read what its first item fetches.
+
+    Raises:
+        SpecError: it may not.
+    """
+    inputs = deployment.workload(stage.workload).inputs
+    if not stage.fetch or inputs is None:
+        return
+    values = {**next(items.params()), "item": 0, "job": job}
+    may = (*(f"{prefix}/" for prefix in inputs), *keys.own_places(dag, deployment.data_prefixes))
+    for text in stage.fetch.values():
+        key = template.fill(text, values)
+        if not key.startswith(may):
+            raise SpecError(
+                f"stage {stage.name} fetches {key!r}, and the role of workload {stage.workload} reads below"
+                f" {', '.join(inputs) or 'nothing'} and its own jobs' results only; put it there, or add its prefix to"
+                " the workload's inputs in the environment's values: invoke up"
+            )
+
+
+def _root(stage: StageSpec, params: Mapping[str, Any], dag: str, deployment: Deployment) -> str:
     """Below which prefix a stage leaves its results."""
     if not stage.prefix:
         return _allowed(keys.PREFIX + keys.RESULTS, deployment)
@@ -189,7 +211,13 @@ def _root(stage: StageSpec, params: Mapping[str, Any], deployment: Deployment) -
             f"parameter {stage.prefix} is {given!r}: below {keys.PREFIX} lie the objects of all jobs; choose a prefix"
             " beside it"
         )
-    return _allowed(given, deployment)
+    places = [place for place in keys.own_places(dag, deployment.data_prefixes) if not place.startswith(keys.PREFIX)]
+    if not f"{_allowed(given, deployment)}/{dag}/".startswith(tuple(places)):
+        raise SpecError(
+            f"parameter {stage.prefix} is {given!r}, and there the roles of {dag}'s workloads may not write; choose one"
+            f" of which <prefix>/{dag}/ lies below {', '.join(places)}"
+        )
+    return given
 
 
 def _items(

@@ -5,12 +5,17 @@ The layout is the contract of docs/architecture.md, "A job in S3".
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from winbatch.stage import Stage
 
 PREFIX = "jobs/"
-# Below it lie the results of jobs whose specification names no prefix. No DAG can be called so.
+# Below it lie the results of jobs whose specification names no prefix.
 RESULTS = "results"
+# Below these folders of a prefix lie results of any DAG, each in its DAG's folder.
+FOLDERS = ("aggregate_results", "task_results")
+# What lies here is of several DAGs, so none can be called so.
+COMMON = frozenset({RESULTS, *FOLDERS, "inputs"})
 
 _SAFE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 # What the hash of an id that was changed looks like: an id that ends so is changed, too.
@@ -57,6 +62,22 @@ def stage_prefix(dag: str, job: str, stage: str) -> str:
 def results_prefix(root: str, dag: str, job: str) -> str:
     """Say where a job leaves its results: below the prefix that it was given, by DAG and job."""
     return f"{root}/{dag}/{job}/"
+
+
+def own_places(dag: str, prefixes: Iterable[str]) -> list[str]:
+    """List below where the objects of a DAG's jobs lie: where the roles of its workloads, and of no others, reach.
+
+    `terraform/modules/cluster/task_roles.tf` says the same.
+
+    Args:
+        dag: its id.
+        prefixes: the environment's data_prefixes.
+    """
+    own = [f"{PREFIX}{RESULTS}/{dag}/"]
+    for prefix in prefixes:
+        folders = FOLDERS if f"{prefix}/" != PREFIX else ()
+        own += [f"{prefix}/{dag}/", *(f"{prefix}/{folder}/{dag}/" for folder in folders)]
+    return own
 
 
 def stage_key(stage: Stage) -> str:

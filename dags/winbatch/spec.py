@@ -349,8 +349,8 @@ def _problems(data: Any, root: Node) -> Iterator[tuple[int, str]]:
             yield node.line, _words(error)
     if errors:
         return
-    if data["dag"] == keys.RESULTS:
-        yield root.at(("dag",)).line, f"{keys.RESULTS!r} is where results lie among the jobs; choose another name"
+    if data["dag"] in keys.COMMON:
+        yield root.at(("dag",)).line, f"below {data['dag']!r} lie objects of several jobs; choose another name"
     for key in ("dag", "workload"):
         if said := filenames.problem(data[key]):
             yield root.at((key,)).line, f"{said}; choose another name"

@@ -23,7 +23,7 @@ from winbatch import spec
 
 # Says to the contract tests that AWS is meant, and which region of it.
 ON_AWS = "WINBATCH_TEST_AWS"
-PREFIX = "sim/verify"
+PREFIX = "sim/inputs/verify"
 # Files that the job of programs looks at, and paths that the job of a table has.
 FILES: Mapping[str, bytes] = {"one.txt": b"one\ntwo\n", "two.bin": bytes(range(256)) * 64}
 VOLATILITIES, REPETITIONS = (0.1, 0.3), 2

@@ -92,7 +92,7 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid     = "ReadOwnObjects"
     actions = ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"]
-    resources = [for object in ["dags/deployment.json", "requirements.txt", "startup.sh"] :
+    resources = [for object in ["dags/deployment.json", "dags/releases/*/jobs/*.yaml", "requirements.txt", "startup.sh"] :
     "${local.buckets}-dags/${object}"]
   }
 

@@ -22,7 +22,7 @@ variables {
     auto_scaling_group = "winbatch-test"
     cluster            = "winbatch-test"
     families           = ["winbatch-test-ber"]
-    role_arns          = { execution = "arn:aws-cn:iam::123456789012:role/e", task = "arn:aws-cn:iam::123456789012:role/t" }
+    role_arns          = ["arn:aws-cn:iam::123456789012:role/e", "arn:aws-cn:iam::123456789012:role/t"]
   }
 }
 

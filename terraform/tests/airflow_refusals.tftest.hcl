@@ -22,7 +22,7 @@ variables {
     auto_scaling_group = "winbatch-test"
     cluster            = "winbatch-test"
     families           = ["winbatch-test-ber"]
-    role_arns          = { execution = "arn:aws-cn:iam::123456789012:role/e", task = "arn:aws-cn:iam::123456789012:role/t" }
+    role_arns          = ["arn:aws-cn:iam::123456789012:role/e", "arn:aws-cn:iam::123456789012:role/t"]
   }
 }
 
@@ -196,7 +196,7 @@ run "what_no_other_module_hands_over" {
     region                   = "cn-north-1a"
     vpc_id                   = "my-vpc"
     webserver                = { access_mode = "PUBLIC" }
-    workers                  = { auto_scaling_group = "g", cluster = "c", families = ["f"], role_arns = { execution = "e", task = "t" } }
+    workers                  = { auto_scaling_group = "g", cluster = "c", families = ["f"], role_arns = ["e"] }
   }
 
   expect_failures = [

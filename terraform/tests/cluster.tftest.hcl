@@ -89,6 +89,62 @@ run "defaults" {
   }
 }
 
+run "a_role_for_each_workload" {
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    workloads = {
+      ber = { cpu = 512, memory = 512, environment = {}, dags = ["ber", "curve"], inputs = ["sim/inputs"] }
+      fft = { cpu = 512, memory = 512, environment = {}, dags = ["curve"] }
+      new = { cpu = 512, memory = 512, environment = {} }
+    }
+  }
+
+  assert {
+    condition = {
+      for workload, document in data.aws_iam_policy_document.workload : workload => {
+        for statement in document.statement : statement.sid => [for resource in statement.resources : trimprefix(resource, "arn:aws-cn:s3:::data/")]
+      }
+      } == {
+      ber = {
+        ListOwnJobs = ["arn:aws-cn:s3:::data"]
+        WorkOnOwnJobs = [
+          "jobs/ber/*", "jobs/curve/*", "jobs/results/ber/*", "jobs/results/curve/*", "sim/aggregate_results/ber/*", "sim/aggregate_results/curve/*",
+          "sim/ber/*", "sim/curve/*", "sim/task_results/ber/*", "sim/task_results/curve/*",
+        ]
+        ReadInputs       = ["sim/inputs/*"]
+        UseKeyForObjects = [var.kms_key_arn]
+      }
+      fft = {
+        ListOwnJobs      = ["arn:aws-cn:s3:::data"]
+        WorkOnOwnJobs    = ["jobs/curve/*", "jobs/results/curve/*", "sim/aggregate_results/curve/*", "sim/curve/*", "sim/task_results/curve/*"]
+        UseKeyForObjects = [var.kms_key_arn]
+      }
+      new = { UseKeyForObjects = [var.kms_key_arn] }
+    }
+    error_message = "A workload's role reaches the jobs of its DAGs, reads its inputs, and reaches nothing else of the data."
+  }
+
+  assert {
+    condition = toset(one([
+      for statement in data.aws_iam_policy_document.workload["fft"].statement : one(statement.condition).values if statement.sid == "ListOwnJobs"
+    ])) == toset(["jobs/curve/*", "jobs/results/curve/*", "sim/aggregate_results/curve/*", "sim/curve/*", "sim/task_results/curve/*"])
+    error_message = "Names are listed where objects are read."
+  }
+
+  assert {
+    condition     = { for workload, role in aws_iam_role.workload : workload => role.name } == { ber = "winbatch-test-task-ber", fft = "winbatch-test-task-fft", new = "winbatch-test-task-new" }
+    error_message = "A role is named after its workload."
+  }
+
+  assert {
+    condition     = output.workloads["ber"].dags == tolist(["ber", "curve"]) && output.workloads["ber"].inputs == tolist(["sim/inputs"])
+    error_message = "Who plans and releases is told what the role knows."
+  }
+}
+
 run "another_windows_scaled_by_ecs_on_spot" {
   module {
     source = "./modules/cluster"

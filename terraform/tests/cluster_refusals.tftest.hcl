@@ -168,6 +168,22 @@ run "one_subnet_and_an_image_by_tag" {
   ]
 }
 
+run "inputs_that_are_a_pattern" {
+  command = plan
+
+  module {
+    source = "./modules/cluster"
+  }
+
+  variables {
+    workloads = { ber = { cpu = 2560, environment = {}, inputs = ["sim/*"], memory = 6144 } }
+  }
+
+  expect_failures = [
+    var.workloads,
+  ]
+}
+
 run "image_of_an_unknown_workload" {
   command = plan
 

@@ -80,6 +80,7 @@ run "who_is_told_and_what_is_watched" {
 run "with_an_image" {
   variables {
     image_digests = { ber = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+    workload_dags = { ber = ["ber"], gone = ["old"] }
   }
 
   assert {
@@ -90,7 +91,7 @@ run "with_an_image" {
   assert {
     condition = {
       for key, value in output.deployment.workloads["ber"] : key => value if !contains(["image", "task_definition"], key)
-    } == { container = "ber", cpu = 4096, memory = 6144, log_group = "/winbatch/test/ber", log_stream_prefix = "ber" }
+    } == { container = "ber", cpu = 4096, dags = tolist(["ber"]), inputs = tolist(["sim/inputs"]), memory = 6144, log_group = "/winbatch/test/ber", log_stream_prefix = "ber" }
     error_message = "deployment.json must describe the workload as docs/architecture.md says."
   }
 }

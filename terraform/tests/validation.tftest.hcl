@@ -22,7 +22,6 @@ run "each_variable" {
     log_retention_days   = 10
     permissions_boundary = "/deployment/x"
     region               = "eu-central-1a"
-    workloads            = { ber = { cpu = 4096, memory = 0 } }
   }
 
   expect_failures = [
@@ -31,18 +30,18 @@ run "each_variable" {
     var.log_retention_days,
     var.permissions_boundary,
     var.region,
-    var.workloads,
   ]
 }
 
-run "public_page_without_a_way_out" {
+run "public_page_without_a_way_out_and_a_workload_without_memory" {
   command = plan
 
   variables {
-    airflow = { webserver = { access_mode = "PUBLIC_ONLY" } }
+    airflow   = { webserver = { access_mode = "PUBLIC_ONLY" } }
+    workloads = { ber = { cpu = 4096, memory = 0 } }
   }
 
-  expect_failures = [var.airflow]
+  expect_failures = [var.airflow, var.workloads]
 }
 
 run "private_endpoint_under_provider_5" {
@@ -56,15 +55,24 @@ run "private_endpoint_under_provider_5" {
 }
 
 # A rule that looks at another variable is not asked while that one is refused.
-run "prefix_with_a_slash_and_digest_that_is_a_tag" {
+run "prefix_with_a_slash" {
   command = plan
 
   variables {
     data_prefixes = ["jobs", "sim/"]
+  }
+
+  expect_failures = [var.data_prefixes]
+}
+
+run "digest_that_is_a_tag" {
+  command = plan
+
+  variables {
     image_digests = { ber = "latest" }
   }
 
-  expect_failures = [var.data_prefixes, var.image_digests]
+  expect_failures = [var.image_digests]
 }
 
 run "digest_of_an_unknown_workload" {
@@ -88,6 +96,37 @@ run "digest_of_a_workload_with_an_image_of_its_own" {
   }
 
   expect_failures = [var.image_digests]
+}
+
+run "dag_where_all_jobs_have_something" {
+  command = plan
+
+  variables {
+    workload_dags = { ber = ["task_results"] }
+  }
+
+  expect_failures = [var.workload_dags]
+}
+
+run "dag_where_somebody_elses_results_lie" {
+  command = plan
+
+  variables {
+    data_prefixes = ["jobs", "team", "team/sim/new"]
+    workload_dags = { ber = ["sim"] }
+  }
+
+  expect_failures = [var.workload_dags]
+}
+
+run "inputs_among_the_jobs" {
+  command = plan
+
+  variables {
+    workloads = { ber = { cpu = 4096, inputs = ["jobs/ber"], memory = 6144 } }
+  }
+
+  expect_failures = [var.workloads]
 }
 
 run "workload_named_in_upper_case" {

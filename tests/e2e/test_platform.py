@@ -60,6 +60,8 @@ def test_the_dags_are_told_all_they_need(client, outputs, deployment):
         "image": f"{repository}@{image['imageDigest']}",
         "log_group": "/winbatch/local/ber",
         "log_stream_prefix": "ber",
+        "dags": ["ber", "ber-octave"],
+        "inputs": ["sim/inputs"],
     }
 
 
@@ -140,6 +142,7 @@ def test_airflow_may_do_what_it_needs_and_no_more(client, deployment):
     assert set(listed(by_id["PassRolesToWorkers"]["Resource"])) == {
         f"arn:aws:iam::{ACCOUNT}:role/winbatch-local-execution",
         f"arn:aws:iam::{ACCOUNT}:role/winbatch-local-task",
+        *(f"arn:aws:iam::{ACCOUNT}:role/winbatch-local-task-{workload}" for workload in ("ber", "ber-octave", "tools")),
     }
     assert by_id["PassRolesToWorkers"]["Condition"] == {
         "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
@@ -165,14 +168,15 @@ def test_airflow_may_do_what_it_needs_and_no_more(client, deployment):
             assert listed(statement["Resource"]) == data_prefixes(deployment["data_bucket"]), statement["Sid"]
 
 
-def test_workers_write_where_results_lie_and_nowhere_else(client):
+def test_workers_write_where_results_of_their_workloads_jobs_lie_and_nowhere_else(client):
     writable = [
-        resource
-        for statement in role_statements(client, "winbatch-local-task")
+        resource.removeprefix(f"arn:aws:s3:::winbatch-local-{ACCOUNT}-{REGION}-data/")
+        for statement in role_statements(client, "winbatch-local-task-ber-octave")
         if "s3:PutObject" in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     ]
-    assert writable == data_prefixes(f"winbatch-local-{ACCOUNT}-{REGION}-data")
+    folders = ("jobs", "jobs/results", "sim", "sim/aggregate_results", "sim/task_results")
+    assert sorted(writable) == sorted(f"{folder}/ber-octave/*" for folder in folders)
 
 
 def test_nothing_is_let_in_but_airflow_to_itself(client):

@@ -14,6 +14,8 @@ FILES = {"a.txt": b"one\ntwo\n", "b/c.bin": bytes(range(256)) * 64, "empty": b""
 VOLATILITIES = [0.1, 0.3]
 REPETITIONS = 2
 PATHS = 4000
+# What the spy asks for in vain.
+REFUSED = 9
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +23,24 @@ def run_ids(operator, status, client):
     """The runs of all jobs, which have succeeded, by DAG."""
     s3, bucket = client("s3"), status["data_bucket"]
     for name, body in FILES.items():
-        s3.put_object(Bucket=bucket, Key=f"sim/e2e-inputs/{name}", Body=body)
+        s3.put_object(Bucket=bucket, Key=f"sim/inputs/e2e/{name}", Body=body)
     for item in range(40):
         kept = "GLACIER" if item == 21 else "STANDARD"
-        s3.put_object(Bucket=bucket, Key=f"sim/bad-items-inputs/{item:02}", Body=b"x", StorageClass=kept)
+        s3.put_object(Bucket=bucket, Key=f"sim/inputs/bad-items/{item:02}", Body=b"x", StorageClass=kept)
     parameters = {
-        "files": ["input_prefix=sim/e2e-inputs"],
+        "files": ["input_prefix=sim/inputs/e2e"],
         "chain": ["volatility=0.1,0.3", f"repetitions={REPETITIONS}", f"count={PATHS}"],
         # One of its items takes 40 s, in which the other jobs run.
         "bad-items": ["max_failed_items=3", "max_attempts=1"],
+        "ber": ["num_items=2", "num_frames=10", "ebn0_db=0", "max_instances=1"],
     }
-    runs = {}
-    for dag, pairs in parameters.items():
+
+    def start(dag, pairs):
         words = [word for pair in pairs for word in ("--param", pair)]
-        runs[dag] = operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
+        return operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
+
+    runs = {dag: start(dag, pairs) for dag, pairs in parameters.items()}
+    runs["spy"] = start("spy", [f"bucket={bucket}", f"victim={runs['ber']}"])
     for dag, run_id in runs.items():
         followed = operator.json("run", "--follow", run_id)
         assert (followed["state"], followed["failed_items"]) == ("succeeded", 3 if dag == "bad-items" else 0)
@@ -54,7 +60,7 @@ def tables(operator, run_ids, tmp_path_factory):
 
 
 def test_a_program_runs_once_over_each_file(tables):
-    found = {row["key"].removeprefix("sim/e2e-inputs/"): row for row in tables["files"]}
+    found = {row["key"].removeprefix("sim/inputs/e2e/"): row for row in tables["files"]}
     assert found.keys() == FILES.keys()
     assert len(tables["files"]) == len(FILES)
     for name, body in FILES.items():
@@ -99,7 +105,7 @@ def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_
     reasons = {tuple(cause["items"]): (cause["reason"], cause["lines"]) for cause in stage["causes"]}
     assert reasons.keys() == {(7,), (21,), (30,)}
     assert "output '\\udcff' has a name that is no UTF-8" in reasons[7,][0]
-    assert "sim/bad-items-inputs/21: S3 answers GetObject with InvalidObjectState" in reasons[21,][0]
+    assert "sim/inputs/bad-items/21: S3 answers GetObject with InvalidObjectState" in reasons[21,][0]
     assert "did not end within 40 s and was ended" in reasons[30,][0]
     assert reasons[30,][1][-1].endswith("this hangs")
     replayed = operator.json("replay", run_id, "--why", "30")
@@ -115,6 +121,18 @@ def test_three_bad_items_among_forty_leave_thirty_seven_results_and_three_named_
     assert ended.returncode == 0, ended.stderr
     assert f"stage copy: {copied['ticks']} ticks, the same actions" in ended.stderr
     assert "  it ends the stage as succeeded: 3 items failed" in ended.stdout
+
+
+def test_a_workload_reaches_nothing_of_another_s_jobs(world, run_ids):
+    """With its ECS task's own credentials; what it asks for is there, or was while it asked."""
+    victim = f"ber/{run_ids['ber']}/simulate/"
+    assert world.get(f"jobs/{victim}claims/000000/00.claim")
+    assert world.get(f"sim/task_results/{victim}000000.json")
+    (item,) = json.loads(world.get(f"sim/spy/spy/{run_ids['spy']}/pry/000000.json"))["items"]
+    said = {name: value for name, value in item["values"].items() if name not in {"exit_code", "outputs"}}
+    allowed = {name for name, value in said.items() if value == "allowed"}
+    assert allowed == {"its own stage", "names of its own job", "an input"}
+    assert list(said.values()).count("AccessDenied") == REFUSED == len(said) - len(allowed)
 
 
 def test_the_cluster_is_at_zero_when_all_have_ended(operator, run_ids):

@@ -52,11 +52,14 @@ observability = {
   webhooks = ["https://example.com/alarms"]
 }
 
+workload_dags = { ber = ["ber"], own = ["theirs"] }
+
 workloads = {
-  ber = { cpu = 2048, environment = { THREADS = "2" }, memory = 4096 }
+  ber = { cpu = 2048, environment = { THREADS = "2" }, inputs = ["sim/inputs/ber"], memory = 4096 }
   own = {
     cpu    = 1024
     image  = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/theirs@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+    inputs = ["team/other/inputs"]
     memory = 2048
   }
 }

@@ -43,7 +43,8 @@ run "root" {
       credentials_arn         = "arn:aws-cn:secretsmanager:ap-southeast-1:123456789012:secret:winbatch-environments-share-AbCdEf"
       credentials_kms_key_arn = "arn:aws-cn:kms:ap-southeast-1:123456789012:key/00000000-0000-0000-0000-000000000001"
     }
-    workloads = { ber = { cpu = 2048, memory = 4096 } }
+    workload_dags = { ber = [for number in range(8) : "a-dag-of-thirty-two-characters-${number}"] }
+    workloads     = { ber = { cpu = 2048, memory = 4096 } }
   }
 }
 

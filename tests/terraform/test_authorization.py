@@ -31,6 +31,7 @@ ROLES = {
     "instance": ("module.cluster.instance",),
     "plan": ("lock", "read"),
     "task": ("module.cluster.task",),
+    "workload": ('module.cluster.workload["ber"]',),
 }
 MANAGED = ("compute", "identity", "lock", "network", "options", "platform", "read", "state", "boundary")
 RESOURCES = (

@@ -189,18 +189,27 @@ def beside_terraform(made: Pipeline) -> None:
     push(ecr, f"winbatch-{made.name}/ber", WORK)
     dags = {"Bucket": f"winbatch-{made.name}-{ACCOUNT}-{REGION}-dags", "Key": "dags/deployment.json"}
     made.client(made.plan, "s3").get_object(**dags)
+    # Of releases the plan role reads the jobs, since roles follow from them, and no code.
+    for key in ("dags/releases/1/jobs/ber.yaml", "dags/releases/1/batch.py"):
+        s3.put_object(**dags | {"Key": key}, Body=b"")
+    planning = made.client(made.plan, "s3")
+    assert len(planning.list_objects_v2(Bucket=dags["Bucket"], Prefix="dags/releases/")["Contents"]) == 2
+    planning.get_object(**dags | {"Key": "dags/releases/1/jobs/ber.yaml"})
+    with pytest.raises(ClientError, match="s3:GetObject"):
+        planning.get_object(**dags | {"Key": "dags/releases/1/batch.py"})
     ec2 = made.client(made.plan, "ec2")
     with pytest.raises(ClientError, match="explicit deny in an identity-based policy"):
         ec2.describe_instance_attribute(InstanceId="i-00000000000000001", Attribute="userData")
 
 
 def a_job(made: Pipeline) -> None:
-    """What a job asks of AWS, by the roles of Airflow and of a worker; its host joins by a third."""
+    """What a job asks of AWS, by the roles of Airflow and of workers; its host joins by one more."""
     cluster = f"winbatch-{made.name}"
-    airflow, task = made.service_role("airflow"), made.service_role("task")
+    airflow = made.service_role("airflow")
     ecs, scaling = made.client(airflow, "ecs"), made.client(airflow, "autoscaling")
     data = f"winbatch-{made.name}-{ACCOUNT}-{REGION}-data"
-    for keys in (airflow, task):
+    # The last one is of workers of earlier releases.
+    for keys in (airflow, made.service_role("task-ber"), made.service_role("task")):
         s3 = made.client(keys, "s3")
         s3.put_object(Bucket=data, Key="jobs/ber/x/job.json", Body=b"{}")
         s3.get_object(Bucket=data, Key="jobs/ber/x/job.json")
@@ -209,6 +218,7 @@ def a_job(made: Pipeline) -> None:
             s3.get_object(Bucket=data, Key="jobs/ber/x/none")
         with pytest.raises(ClientError, match="s3:PutObject"):
             s3.put_object(Bucket=data, Key="elsewhere", Body=b"{}")
+    apart(made, data)
     if made.name == "dev":
         # The first host's agent does not start: it says so, and another one comes.
         fault = json.dumps({"kind": "fail-agent", "times": 1}).encode()
@@ -245,6 +255,32 @@ def a_job(made: Pipeline) -> None:
     scaling.terminate_instance_in_auto_scaling_group(
         InstanceId=described["ec2InstanceId"], ShouldDecrementDesiredCapacity=True
     )
+
+
+def apart(made: Pipeline, data: str) -> None:
+    """A workload's role works on the jobs of its own DAGs, and reads its own inputs: nothing of another's."""
+    whole = made.emulator.client("s3")
+    for workload, dag, other in (("ber", "ber", "theirs"), ("own", "theirs", "ber")):
+        s3 = made.client(made.service_role(f"task-{workload}"), "s3")
+        # As every_option.tfvars has it.
+        given = {"ber": "sim/inputs/ber/a", "theirs": "team/other/inputs/a"}
+        for key in given.values():
+            whole.put_object(Bucket=data, Key=key, Body=b"a")
+        for place in ("jobs/{}/", "jobs/results/{}/", "sim/{}/", "sim/task_results/{}/", "sim/aggregate_results/{}/"):
+            s3.put_object(Bucket=data, Key=f"{place.format(dag)}x/1", Body=b"{}")
+            s3.get_object(Bucket=data, Key=f"{place.format(dag)}x/1")
+            s3.list_objects_v2(Bucket=data, Prefix=f"{place.format(dag)}x/")
+            with pytest.raises(ClientError, match="s3:PutObject"):
+                s3.put_object(Bucket=data, Key=f"{place.format(other)}x/1", Body=b"{}")
+            with pytest.raises(ClientError, match="s3:GetObject"):
+                s3.get_object(Bucket=data, Key=f"{place.format(other)}x/1")
+            with pytest.raises(ClientError, match="s3:ListBucket"):
+                s3.list_objects_v2(Bucket=data, Prefix=place.format(other))
+        s3.get_object(Bucket=data, Key=given[dag])
+        with pytest.raises(ClientError, match="s3:GetObject"):
+            s3.get_object(Bucket=data, Key=given[other])
+        with pytest.raises(ClientError, match="s3:PutObject"):
+            s3.put_object(Bucket=data, Key=given[dag], Body=b"b")
 
 
 def kept(made: Pipeline, values: list[str]) -> list[str]:

@@ -79,6 +79,11 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     terraform.run("plan", "-input=false", "-lock=false", "-out=more.plan", *planned, digests=DIGESTS)
     below = {terraform.shown("after.plan"): "", terraform.shown("more.plan"): "module.image_builder[0]."}
     check_policies(below)
+    many = {"ber": [f"a-dag-of-thirty-two-characters-{letter}" for letter in "abcdefghijklmnopqrst"]}
+    refused = terraform.refusal(
+        "plan", "-input=false", "-lock=false", *values, f"-var=workload_dags={json.dumps(many)}"
+    )
+    assert "Workload ber runs stages of 20 DAGs, and IAM takes no role policy above 10,240 characters" in refused
     check_taken_over(terraform, emulator, values, there)
 
     # A bucket with objects and a repository with images go too.

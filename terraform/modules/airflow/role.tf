@@ -199,7 +199,7 @@ data "aws_iam_policy_document" "dags" {
   statement {
     sid       = "PassRolesToWorkers"
     actions   = ["iam:PassRole"]
-    resources = [var.workers.role_arns.execution, var.workers.role_arns.task]
+    resources = var.workers.role_arns
 
     condition {
       test     = "StringEquals"

@@ -143,12 +143,12 @@ variable "workers" {
     auto_scaling_group = string
     cluster            = string
     families           = list(string)
-    role_arns          = object({ execution = string, task = string })
+    role_arns          = list(string)
   })
   nullable = false
 
   validation {
-    condition     = length(var.workers.families) > 0 && alltrue([for arn in values(var.workers.role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", arn))])
+    condition     = length(var.workers.families) > 0 && length(var.workers.role_arns) > 0 && alltrue([for arn in var.workers.role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", arn))])
     error_message = "workers names at least one family of task definitions, and roles by their ARNs, arn:…:iam::<account>:role/<name>."
   }
 }

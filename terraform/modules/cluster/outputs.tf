@@ -39,8 +39,8 @@ output "name" {
 }
 
 output "role_arns" {
-  description = "The two roles that whoever starts ECS tasks passes on: `execution` and `task`."
-  value       = { execution = aws_iam_role.execution.arn, task = aws_iam_role.task.arn }
+  description = "The roles that whoever starts ECS tasks passes on."
+  value       = concat([aws_iam_role.execution.arn, aws_iam_role.task.arn], [for role in aws_iam_role.workload : role.arn])
 }
 
 output "task_security_group_id" {
@@ -59,8 +59,10 @@ output "workloads" {
       image             = var.images[workload]
       log_group         = aws_cloudwatch_log_group.workload[workload].name
       log_stream_prefix = workload
+      dags              = var.workloads[workload].dags
+      inputs            = var.workloads[workload].inputs
     }
   }
 
-  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task]
+  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.workload]
 }

@@ -1,4 +1,4 @@
-# Two roles: `execution` is ECS's own while it starts a container, `task` is the worker's.
+# `execution` is ECS's own role while it starts a container; the worker in it has its workload's.
 
 data "aws_iam_policy_document" "tasks_trust" {
   statement {
@@ -100,6 +100,100 @@ resource "aws_iam_role_policy" "execution" {
   policy = data.aws_iam_policy_document.execution.json
 }
 
+locals {
+  # Where a DAG's objects lie, and no other DAG's; winbatch.keys.own_places says the same to who plans a job.
+  places = {
+    for dag in distinct(flatten(values(var.workloads)[*].dags)) : dag => flatten([
+      for prefix in var.data.prefixes : concat(["${prefix}/${dag}/*"], [
+        for folder in prefix == "jobs" ? ["results"] : ["aggregate_results", "task_results"] : "${prefix}/${folder}/${dag}/*"
+      ])
+    ])
+  }
+
+  # What each workload works on: all of the jobs of its DAGs, of which other workloads may run other stages, and what it may read beside them.
+  jobs   = { for workload, size in var.workloads : workload => flatten([for dag in size.dags : local.places[dag]]) }
+  inputs = { for workload, size in var.workloads : workload => [for prefix in size.inputs : "${prefix}/*"] }
+}
+
+data "aws_iam_policy_document" "workload" {
+  for_each = var.workloads
+
+  dynamic "statement" {
+    for_each = length(concat(local.jobs[each.key], local.inputs[each.key])) > 0 ? [1] : []
+
+    content {
+      sid       = "ListOwnJobs"
+      actions   = ["s3:ListBucket"]
+      resources = [var.data.bucket_arn]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = concat(local.jobs[each.key], local.inputs[each.key])
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.jobs[each.key]) > 0 ? [1] : []
+
+    content {
+      sid       = "WorkOnOwnJobs"
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = [for place in local.jobs[each.key] : "${var.data.bucket_arn}/${place}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.inputs[each.key]) > 0 ? [1] : []
+
+    content {
+      sid       = "ReadInputs"
+      actions   = ["s3:GetObject"]
+      resources = [for place in local.inputs[each.key] : "${var.data.bucket_arn}/${place}"]
+    }
+  }
+
+  statement {
+    sid       = "UseKeyForObjects"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["s3.${var.region}.${data.aws_partition.current.dns_suffix}"]
+    }
+  }
+}
+
+resource "aws_iam_role" "workload" {
+  for_each = var.workloads
+
+  name               = "${var.name}-task-${each.key}"
+  description        = "Workers of ${each.key} work on its own jobs"
+  assume_role_policy = data.aws_iam_policy_document.tasks_trust.json
+
+  permissions_boundary = var.permissions_boundary_arn
+}
+
+resource "aws_iam_role_policy" "workload" {
+  for_each = var.workloads
+
+  name   = "work-on-own-jobs"
+  role   = aws_iam_role.workload[each.key].id
+  policy = data.aws_iam_policy_document.workload[each.key].json
+
+  lifecycle {
+    precondition {
+      # IAM counts no white space.
+      condition     = length(jsonencode(jsondecode(data.aws_iam_policy_document.workload[each.key].json))) <= 10240
+      error_message = "Workload ${each.key} runs stages of ${length(each.value.dags)} DAGs, and IAM takes no role policy above 10,240 characters: give some of those DAGs a workload of another name."
+    }
+  }
+}
+
+# Of workers from before each workload had a role: they run until their job ends, and task definitions of earlier releases name it.
 data "aws_iam_policy_document" "task" {
   statement {
     sid       = "ListJobs"
@@ -134,7 +228,7 @@ data "aws_iam_policy_document" "task" {
 
 resource "aws_iam_role" "task" {
   name               = "${var.name}-task"
-  description        = "Workers read manifests and write results"
+  description        = "Workers of releases that know no role of their workload"
   assume_role_policy = data.aws_iam_policy_document.tasks_trust.json
 
   permissions_boundary = var.permissions_boundary_arn

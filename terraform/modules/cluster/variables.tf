@@ -154,10 +154,12 @@ variable "tags" {
 }
 
 variable "workloads" {
-  description = "The workloads: the size of a container and what its environment says beside the contract's own variables."
+  description = "The workloads: the size of a container, what its environment says beside the contract's own variables, the DAGs that it runs stages of, whose jobs its role may work on, and the prefixes that it may read beside them."
   type = map(object({
     cpu         = number
+    dags        = optional(list(string), [])
     environment = map(string)
+    inputs      = optional(list(string), [])
     memory      = number
   }))
   nullable = false
@@ -165,5 +167,10 @@ variable "workloads" {
   validation {
     condition     = alltrue([for size in values(var.workloads) : size.cpu >= 128 && floor(size.cpu) == size.cpu && size.memory >= 512 && floor(size.memory) == size.memory])
     error_message = "workloads need a whole cpu of at least 128 units (1024 are one vCPU) and a whole memory of at least 512 MiB."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for size in values(var.workloads) : [for name in concat(size.dags, size.inputs) : can(regex("^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", name))]]))
+    error_message = "workloads takes DAGs by their ids, and inputs without a slash at either end, such as sim/inputs: what else stands there would be a pattern to IAM."
   }
 }

@@ -34,7 +34,7 @@ resource "aws_ecs_task_definition" "workload" {
   # Each ECS task has a network interface of its own, and so no way to the host's metadata.
   network_mode       = "awsvpc"
   execution_role_arn = aws_iam_role.execution.arn
-  task_role_arn      = aws_iam_role.task.arn
+  task_role_arn      = aws_iam_role.workload[each.key].arn
   # Jobs that run, and DAG releases that are served again, need the revisions that they were released with.
   skip_destroy = true
 

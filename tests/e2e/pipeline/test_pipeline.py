@@ -84,6 +84,7 @@ def test_a_change_goes_from_its_plan_to_production(pipeline):
 def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeline):
     before = served(pipeline)
     dag = pipeline.root / "dags" / "batch.py"
+    job = pipeline.root / "dags" / "jobs" / "files.yaml"
     requirements = pipeline.root / "terraform" / "modules" / "airflow" / "requirements.txt"
     for file, text, verb, line in (
         (
@@ -91,6 +92,12 @@ def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeli
             "import nowhere\n",
             "dags-release",
             r"dags/batch\.py:\d+ does not import: ModuleNotFoundError.*nothing was",
+        ),
+        (
+            job,
+            "  - {name: more, workload: ber, run: 'ber.aggregate:run', inputs: [digest], prefix: results_prefix}\n",
+            "dags-release",
+            r"job files runs workload ber, whose role does not know it: invoke up",
         ),
         (
             requirements,

@@ -31,6 +31,21 @@ def release(**files):
     return Release({**contents, DEPLOYMENT: json.dumps(PINNED).encode()})
 
 
+def job_file(dag, workload, *others):
+    stages = "".join(f"  - {{name: s{number}, run: m:f, workload: {name}}}\n" for number, name in enumerate(others))
+    return f"dag: {dag}\nworkload: {workload}\nstages:\n  - {{name: s, run: m:f}}\n{stages}".encode()
+
+
+def pinned(jobs, **dags):
+    """A release with these jobs, pinned to workloads whose roles know these DAGs; None: their roles are older."""
+    entries = {
+        name: {"task_definition": "t", "image": "i", **({} if known is None else {"dags": known})}
+        for name, known in dags.items()
+    }
+    files = {f"jobs/{dag}.yaml": job_file(dag, *workloads) for dag, workloads in jobs.items()}
+    return Release({**files, DEPLOYMENT: json.dumps({"workloads": entries}).encode()})
+
+
 def history(*names):
     """Switches an hour apart; the last one an hour before noon."""
     return [Entry(name, format_time(NOON - timedelta(hours=len(names) - number))) for number, name in enumerate(names)]
@@ -164,6 +179,48 @@ def test_a_release_that_a_job_may_have_begun_with_stays_until_it_has_ended(bucke
     assert set(releases.serve(made[4], None).removed) == {made[1].id, made[2].id}
     # What has left the prefix can be served again all the same.
     assert releases.serve(releases.load(made[0].id), None).uploaded == 3
+
+
+def test_a_workload_has_the_dags_of_the_checkout_and_of_each_release_that_a_job_may_have_begun_with(bucket, tmp_path):
+    for name in ("ber", "ber-octave"):
+        (tmp_path / "jobs").mkdir(exist_ok=True)
+        (tmp_path / "jobs" / f"{name}.yaml").write_bytes((spec.JOBS / f"{name}.yaml").read_bytes())
+    outputs = {}
+    workspace = SimpleNamespace(
+        settings=SimpleNamespace(dags=tmp_path),
+        aws=SimpleNamespace(client=lambda _: bucket),
+        values=lambda: outputs,
+    )
+    ours = {"ber": ["ber", "ber-octave"], "ber-octave": ["ber-octave"]}
+    assert releasing.workload_dags(workspace) == ours
+    releases = Releases(bucket, "dags", "dags")
+    releases.serve(pinned({"old": ("gone", "ber"), "ber": ("ber",)}, ber=None), None)
+    outputs |= {"dags_bucket": "deleted", "deployment": {"dags_prefix": "dags"}}
+    assert releasing.workload_dags(workspace) == ours
+    outputs["dags_bucket"] = "dags"
+    served = {"ber": ["ber", "ber-octave", "old"], "ber-octave": ["ber-octave"], "gone": ["old"]}
+    assert releasing.workload_dags(workspace) == served
+    # What cannot be read any more is in nobody's way.
+    broken = {**pinned({"new": ("ber",)}).files, "jobs/ill.yaml": b"dag: [", "jobs/none.yaml": b"- x\n"}
+    releases.serve(Release(broken), None)
+    assert releasing.workload_dags(workspace) == {**served, "ber": ["ber", "ber-octave", "new", "old"]}
+
+
+@pytest.mark.parametrize(
+    ("made", "roles", "said"),
+    [
+        (pinned({"new": ("ber",)}, ber=["ber"]), {"ber": ["ber"]}, "job new runs workload ber, whose role does not"),
+        (pinned({"ber": ("ber", "w")}, ber=["ber"], w=[]), {"ber": ["ber"], "w": []}, "job ber runs workload w, "),
+        (pinned({"ber": ("ber", "w")}, ber=["ber"], w=["ber"]), {"ber": ["ber"]}, "job ber runs workload w, "),
+        (pinned({"ber": ("ber",)}, ber=["ber"]), {"ber": ["ber"]}, None),
+        # Its task definitions have the role that knows every DAG; its workload is not there yet, as planning says.
+        (pinned({"old": ("ber",)}, ber=None), {"ber": ["ber"]}, None),
+        (pinned({"new": ("soon",)}, ber=["ber"]), {"ber": ["ber"]}, None),
+    ],
+)
+def test_a_release_whose_jobs_their_roles_do_not_know_is_refused(made, roles, said):
+    found = releasing.unknown(made, pinned({}, **roles).files[DEPLOYMENT])
+    assert found is None if said is None else found.startswith(said)
 
 
 def test_of_two_releases_at_once_the_second_is_told(bucket):

@@ -12,6 +12,7 @@ NONE = "because no identity-based policy allows the {} action"
     [
         ("airflow", "ecs:RunTask", NONE, "terraform/modules/airflow/role.tf"),
         ("task", "s3:PutObject", NONE, "terraform/modules/cluster/task_roles.tf"),
+        ("task-x-airflow", "s3:PutObject", NONE, "terraform/modules/cluster/task_roles.tf"),
         ("execution", "ecr:BatchGetImage", NONE, "terraform/modules/cluster/task_roles.tf"),
         ("instance", "ecs:Poll", NONE, "terraform/modules/cluster/instance_role.tf"),
         ("apply", "ec2:CreateVpc", NONE, "terraform/bootstrap/network.tf"),

@@ -1,13 +1,13 @@
 import dataclasses
 import datetime as dt
 import json
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winbatch import capacity, job, spec
+from winbatch import capacity, job, keys, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.engine import client_token, started_by
 from winbatch.errors import ClusterError, DeploymentError, JobError, SpecError, WinbatchError
@@ -249,6 +249,45 @@ def test_more_instances_than_the_cluster_has_are_refused():
 def test_a_prefix_that_the_roles_may_not_write_is_refused(prefix):
     with pytest.raises(SpecError, match=r"not below one of test's data_prefixes \(jobs, sim\)"):
         planned(results_prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", ["sim/ber", "sim/ber/mine", "sim", "sim/task_results", "sim/aggregate_results/"])
+def test_results_lie_where_the_roles_of_the_dag_s_workloads_write(prefix):
+    own = keys.own_places("ber", DEPLOYMENT.data_prefixes)
+    assert planned(results_prefix=prefix).stage("simulate").results.startswith(tuple(own))
+
+
+@pytest.mark.parametrize("prefix", ["sim/mine", "sim/berlin", "sim/chain", "sim/task_results/mine"])
+def test_a_prefix_where_other_dags_may_have_results_is_refused(prefix):
+    with pytest.raises(SpecError, match=f"results_prefix is '{prefix}', and there .* lies below sim/ber/, sim/aggre"):
+        planned(results_prefix=prefix)
+
+
+@pytest.mark.parametrize("prefixes", [("jobs", "sim"), ("jobs", "team/a", "sim")])
+def test_no_place_of_a_dag_is_one_of_another_s(prefixes):
+    dags = ("ber", "ber-octave", "sim", "team", "jobs")
+    places = [place for dag in dags for place in keys.own_places(dag, prefixes)]
+    assert len(set(places)) == len(places)
+    assert not [pair for pair in permutations(places, 2) if pair[0].startswith(pair[1])]
+
+
+def test_what_the_workload_may_not_read_is_refused_before_an_instance_is_asked_for():
+    objects = {"sim/inputs/a": b"1", "sim/files/files/before/b": b"1", "sim/task_results/ber/x": b"1"}
+
+    def fetching(prefix, inputs):
+        tools = dataclasses.replace(WORKLOAD, inputs=inputs)
+        deployment = dataclasses.replace(DEPLOYMENT, workloads={"tools": tools})
+        loaded = spec.load("files")
+        given = loaded.validate({"input_prefix": prefix})
+        return job.plan(loaded, given, "files-1", deployment, Bucket(objects))
+
+    assert fetching("sim/inputs", ["sim/inputs"])
+    assert fetching("sim/files", ["sim/inputs"])
+    assert fetching("sim/task_results", None), "an environment that was applied before does not say"
+    with pytest.raises(SpecError, match=r"fetches 'sim/task_results/ber/x', .* tools reads below sim/inputs and its"):
+        fetching("sim/task_results", ["sim/inputs"])
+    with pytest.raises(SpecError, match="reads below nothing and its own jobs' results only"):
+        fetching("sim/inputs", [])
 
 
 def test_a_stage_runs_in_the_image_that_it_names():

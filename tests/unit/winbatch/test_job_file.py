@@ -200,7 +200,8 @@ def test_a_parameter_that_cannot_be_meant(kind, written, words):
         ("#" * (1 << 20) + "\n", 1, "larger than 1 MiB"),
         # Names that Windows cannot have.
         (changed("dag: demo", "dag: con"), 1, "'con' is a device of Windows; choose another name"),
-        (changed("dag: demo", "dag: results"), 1, "'results' is where results lie among the jobs; choose another name"),
+        (changed("dag: demo", "dag: results"), 1, "below 'results' lie objects of several jobs; choose another name"),
+        (changed("dag: demo", "dag: inputs"), 1, "below 'inputs' lie objects of several jobs; choose another name"),
         (changed("workload: demo", "workload: aux"), 3, "'aux' is a device of Windows"),
         (GOOD + "    fetch:\n      in/nul.txt: x\n", 10, "'nul.txt' is a device of Windows; call the file otherwise"),
         (GOOD + "    fetch:\n      data.: x\n", 10, "'data.' ends with '.', which Windows drops"),
