@@ -281,7 +281,7 @@ class Ledger:
             "failures": [dataclasses.asdict(failure) for failure in self.failures],
             "engine": self._engine(),
         }
-        return json.dumps(data, indent=1, sort_keys=True)
+        return json.dumps(data, sort_keys=True)
 
     def _engine(self) -> dict[str, Any]:
         return {

@@ -101,7 +101,7 @@ class Board:
         demands = {
             name: {"instances": demand.instances, "at": format_time(demand.at)} for name, demand in self.demands.items()
         }
-        return json.dumps({"schema": SCHEMA, "demands": demands}, indent=1, sort_keys=True)
+        return json.dumps({"schema": SCHEMA, "demands": demands}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> Self:

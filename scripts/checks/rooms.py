@@ -62,7 +62,7 @@ ROOMS: dict[str, Room] = {
             " orchestration results resuming shares stage storage stored ticks times"
         ),
         fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_cluster.py"),
-        slow=("contract", "jobs"),
+        slow=("worlds", "contract", "jobs"),
     ),
     "specification": Room(
         files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
@@ -97,7 +97,7 @@ ROOMS: dict[str, Room] = {
         fast=("tests/unit/emulator", "tests/contract"),
         slow=("contract", "windows", "root", "jobs", "pipeline"),
     ),
-    "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",)),
+    "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",), slow=("worlds",)),
     "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/chaos",), slow=("jobs",)),
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
     "checks": Room(

@@ -34,6 +34,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "tests/terraform/test_authorization.py",
         "tests/terraform/test_existing_network.py",
     ),
+    "worlds": ("tests/unit/simulation",),
     "verify": ("tests/e2e/test_verify.py",),
     "roles": ("tests/terraform/test_roles.py",),
 }

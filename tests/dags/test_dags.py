@@ -25,6 +25,7 @@ INSPECT = """
 import json, os, socket, sys, time, warnings
 
 import airflow.sdk  # what Airflow itself costs is not the DAG's
+from airflow.sdk.execution_time.task_runner import _airflow_parsing_context_manager as asking
 
 tried = []
 real = socket.socket.connect
@@ -40,9 +41,10 @@ except ImportError:  # Airflow 3.0
     from airflow.models.dagbag import DagBag
     from airflow.serialization.serialized_objects import SerializedDAG
 
-def inspect(folder):
+def inspect(folder, asked):
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    # As Airflow's task runner does, for one of the DAGs.
+    with asking(dag_id=asked or None), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         bag = DagBag(folder, safe_mode=True)
     seconds = time.perf_counter() - started
@@ -89,11 +91,12 @@ def inspect(folder):
     }))
 
 # Each folder in a process of its own, which has imported none of ours yet.
-for folder in sys.argv[1:]:
+for word in sys.argv[1:]:
+    folder, _, asked = word.partition("#")
     child = os.fork()
     if not child:
         sys.path.insert(0, folder)
-        inspect(folder)
+        inspect(folder, asked)
         sys.stdout.flush()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0, folder
@@ -127,8 +130,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reports(airflow_python, home):
-    """What Airflow says of each of the DAG folders; to start it takes most of the time."""
-    folders = [str(home / name) for name in ("dags", "wrong")]
+    """What Airflow says of the DAG folders, of one as a task of `ber` sees it; its start takes most of the time."""
+    seen = ("dags", "wrong", "wrong#ber")
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -138,7 +141,7 @@ def reports(airflow_python, home):
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
-        [airflow_python, "-c", INSPECT, *folders],
+        [airflow_python, "-c", INSPECT, *(str(home / name) for name in seen)],
         env=environment,
         capture_output=True,
         text=True,
@@ -147,7 +150,7 @@ def reports(airflow_python, home):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.removeprefix("REPORT") for line in done.stdout.splitlines() if line.startswith("REPORT")]
-    return dict(zip(("dags", "wrong"), map(json.loads, lines), strict=True))
+    return dict(zip(seen, map(json.loads, lines), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +170,13 @@ def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(repo
     (trace,) = found["errors"].values()
     assert trace.strip().splitlines()[-1] == f"winbatch.errors.SpecError: {caught.value}"
     assert str(caught.value).startswith("jobs/x.yaml:2: not YAML in UTF-8: the byte 0xF6, which is 'ö'")
+
+
+def test_an_airflow_task_parses_its_own_dag_alone(reports):
+    found = reports["wrong#ber"]
+    assert found["errors"] == {}
+    assert set(found["dags"]) == {"ber"}
+    assert found["dags"]["ber"] == reports["dags"]["dags"]["ber"]
 
 
 def test_nothing_that_we_use_is_deprecated(report):

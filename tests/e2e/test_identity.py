@@ -1,4 +1,4 @@
-"""Runs that Airflow or a person named: each has its own results, and is operated like any other."""
+"""Runs that Airflow or a person named: each has its own results (test_operating.py takes such a one in hand)."""
 
 import csv
 import io
@@ -8,10 +8,6 @@ import math
 import pytest
 
 from scripts import debian
-from tests.waiting import PATIENCE, wait_for
-from winbatch import keys
-
-from .world import ENDED
 
 pytestmark = pytest.mark.slow
 
@@ -21,23 +17,6 @@ ASKED = {
     ("ber", "offset-1"): SMALL | {"ebn0_db": [8.0]},
     ("ber-octave", "offset-1"): {"num_items": 4, "ebn0_db": [0.0, 6.0], "num_frames": 500, "max_instances": 1},
 }
-# As long as Airflow takes, and with every kind of character: no path of MWAA's API can name it.
-LONG = "a_run+of:mine~" + "x" * 200
-
-
-def trigger(world, dag, run_id, **conf):
-    world.airflow("POST", f"/dags/{dag}/dagRuns", {"dag_run_id": run_id, "conf": conf, "logical_date": None})
-
-
-def ended(world, dag, run_id):
-    """The state in which a run ends."""
-
-    def state():
-        runs = world.airflow("POST", "/dags/~/dagRuns/list", {"dag_ids": [dag]})["dag_runs"]
-        return next(run["state"] for run in runs if run["dag_run_id"] == run_id)
-
-    wait_for(lambda: state() in ENDED, 3 * PATIENCE)
-    return state()
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +25,10 @@ def named(operator, world, tmp_path_factory):
     if debian.OCTAVE.find() is None:
         pytest.skip("no octave-cli on this machine: invoke setup --tests installs Debian's")
     for (dag, run_id), parameters in ASKED.items():
-        trigger(world, dag, run_id, **parameters)
+        world.trigger(dag, run_id, **parameters)
     fetched = {}
     for dag, run_id in ASKED:
-        assert ended(world, dag, run_id) == "success"
+        assert world.ended(run_id, dag) == "success"
         out = fetched[dag, run_id] = tmp_path_factory.mktemp(dag)
         operator.json("results", "--dag", dag, "--run-id", run_id, "--out", str(out))
     return fetched
@@ -59,7 +38,7 @@ def test_runs_whose_ids_look_alike_or_are_of_two_dags_have_their_own_results(ope
     for run, out in named.items():
         with (out / "results.csv").open(newline="") as file:
             assert [float(row["ebn0_db"]) for row in csv.DictReader(file)] == ASKED[run]["ebn0_db"]
-    shown = operator.call("status").stderr
+    shown = operator.call("status").stdout
     assert "  ber-octave  offset-1  succeeded" in shown
     assert "  ber  offset+1  succeeded" in shown
     # Its DAG is known by what lies in S3, unless there are two.
@@ -83,30 +62,14 @@ def test_octave_scripts_end_in_the_curve_of_ber(named):
 def test_a_run_that_is_deleted_and_made_anew_with_other_parameters_does_not_get_the_old_results(operator, world, named):
     assert ("ber", "offset-1") in named
     world.airflow("DELETE", "/dags/ber/dagRuns/offset-1")
-    trigger(world, "ber", "offset-1", ebn0_db=[10.0], **SMALL)
-    assert ended(world, "ber", "offset-1") == "failed"
+    world.trigger("ber", "offset-1", ebn0_db=[10.0], **SMALL)
+    assert world.ended("offset-1", "ber") == "failed"
     job = operator.json("status", "--dag", "ber", "--run-id", "offset-1")
     assert (job["state"], job["items_done"]) == ("failed", 0)
     log = world.airflow_log("offset-1", "scale_out", "ber")
     assert "its ebn0_db is [8.0], not [10.0]" in log
     assert "another run id" in log
-    assert "what lies in s3://" in operator.call("status", "--dag", "ber", "--run-id", "offset-1").stderr
+    assert "what lies in s3://" in operator.call("status", "--dag", "ber", "--run-id", "offset-1").stdout
     # Nothing of the first one was touched.
     table = world.get("sim/aggregate_results/ber/offset-1/results.csv")
     assert [row["ebn0_db"] for row in csv.DictReader(io.StringIO(table.decode()))] == ["8.0"]
-
-
-def test_a_run_that_no_path_can_name_is_operated_like_any_other(operator, world, tmp_path):
-    alarm = tmp_path / "alarm"
-    trigger(world, "naps", LONG, num_items=12, shard_items=1, max_instances=1, alarm=str(alarm))
-    results = f"sim/naps/naps/{keys.job_id(LONG)}/nap/"
-    wait_for(lambda: world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=results).get("Contents"))
-    said = operator.json("cancel", LONG)
-    assert (said["dag"], said["state"], said["cancelled_now"], said["instances"]) == ("naps", "cancelled", True, 0)
-    assert (world.desired(), world.tasks()) == (0, [])
-    alarm.touch()
-    done = operator.json("run", "--resume", LONG)
-    assert (done["state"], done["items"], done["failed_items"]) == ("succeeded", 12, 0)
-    assert operator.json("run", "--follow", LONG)["state"] == "succeeded"
-    assert operator.json("logs", LONG, "--item", "0")["attempts"][-1]["outcome"] == "done"
-    assert operator.json("results", "--run-id", LONG, "--out", str(tmp_path / "out"))["files"]

@@ -90,6 +90,11 @@ class World:
         run_id: str = self.operator.json("run", "--dag", dag, "--no-wait", *words)["run_id"]
         return run_id
 
+    def trigger(self, dag: str, run_id: str, **parameters: Any) -> None:
+        """Start a job on the Airflow page, where a person names its run."""
+        body = {"dag_run_id": run_id, "conf": parameters, "logical_date": None}
+        self.airflow("POST", f"/dags/{dag}/dagRuns", body)
+
     # --- AWS
 
     @property
@@ -158,14 +163,23 @@ class World:
             return False
         return True
 
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """What Airflow says of the runs of a DAG: by the list, since no path can name every run."""
+        found: list[dict[str, Any]] = self.airflow("POST", "/dags/~/dagRuns/list", {"dag_ids": [dag]})["dag_runs"]
+        return found
+
     def run_state(self, run_id: str) -> str:
         """What Airflow says of a DAG run."""
         return str(self.airflow("GET", run_path(run_id))["state"])
 
-    def ended(self, run_id: str) -> str:
-        """The state in which a DAG run ends."""
-        wait_for(lambda: self.run_state(run_id) in ENDED, 3 * PATIENCE)
-        return self.run_state(run_id)
+    def ended(self, run_id: str, dag: str = "") -> str:
+        """The state in which a DAG run ends; the DAG is that which the run id names, or this one."""
+
+        def state() -> str:
+            return next(str(run["state"]) for run in self.runs(dag or dag_of(run_id)) if run["dag_run_id"] == run_id)
+
+        wait_for(lambda: state() in ENDED, 3 * PATIENCE)
+        return state()
 
     def airflow_tasks(self, run_id: str) -> list[dict[str, Any]]:
         """The Airflow tasks of a DAG run, one for each map index."""

@@ -28,9 +28,9 @@ STAGES: Mapping[str, tuple[str, str | None, float, Sequence[tuple[str, str, floa
     # Terraform gives these requests up, and they are carried out.
     "Apply": ("up", "✓ Plan", 1, [("iam", "CreateRole", 10), ("ec2", "CreateVpc", 10)]),
     "Push images": ("up", "✓ Apply", 3, [("ecr", "BatchGetImage", 3)]),
-    "Check the DAGs": ("dags-release", None, 1.5, [("s3", "GetObject", 0.2)]),
-    "Release the DAGs": ("dags-release", "✓ Check the DAGs", 0.5, [("s3", "PutObject", 0.3)]),
-    "Airflow serves the DAGs": ("dags-release", "✓ Release the DAGs", 0.5, ()),
+    "Check the DAGs": ("dags.release", None, 1.5, [("s3", "GetObject", 0.2)]),
+    "Release the DAGs": ("dags.release", "✓ Check the DAGs", 0.5, [("s3", "PutObject", 0.3)]),
+    "Airflow serves the DAGs": ("dags.release", "✓ Release the DAGs", 0.5, ()),
     "Smoke check": ("smoke", None, 2, [("airflow", "InvokeRestApi", 0.2)]),
 }
 

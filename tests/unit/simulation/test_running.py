@@ -28,6 +28,7 @@ def test_a_scenario_is_read_as_it_was_kept(seed, tmp_path):
     assert running.kept(tmp_path) == {"it": scenario}
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_traces_in_any_process():
     """Byte for byte: nothing depends on the order of a set, or on where something lies in memory."""
 
@@ -46,6 +47,7 @@ def test_the_same_seeds_give_the_same_traces_in_any_process():
     assert digests("12345") == first
 
 
+@pytest.mark.slow
 def test_side_by_side_as_one_after_the_other():
     alone = {each.name: each.digest for each in running.run(first=0, seeds=7, kept_first=False)}
     both = {each.name: each.digest for each in running.run(first=0, seeds=7, kept_first=False, processes=2)}
@@ -56,6 +58,7 @@ def test_time_ends_it():
     assert [each.name for each in running.run(first=0, minutes=0.0, kept_first=False)] == ["seed 0"]
 
 
+@pytest.mark.slow
 def test_a_failing_world_is_made_smaller(monkeypatch):
     monkeypatch.setattr(driver, "withdraw", lambda *_: None)
     failing = next(
