@@ -11,11 +11,11 @@ export WINBATCH_ENV := $(ENV)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap setup demo test ci check bench up plan deploy images smoke rollback drift comment status run cancel resume \
-	results down verify-aws simulate chaos lint format clean
+.PHONY: help bootstrap setup demo test check bench up plan deploy images.push dags.release dags.rollback smoke drift comment status run \
+	cancel resume results down verify-aws simulate chaos lint format clean ci images rollback
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bootstrap:
 	@$(PYTHON) scripts/bootstrap.py
@@ -27,9 +27,7 @@ demo: bootstrap ## Set up, build the local environment, run the main job, show i
 	@$(INVOKE) demo
 
 test: bootstrap ## Everything that must hold: lint, types, Terraform, policies, all tests
-	@$(INVOKE) setup --tests check
-
-ci: test ## What a pull request runs, but for plans of real environments
+	@$(INVOKE) setup --tests test
 
 check: bootstrap ## A part of make test (ONLY=lint,fast; ONLY=engine: a room; CHANGED=yes: what git says)
 	@$(INVOKE) setup --tests check $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(CHANGED),--changed)
@@ -45,19 +43,22 @@ plan: bootstrap ## Show what `make up` would change (OUT=file: save it; SEAL=yes
 	@$(INVOKE) setup plan $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(SEAL),--seal) $(if $(MARKDOWN),--markdown >> $(call quoted,$(MARKDOWN)))
 
 deploy: bootstrap ## The pipeline's `make up` (ENV=prod PLAN=file: that plan and no other; SMOKE=no: without a job)
-	@$(INVOKE) setup up --yes $(if $(PLAN),--plan $(call quoted,$(PLAN))) $(if $(SMOKE),--no-smoke)
+	@$(INVOKE) setup deploy $(if $(PLAN),--plan $(call quoted,$(PLAN))) $(if $(SMOKE),--no-smoke)
 
-images: bootstrap ## Build the workloads' images and push them
-	@$(INVOKE) setup image-push
+images.push: bootstrap ## Build the workloads' images and push them
+	@$(INVOKE) setup images.push
 
 smoke: bootstrap ## A small job that must succeed
 	@$(INVOKE) smoke
 
-rollback: bootstrap ## Back to the DAG release before (RELEASE=its id: to that one)
-	@$(INVOKE) setup dags-rollback $(if $(RELEASE),--release $(call quoted,$(RELEASE)))
+dags.release: bootstrap ## Check the DAGs, release them, wait until Airflow serves them
+	@$(INVOKE) setup dags.release
+
+dags.rollback: bootstrap ## Back to the DAG release before (RELEASE=its id: to that one)
+	@$(INVOKE) setup dags.rollback $(if $(RELEASE),--release $(call quoted,$(RELEASE)))
 
 drift: bootstrap ## What was changed behind Terraform's back (ISSUE=yes: keep a GitHub issue of it)
-	@$(INVOKE) setup plan --drift-only $(if $(ISSUE),--issue)
+	@$(INVOKE) setup drift $(if $(ISSUE),--issue)
 
 comment: bootstrap ## Say FILE's text on pull request NUMBER, once for what it is ABOUT
 	@$(INVOKE) comment --file $(call quoted,$(FILE)) --about $(call quoted,$(ABOUT)) --number $(call quoted,$(NUMBER))
@@ -72,9 +73,9 @@ cancel: bootstrap ## Stop a job (RUN=its run id): scales in, keeps its results
 	@$(INVOKE) cancel $(call quoted,$(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones)))
 
 resume: bootstrap ## Run what is missing of a job that has ended (RUN=its run id)
-	@$(INVOKE) run --resume $(call quoted,$(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones)))
+	@$(INVOKE) resume $(call quoted,$(or $(RUN),$(error RUN=<run id> is missing; make status lists the last ones)))
 
-results: bootstrap ## Fetch the last job's results into build/results
+results: bootstrap ## Fetch the last job's results into build/results/<run id>
 	@$(INVOKE) results
 
 down: bootstrap ## Take an environment down
@@ -90,10 +91,15 @@ chaos: bootstrap ## Real faults under real jobs, in an environment of its own (M
 	@$(INVOKE) setup chaos $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(SEED),--seed $(call quoted,$(SEED)))
 
 lint: bootstrap ## Lint, types and import directions only
-	@$(INVOKE) setup check --only lint,types,imports
+	@$(INVOKE) setup lint
 
 format: bootstrap ## Format Python and Terraform
 	@$(INVOKE) format
 
 clean: bootstrap ## Remove build/ and .cache/
 	@$(INVOKE) clean
+
+# What they were called before 0.2.0; these go with the next release.
+ci: test
+images: images.push
+rollback: dags.rollback

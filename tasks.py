@@ -1,5 +1,5 @@
-"""invoke's entry: the verbs are in scripts/commands.py."""
+"""invoke's entry: the verbs are in scripts/cli."""
 
-from scripts.commands import collection
+from scripts.cli import collection
 
 ns = collection()

@@ -286,7 +286,7 @@ def wait_for_dags(
         errors = airflow.import_errors() if not missing or time.monotonic() - began > SYNC_SECONDS else []
         # Right after a release Airflow may still have the errors of the files before.
         if errors and time.monotonic() - began > 2 * SYNC_SECONDS:
-            raise AirflowError(f"Airflow cannot import {errors[0]}; mend it and call: invoke dags-release")
+            raise AirflowError(f"Airflow cannot import {errors[0]}; mend it and call: invoke dags.release")
         if not missing and not errors:
             return
         progress(f"{time.monotonic() - began:.0f} s, for {', '.join(missing) or 'its import errors to go'}")

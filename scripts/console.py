@@ -1,4 +1,4 @@
-"""What the operator sees: everything on standard error, so that standard output is for programs.
+"""What the operator sees: what was asked for on standard output, how it goes and what went wrong on standard error.
 
 A step is a line with its outcome and time. On a terminal its progress is shown in place; elsewhere it is a line now and
 then, so that a log tells where it is.
@@ -27,6 +27,8 @@ class OutputClosed(Exception):  # noqa: N818 - it names a state
 
 
 console = Console(stderr=True, highlight=False)
+# Of a table where no terminal says how wide it is: nothing of it is left out.
+_WIDE = 200
 
 
 class _Output(io.FileIO):
@@ -91,6 +93,21 @@ def say(text: str) -> None:
         OutputClosed: nobody reads it.
     """
     sys.stdout.write(text + "\n")
+    _see_that_it_is_read()
+
+
+def show(*parts: Any, soft_wrap: bool = False) -> None:
+    """Print text or tables on standard output, where they are what was asked for; words in brackets stay as they are.
+
+    Raises:
+        OutputClosed: nobody reads it.
+    """
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+    Console(highlight=False, width=width).print(*parts, sep="\n", markup=False, soft_wrap=soft_wrap)
+    _see_that_it_is_read()
+
+
+def _see_that_it_is_read() -> None:
     sys.stdout.flush()
     if getattr(_raw(sys.stdout), "unread", False):
         raise OutputClosed

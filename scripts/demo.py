@@ -13,7 +13,7 @@ DAG = "ber"
 
 
 def run(settings: Settings) -> None:
-    """Set up, up, the seed's job with its own parameters, its results, the closing page.
+    """Set up, up, the sample job with its own parameters, its results, the closing page.
 
     Raises:
         OperatorError: with what is wrong; calling again continues.

@@ -146,7 +146,7 @@ def line(error: BaseException, *, environment: str, verb: str = "") -> str | Non
     """
     again = "" if environment == "local" else f" --env {environment}"
     said = _line(error, environment)
-    if said is None or verb != "up":
+    if said is None or verb not in {"up", "deploy"}:
         return said
     # `up` has just applied all that there is.
     return re.sub(

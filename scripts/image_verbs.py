@@ -1,7 +1,7 @@
 """The images of an environment: built from the checkout, named to Terraform by their digests, pushed.
 
 For AWS they are Windows images, for the local environment Linux images of the same files, unless it has Wine.
-`up`, `plan`, `image-build` and `image-push` go this one way. A digest follows from the checkout, so a plan has it
+`up`, `plan`, `images.build` and `images.push` go this one way. A digest follows from the checkout, so a plan has it
 before there is a registry; the push comes after the apply, which makes the repositories.
 """
 

@@ -279,7 +279,7 @@ def wake(airflow: Airflow, dag: str) -> None:
     """
     known = airflow.dag(dag)
     if known is None:
-        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags-release")
+        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags.release")
     if known.get("is_paused"):
         airflow.unpause(dag)
 
@@ -289,16 +289,16 @@ def read_deployment(outputs: Outputs) -> deployment.Deployment:
     return deployment.Deployment.from_json(json.dumps(outputs.deployment), where="Terraform's output deployment")
 
 
-def latest(airflow: Airflow, dag: str) -> str:
-    """The id of the DAG's last run.
+def latest(airflow: Airflow, dags: Sequence[str]) -> tuple[str, str]:
+    """Find the last run of some DAGs: its DAG and its id.
 
     Raises:
         JobFailed: there is none.
     """
-    runs = airflow.runs(dag, limit=1)
+    runs = airflow.runs(*dags, limit=1)
     if not runs:
-        raise JobFailed(f"DAG {dag} has not run yet: invoke run --dag {dag}")
-    return str(runs[0]["dag_run_id"])
+        raise JobFailed(f"no job of {', '.join(dags)} has run yet: invoke run --dag {dags[0]}")
+    return str(runs[0]["dag_id"]), str(runs[0]["dag_run_id"])
 
 
 def look(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snapshot:

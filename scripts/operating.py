@@ -80,7 +80,7 @@ def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Sna
     for stage in resuming.stale(snapshot.stages):
         resuming.reopen(ports, stage)
     airflow.clear(dag, run_id)
-    airflow.note(dag, run_id, "resumed by invoke run --resume")
+    airflow.note(dag, run_id, "resumed by invoke resume")
     return None
 
 

@@ -287,7 +287,7 @@ class Releases:
         body = self._get(f"{ARCHIVE}/{release}.zip")
         if body is None:
             known = ", ".join(dict.fromkeys(entry.release for entry in reversed(self.history()))) or "none"
-            raise ReleaseError(f"unknown release {release!r}; there are {known} (invoke dags-list)")
+            raise ReleaseError(f"unknown release {release!r}; there are {known} (invoke dags.list)")
         with zipfile.ZipFile(io.BytesIO(body)) as file:
             manifest = json.loads(file.read(MANIFEST))
             files = {name: file.read(name) for name in file.namelist() if name != MANIFEST}
@@ -368,7 +368,7 @@ class Releases:
             if error.response["Error"]["Code"] not in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 raise
             raise ReleaseError(
-                f"somebody else has released meanwhile ({self.served().release} is served now): see invoke dags-list,"
+                f"somebody else has released meanwhile ({self.served().release} is served now): see invoke dags.list,"
                 " and call again if this release is to win"
             ) from error
 

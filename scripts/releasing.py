@@ -22,7 +22,7 @@ from winbatch.times import format_time
 
 @dataclass(frozen=True)
 class Listed:
-    """A release as `dags-list` shows it.
+    """A release as `dags.list` shows it.
 
     Attributes:
         release: its id.
@@ -39,7 +39,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """What `dags-list` shows.
+    """What `dags.list` shows.
 
     Attributes:
         releases: the one that was served last first; each once.
@@ -57,7 +57,7 @@ def release_dags(settings: Settings) -> Done:
         OperatorError: it is not up, the DAGs are not fit to be served, or Airflow does not serve them.
     """
     steps = Steps()
-    with only_one(settings, "dags-release"):
+    with only_one(settings, "dags.release"):
         requirements.check(settings)
         workspace = Workspace(settings)
         outputs = workspace.outputs()
@@ -77,13 +77,13 @@ def roll_back(settings: Settings, name: str) -> Done:
         ReleaseError: there is none, or what it is pinned to is gone.
     """
     steps = Steps()
-    with only_one(settings, "dags-rollback"):
+    with only_one(settings, "dags.rollback"):
         workspace = Workspace(settings)
         outputs = workspace.outputs()
         releases = _releases(workspace, outputs)
         wanted = name or before(releases.history())
         if wanted is None:
-            raise ReleaseError("nothing was released before the release that is served: name one of invoke dags-list")
+            raise ReleaseError("nothing was released before the release that is served: name one of invoke dags.list")
         with steps.step("Roll the DAGs back") as step:
             found = releases.load(wanted)
             gone = missing(found.workloads, workspace.aws.client("ecs"), workspace.aws.client("ecr"))
@@ -195,7 +195,7 @@ def missing(workloads: Mapping[str, Mapping[str, str]], ecs: Any, ecr: Any) -> s
         except ClientError:
             found = False
         if not found:
-            return f"its task definition {arn.rpartition('/')[2]} is gone; release the checkout: invoke dags-release"
+            return f"its task definition {arn.rpartition('/')[2]} is gone; release the checkout: invoke dags.release"
         registry, _, digest = image.partition("@")
         if ".dkr.ecr." in registry and not _has_image(ecr, images.repository_name(registry), digest):
             return f"the image of workload {workload} ({digest[:19]}…) is gone from its repository; push it again"

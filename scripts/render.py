@@ -345,7 +345,7 @@ def cancelled(done: Cancelled, options: str) -> str:
     """
     snapshot = done.snapshot
     kept = f"{snapshot.items_done} of {snapshot.items} items are done and kept"
-    again = f"invoke run --resume {snapshot.run_id}{options}"
+    again = f"invoke resume {snapshot.run_id}{options}"
     if snapshot.state == "succeeded":
         return f"{snapshot.run_id} had succeeded already: {kept}"
     if not done.acted:

@@ -80,7 +80,7 @@ def _run(workspace: Workspace, outputs: Outputs, progress: Callable[[str], None]
         reason = next(iter(snapshot.problems), "its Airflow tasks say why")
         raise JobFailed(
             f"the smoke job {run_id} {snapshot.state}: {reason}; the release before is served again by:"
-            " invoke dags-rollback"
+            " invoke dags.rollback"
         )
     with tempfile.TemporaryDirectory() as folder:
         files = jobs.fetch(workspace, outputs, snapshot, Path(folder))

@@ -110,3 +110,10 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
     """A ledger without what is the engine's own, and why its items failed."""
     found = {name: value for name, value in json.loads(ledger.to_json()).items() if name != "engine"}
     return {**found, "causes": [dataclasses.asdict(cause) for cause in causes(ledger.failures)[:CAUSES]]}
+
+
+def airflow_words(login: dict[str, Any]) -> str:
+    """Say where the Airflow page is, and its login where we know it."""
+    if "password" in login:
+        return f"{login['url']} (user {login['username']}, password {login['password']})"
+    return str(login["url"])

@@ -1,4 +1,4 @@
-"""`invoke workload-new`: a folder of images/ with what a workload needs, a job, tests, and the places that name it."""
+"""`invoke workloads.new`: a folder of images/ with what a workload needs, a job, tests, and the places that name it."""
 
 import importlib.util
 import keyword

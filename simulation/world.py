@@ -269,7 +269,7 @@ class World:
             cancelling.cancel(self._person(), run.spec.dag, keys.job_id(run.run_id), run.start)
 
     def _resume(self, run: DagRun) -> None:
-        """As `invoke run --resume` does."""
+        """As `invoke resume` does."""
         if not run.ended or run.state == "queued":
             return
         ports = self._person()

@@ -22,7 +22,7 @@ JOBS = Path(__file__).resolve().parent.parent / "jobs"
 COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     "max_instances": {
         "title": "Instances at most",
-        "description": "Instances that the job may ask for (the seed's cluster_scale_out_size).",
+        "description": "Instances that the job may ask for.",
         "type": "integer",
         "default": 6,
         "minimum": 1,
@@ -30,7 +30,7 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "idle_instances": {
         "title": "Instances afterwards",
-        "description": "Instances that stay when the job ends (the seed's cluster_scale_in_size).",
+        "description": "Instances that stay when the job ends.",
         "type": "integer",
         "default": 0,
         "minimum": 0,
@@ -38,8 +38,8 @@ COMMON_PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "instance_timeout": {
         "title": "Time-out for an instance (s)",
-        "description": "How long the job waits for its first instance to register, from the call to Auto Scaling on"
-        " (the seed's cluster_scale_asg_timeout and cluster_scale_ecs_timeout); Windows takes 4 to 8 minutes.",
+        "description": "How long the job waits for its first instance to register, from the call to Auto Scaling on;"
+        " Windows takes 4 to 8 minutes.",
         "type": "integer",
         "default": 1200,
         "minimum": 10,

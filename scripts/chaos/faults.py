@@ -251,14 +251,14 @@ def release(place: Place, chance: random.Random) -> str:
     if not changed:
         raise OperatorError(f"{file}: no title to change; give the job one")
     file.write_text(text, encoding="utf-8")
-    place.verbs.append(place.call("dags-release"))
+    place.verbs.append(place.call("dags.release"))
     return "another title of naps"
 
 
 @_kind(1)
 def roll_back(place: Place, _: random.Random) -> str:
     """Somebody goes back to the release before, while jobs run."""
-    place.verbs.append(place.call("dags-rollback"))
+    place.verbs.append(place.call("dags.rollback"))
     return "to the release before"
 
 

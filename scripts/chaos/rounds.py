@@ -263,7 +263,7 @@ class Round:
         self._resumed[name] += 1
         self.lived.resumed += 1
         self._say(f"{name} is resumed")
-        verb = self._place.wait("run", "--resume", name, "--dag", run["dag_id"], "--no-wait", "--json")
+        verb = self._place.wait("resume", name, "--dag", run["dag_id"], "--no-wait", "--json")
         self._ended(verb)
         if verb.code:
             self._problem("ends", f"{name} cannot be resumed: {verb.line}")

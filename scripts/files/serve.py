@@ -1,6 +1,6 @@
 """Makes the Airflow DAGs of one release: RELEASE, or while not all of its files are here yet the one before.
 
-invoke dags-release and dags-rollback write this file, by which they switch from one release to another at once.
+invoke dags.release and dags.rollback write this file, by which they switch from one release to another at once.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """The Windows stage of a Dockerfile: its last one, which may do nothing but lay down files and say how to start.
 
-Such a stage needs no Windows to be built. `image-build` reads it here; `docker buildx build` builds the same file.
+Such a stage needs no Windows to be built. `images.build` reads it here; `docker buildx build` builds the same file.
 """
 
 import json
@@ -60,7 +60,7 @@ def read(file: Path) -> WindowsStage:
     try:
         lines = list(_instructions(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise ImageError(f"there is no {_short(file)}: invoke workload-new makes a workload") from error
+        raise ImageError(f"there is no {_short(file)}: invoke workloads.new makes a workload") from error
     starts = [index for index, (_, word, _) in enumerate(lines) if word == "FROM"]
     if not starts:
         raise ImageError(f"{_short(file)} has no FROM")

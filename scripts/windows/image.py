@@ -283,7 +283,7 @@ def _assemble(folder: Path, recipe: _Recipe, own: Mapping[str, layers.Layer]) ->
     stage, below = recipe.stage, recipe.base
     created = attestations.when(recipe.found.time)
     history = [
-        {"created": created, "created_by": f"COPY /stage/{target}/ /{target}/", "comment": "invoke image-build"}
+        {"created": created, "created_by": f"COPY /stage/{target}/ /{target}/", "comment": "invoke images.build"}
         for target in own
     ]
     inherited = below.config.get("config") or {}

@@ -97,7 +97,7 @@ def read(root: Path, name: str) -> Workload:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StagingError(f"there is no images/{name}/workload.toml: invoke workload-new makes a workload") from error
+        raise StagingError(f"there is no images/{name}/workload.toml: invoke workloads.new makes a workload") from error
     except ValueError as error:
         raise StagingError(f"images/{name}/workload.toml: {error}") from error
     if unknown := document.keys() - {"packages", "archives", "dlls"}:

@@ -5,7 +5,7 @@ Looks, on a real Windows host, at what only Windows can show, and writes a recor
 It needs a container engine that answers like Docker's, an image of a workload, and no rights but those to start containers. Each
 check runs in a container of that image, which is removed. Nothing outside of the record is written.
 .PARAMETER Image
-The image, by digest, as invoke image-build names it; of ber, so that numba is looked at as well.
+The image, by digest, as invoke images.build names it; of ber, so that numba is looked at as well.
 .PARAMETER Record
 The file for the record.
 .PARAMETER Engine
@@ -213,7 +213,7 @@ $order = @($lines | ForEach-Object { ($_ -split ' ')[0] } | Select-Object -Uniqu
 Add-Finding 'who is told of a stop, in which order' 'first, second and third, in any order' $order (@($order -split ', ').Count -eq 3)
 Add-Finding 'seconds from the stop to the end, of 30 asked for' '4 to 8' "$seconds" (($seconds -ge 4) -and ($seconds -le 8))
 
-# Which DLLs the base brings: invoke image-build has a list of them.
+# Which DLLs the base brings: invoke images.build has a list of them.
 $dlls = Invoke-Engine @('run', '--rm', '--entrypoint', 'cmd.exe', $Image, '/d', '/c', 'dir /b C:\Windows\System32\*.dll')
 
 $document = [ordered]@{

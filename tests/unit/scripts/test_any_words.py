@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.bench import main as bench
 from scripts.chaos import environment as chaos
-from scripts.commands import collection
+from scripts.cli import collection
 from scripts.errors import BenchError
 from scripts.settings import ROOT, Settings
 from simulation import running

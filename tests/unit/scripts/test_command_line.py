@@ -1,6 +1,7 @@
 """The verbs as a person calls them, in this process: what is refused early ends in one line and exit code 1."""
 
 import json
+import re
 import signal
 import socket
 import sys
@@ -10,8 +11,8 @@ from invoke.program import Program
 
 from emulator.mwaa.database import free_port
 from scripts import local
-from scripts.commands import collection
-from scripts.settings import Settings
+from scripts.cli import OLD, collection
+from scripts.settings import ROOT, Settings
 
 
 def called(capsys, words):
@@ -64,7 +65,7 @@ def refused(invoke):
     [
         (["up", "--env", "nowhere"], "unknown environment 'nowhere'; there are dev, local, prod"),
         (["run", "--dag", "nothing"], "unknown DAG 'nothing'"),
-        (["image-build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
+        (["images.build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
         (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes'"),
         (
             ["run", "--param", "num_items=6.022e23"],
@@ -122,7 +123,7 @@ def test_a_missing_or_old_terraform_ends_in_a_line(refused, tmp_path, monkeypatc
     assert "is missing" in refused("up")
 
 
-@pytest.mark.parametrize("verb", ["plan", "run", "results", "dags-release"])
+@pytest.mark.parametrize("verb", ["plan", "run", "results", "dags.release"])
 def test_without_an_up_a_verb_says_so(refused, verb):
     assert "the local environment is not up: invoke up" in refused(verb)
 
@@ -138,5 +139,37 @@ def test_a_defect_of_ours_is_one_line_too(refused, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr(sys.modules["scripts.commands"].Settings, "load", broken)
+    monkeypatch.setattr(sys.modules["scripts.cli.jobs"].Settings, "load", broken)
     assert refused("status").startswith("a defect: ZeroDivisionError: of ours (WINBATCH_DEBUG=1")
+
+
+def test_each_documented_target_of_make_is_a_verb_of_that_name():
+    targets = set(re.findall(r"^([a-z.-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert "dags.rollback" in targets
+    assert targets - {"help"} <= set(collection().task_names)
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        *(([old], new) for old, new in OLD.items() if new.startswith("dags.")),
+        (["image-build", "--workload", "nothing"], "images.build"),
+        (["plan", "--drift-only"], "drift"),
+        (["run", "--resume", "ber-20200101-000000"], "resume"),
+    ],
+)
+def test_an_old_name_works_and_says_the_new_one(invoke, words, new):
+    code, _, err = invoke(*words)
+    assert code == 1
+    said, *_, line = err.splitlines()
+    assert said.endswith(f" is called {new} now: invoke {new}")
+    assert line.startswith(("error: the local environment is not up", "error: unknown workload 'nothing'"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["status"], "Environment local is down: invoke up"), (["run", "--params"], "num_frames")]
+)
+def test_what_was_asked_for_is_on_standard_output_and_nothing_else_is(invoke, words, said):
+    code, out, err = invoke(*words)
+    assert (code, err) == (0, "")
+    assert said in out

@@ -1,5 +1,6 @@
 import dataclasses
 import datetime as dt
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from scripts import render, status
-from scripts.errors import SettingsError
-from scripts.jobs import Snapshot, new_run_id, parse_params, refreshed
+from scripts.errors import JobFailed, SettingsError
+from scripts.jobs import Snapshot, latest, new_run_id, parse_params, refreshed
 from winbatch.causes import causes
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.results import ItemFailure
@@ -326,3 +327,12 @@ def test_pairs_that_are_none_are_refused(pairs, line):
 
 def test_a_value_may_hold_an_equals_sign():
     assert parse_params(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
+
+
+def test_the_last_job_is_that_of_all_dags_unless_one_is_named():
+    began = [{"dag_id": "chain", "dag_run_id": "b"}, {"dag_id": "ber", "dag_run_id": "a"}]
+    airflow = SimpleNamespace(runs=lambda *dags, limit: [run for run in began if run["dag_id"] in dags][:limit])
+    assert latest(airflow, ["ber", "chain", "files"]) == ("chain", "b")
+    assert latest(airflow, ["ber"]) == ("ber", "a")
+    with pytest.raises(JobFailed, match=r"^no job of files, tools has run yet: invoke run --dag files$"):
+        latest(airflow, ["files", "tools"])

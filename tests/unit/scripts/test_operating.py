@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scripts import operating, render
 from scripts.airflow import PATH_LENGTH
-from scripts.commands import _options, _refuse_together
+from scripts.cli.jobs import _options, _refuse_together
 from scripts.errors import SettingsError
 from scripts.jobs import Snapshot, cancel_note, dag_of, new_run_id
 from scripts.operating import Cancelled
@@ -45,7 +45,7 @@ def job(state, *ledgers, cancelled=False, **fields):
         (job("failed", {"state": "failed"}, cancelled=True), "cancelled"),
         # It was quicker than whoever cancelled it.
         (job("success", {"state": "succeeded"}, cancelled=True), "succeeded"),
-        # Cleared since, on Airflow's page or by invoke run --resume: queued anew.
+        # Cleared since, on Airflow's page or by invoke resume: queued anew.
         (
             job("queued", {"state": "cancelled"}, note="cancelled by invoke cancel; queued at 2026-11-22T17:00:00Z"),
             "running",
@@ -127,7 +127,7 @@ def test_what_is_still_to_be_stopped_is_told():
 def test_what_came_of_cancelling_is_told_with_what_is_kept(done, words):
     told = render.cancelled(done, " --env dev")
     assert words in told
-    assert told.endswith("invoke run --resume ber-20261122-190000 --env dev") == (done.snapshot.state != "succeeded")
+    assert told.endswith("invoke resume ber-20261122-190000 --env dev") == (done.snapshot.state != "succeeded")
 
 
 def test_the_json_of_a_cancellation():

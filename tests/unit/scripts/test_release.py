@@ -229,7 +229,7 @@ def test_of_two_releases_at_once_the_second_is_told(bucket):
             Releases(bucket, "dags", "dags").serve(release(a="other"), None)
             return super()._upload(made, progress)
 
-    with pytest.raises(ReleaseError, match=r"somebody else has released meanwhile .* invoke dags-list, and call again"):
+    with pytest.raises(ReleaseError, match=r"somebody else has released meanwhile .* invoke dags.list, and call again"):
         Slow(bucket, "dags", "dags").serve(release(a="mine"), None)
     releases = Releases(bucket, "dags", "dags")
     assert releases.served().release == release(a="other").id

@@ -197,7 +197,7 @@ def test_a_workload_that_was_made_just_now_runs(run, checkout):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of the checkout in which `invoke workload-new my-work` was called."""
+    """A copy of the checkout in which `invoke workloads.new my-work` was called."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "images" / "tools", root / "images" / "tools")
     shutil.copytree(ROOT / "terraform" / "environments", root / "terraform" / "environments")
