@@ -112,7 +112,7 @@ def test_what_cannot_be_deployed_is_refused_in_a_line_and_changes_nothing(pipeli
         (
             job,
             "  - {name: more, workload: ber, run: 'ber.aggregate:run', inputs: [digest], prefix: results_prefix}\n",
-            "dags-release",
+            "dags.release",
             r"job files runs workload ber, whose role does not know it: invoke up",
         ),
         (
