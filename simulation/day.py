@@ -16,8 +16,8 @@ FAULTS = Faults(
     crash=0.0005, unavailable=0.005, held_up=0.002, host_lost_an_hour=0.3, worker_dies_an_hour=12.0, item_fails=0.02
 )
 # Items of 0.5 to 200 s on three slots, each an ECS task of its own that dies now and then.
-LONG = JobPlan(dag="one", begins=0.0, points=3, number=0, max_instances=1, max_failed_items=5, shard_items=1)
-ITEMS_AN_HOUR = 300  # of each point: about what three slots do
+LONG = JobPlan(dag="one", begins=0.0, points=3, number=0, max_instances=1, max_failed_items=10_000, shard_items=1)
+ITEMS_AN_HOUR = 120  # of each point: somewhat more than three slots do
 SHORT = JobPlan(dag="two", begins=0.0, points=2, number=20, max_instances=2, max_failed_items=5, shard_items=1)
 
 

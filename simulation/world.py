@@ -145,8 +145,9 @@ class World:
         """Have Airflow be away for a while from now on, with all that it runs."""
         self.clock.say("Airflow is away")
         self.over_time.away(AWAY)
-        for run in self.runs:
-            run.away(AWAY)
+        for number, run in enumerate(self.runs):
+            # Its workers have some slots, so all that is due then is taken up one after the other.
+            run.away(AWAY + number)
 
     def _airflow_leaves(self) -> None:
         """Have Airflow be away now and then, with all that it runs."""
