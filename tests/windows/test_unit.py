@@ -34,7 +34,7 @@ FILES = {
     "winbatch": ["deployment", "filenames", "spec", "template"],
     "worker": ["folders", "inputs", "manifest", "owner", "settling", "stopping"],
 }
-# Of the tests that start workers, of which each takes seconds under Wine, one or two a kind.
+# Of the files whose tests start workers, each of which takes seconds under Wine: one or two tests a kind.
 TESTS = {
     "command": [
         "after_a_stop_nothing_is_started",
