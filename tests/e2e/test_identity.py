@@ -1,7 +1,6 @@
 """Runs that Airflow or a person named: each has its own results (test_operating.py takes such a one in hand)."""
 
 import csv
-import io
 import json
 import math
 
@@ -11,12 +10,16 @@ from scripts import debian
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"num_items": 2, "num_frames": 10, "max_instances": 1}
+# Of all of them: what tells them apart is the DAG and the run.
+PREFIX = "sim/aggregate_results"
+SMALL = {"num_items": 1, "max_instances": 1, "results_prefix": PREFIX}
 ASKED = {
-    ("ber", "offset+1"): SMALL | {"ebn0_db": [1.0]},
-    ("ber", "offset-1"): SMALL | {"ebn0_db": [8.0]},
-    ("ber-octave", "offset-1"): {"num_items": 4, "ebn0_db": [0.0, 6.0], "num_frames": 500, "max_instances": 1},
-}
+    ("naps", "offset+1"): SMALL | {"room": [1]},
+    ("naps", "offset-1"): SMALL | {"room": [8]},
+    ("ber-octave", "offset-1"): {
+        "num_items": 4, "ebn0_db": [0.0, 6.0], "num_frames": 500, "max_instances": 1, "aggregate_prefix": PREFIX,
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +37,22 @@ def named(operator, world, tmp_path_factory):
     return fetched
 
 
+def column(out, name):
+    """A column of a table of results."""
+    with (out / "results.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
 def test_runs_whose_ids_look_alike_or_are_of_two_dags_have_their_own_results(operator, named):
-    for run, out in named.items():
-        with (out / "results.csv").open(newline="") as file:
-            assert [float(row["ebn0_db"]) for row in csv.DictReader(file)] == ASKED[run]["ebn0_db"]
+    for (dag, run_id), out in named.items():
+        name = "room" if dag == "naps" else "ebn0_db"
+        assert column(out, name) == ASKED[dag, run_id][name]
     shown = operator.call("status").stdout
     assert "  ber-octave  offset-1  succeeded" in shown
-    assert "  ber  offset+1  succeeded" in shown
+    assert "  naps  offset+1  succeeded" in shown
     # Its DAG is known by what lies in S3, unless there are two.
-    assert operator.json("status", "--run-id", "offset+1")["dag"] == "ber"
-    assert "name it with --dag (ber, ber-octave)" in operator.refused("status", "--run-id", "offset-1")
+    assert operator.json("status", "--run-id", "offset+1")["dag"] == "naps"
+    assert "name it with --dag (ber-octave, naps)" in operator.refused("status", "--run-id", "offset-1")
 
 
 def test_octave_scripts_end_in_the_curve_of_ber(named):
@@ -60,16 +69,22 @@ def test_octave_scripts_end_in_the_curve_of_ber(named):
 
 
 def test_a_run_that_is_deleted_and_made_anew_with_other_parameters_does_not_get_the_old_results(operator, world, named):
-    assert ("ber", "offset-1") in named
-    world.airflow("DELETE", "/dags/ber/dagRuns/offset-1")
-    world.trigger("ber", "offset-1", ebn0_db=[10.0], **SMALL)
-    assert world.ended("offset-1", "ber") == "failed"
-    job = operator.json("status", "--dag", "ber", "--run-id", "offset-1")
+    there = kept(world)
+    assert there
+    world.airflow("DELETE", "/dags/naps/dagRuns/offset-1")
+    world.trigger("naps", "offset-1", **SMALL | {"room": [10]})
+    assert world.ended("offset-1", "naps") == "failed"
+    job = operator.json("status", "--dag", "naps", "--run-id", "offset-1")
     assert (job["state"], job["items_done"]) == ("failed", 0)
-    log = world.airflow_log("offset-1", "scale_out", "ber")
-    assert "its ebn0_db is [8.0], not [10.0]" in log
+    log = world.airflow_log("offset-1", "scale_out", "naps")
+    assert "its room is [8], not [10]" in log
     assert "another run id" in log
-    assert "what lies in s3://" in operator.call("status", "--dag", "ber", "--run-id", "offset-1").stdout
+    assert "what lies in s3://" in operator.call("status", "--dag", "naps", "--run-id", "offset-1").stdout
     # Nothing of the first one was touched.
-    table = world.get("sim/aggregate_results/ber/offset-1/results.csv")
-    assert [row["ebn0_db"] for row in csv.DictReader(io.StringIO(table.decode()))] == ["8.0"]
+    assert kept(world) == there
+
+
+def kept(world):
+    """What lies in S3 of the run of `naps`: key to ETag."""
+    listed = world.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=f"{PREFIX}/naps/offset-1/")
+    return {entry["Key"]: entry["ETag"] for entry in listed.get("Contents", [])}
