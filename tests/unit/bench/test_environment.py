@@ -88,12 +88,9 @@ def test_what_sleeps_is_named_by_digest_and_stands_beside_the_environments_workl
     text = own.own_values.read_text()
     images = re.findall(r'image = "([^"]+)"', text)
     assert len(images) == 2
-    assert all(
-        re.fullmatch(
-            r"123456789012\.dkr\.ecr\.eu-central-1\.amazonaws\.com/winbatch-bench/\w+@sha256:[0-9a-f]{64}", image
-        )
-        for image in images
-    )
+    # From a repository of the environment's own: ECS may pull from no other.
+    repository = r"123456789012\.dkr\.ecr\.eu-central-1\.amazonaws\.com/winbatch-local/tools"
+    assert all(re.fullmatch(rf"{repository}@sha256:[0-9a-f]{{64}}", image) for image in images)
     assert set(sizes(own)) == {"bench", "sleep", *own.workloads}
     assert "@" not in re.sub(r"@sha256:", "", text.split("airflow = {")[1])
 

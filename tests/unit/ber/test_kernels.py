@@ -257,6 +257,7 @@ print(*sorted(kernel_numba.waveform.stats.cache_hits.values()))
 """
 
 
+@pytest.mark.slow
 def test_what_numba_compiled_outlives_the_folder_of_its_code_and_no_change_of_it(tmp_path):
     """A container's code lies in a folder of its own; constants of other modules are compiled in."""
     prefix = tmp_path / "prefix"

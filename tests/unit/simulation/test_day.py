@@ -15,6 +15,7 @@ def _quiet():
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_as_large_after_some_hours_as_after_one(monkeypatch):
     monkeypatch.setattr(engine, "ENDED_KEPT", engine.ENDED_KEPT / 8)
     hours, problems = day.live(6)
