@@ -82,7 +82,8 @@ def _run(settings: Settings, chosen: Selection) -> None:
                 context = replace(
                     context, environ={**context.environ, provider.VARIABLE: str(static.initialise(context))}
                 )
-            slow = {name: partial(_slow, context, name, folder, seconds) for name in chosen.slow}
+            alone = len(chosen.slow) == 1
+            slow = {name: partial(_slow, context, name, folder, seconds, alone=alone) for name in chosen.slow}
             _phase(context, "slow", slow, _slow_lanes(), seconds)
     finally:
         context.lanes.end()
@@ -131,9 +132,9 @@ def _static_jobs(context: Context, parts: Sequence[str]) -> dict[str, Callable[[
     return {check.title: partial(shown, check) for name in parts for check in static.PARTS[name](context)}
 
 
-def _slow(context: Context, name: str, folder: Path, seconds: dict[str, float]) -> None:
+def _slow(context: Context, name: str, folder: Path, seconds: dict[str, float], *, alone: bool) -> None:
     with _timed(seconds, name):
-        suites.slow(context, name, folder)
+        suites.slow(context, name, folder, alone=alone)
     done(name, suites.words(context, name), seconds[name])
 
 

@@ -38,6 +38,8 @@ SLOW: dict[str, tuple[str, ...]] = {
     "verify": ("tests/e2e/test_verify.py",),
     "roles": ("tests/terraform/test_roles.py",),
 }
+# Whose files share nothing that takes long to set up: where such a group is alone, each core takes files of it.
+APART = frozenset({"windows"})
 # Longer than what it tells after most changes: run by who names it, and for each pull request by a machine of its own.
 NAMED = frozenset({"roles", "verify"})
 
@@ -91,13 +93,20 @@ def fast(context: Context, folder: Path, arguments: Sequence[str] = ("tests",)) 
     pytest(context, FAST, [*options, *arguments], folder, shown=True)
 
 
-def slow(context: Context, name: str, folder: Path) -> None:
+def slow(context: Context, name: str, folder: Path, *, alone: bool = False) -> None:
     """Run a group of slow tests.
+
+    Args:
+        context: of the checks.
+        name: of the group.
+        folder: in which they leave what they leave.
+        alone: nothing else keeps the cores busy.
 
     Raises:
         CheckFailed: a test failed.
     """
-    pytest(context, name, ["-m", "slow", *SLOW[name]], folder)
+    options = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"] if alone and name in APART else []
+    pytest(context, name, ["-m", "slow", *options, *SLOW[name]], folder)
 
 
 def words(context: Context, name: str) -> str:

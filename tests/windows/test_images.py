@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tarfile
+import uuid
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -53,6 +54,8 @@ def ended(cluster, reference, command, **container):
 def kit_pushed(cluster, kit, packed=gzip.compress):
     """The program of kit.c as an image by its own."""
     config = {"Entrypoint": ["kit.exe"], "WorkingDir": "C:\\app", "User": "ContainerUser", "Env": ["PATH=C:\\app"]}
+    # Packed within one second, two would be the same image, which a registry takes once.
+    config["Labels"] = {"of": uuid.uuid4().hex}
     made = packed(layer(("Files/app/kit.exe", Path(kit).read_bytes()), ("Files/app/data.txt", b"whole")))
     return push(cluster.ecr, cluster.repository, config, made, system="windows")
 
