@@ -1,4 +1,4 @@
-"""What the operator sees: what was asked for on standard output, how it goes and what went wrong on standard error.
+"""Shows the operator what was asked for on standard output, how it goes and what went wrong on standard error.
 
 A step is a line with its outcome and time. On a terminal its progress is shown in place; elsewhere it is a line now and
 then, so that a log tells where it is.

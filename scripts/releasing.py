@@ -39,7 +39,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """What `dags.list` shows.
+    """Holds what `dags.list` shows.
 
     Attributes:
         releases: the one that was served last first; each once.

@@ -125,7 +125,7 @@ class Workspace:
 
     @property
     def checkout_file(self) -> Path:
-        """What the environment's images are called, as they were built last, and whose DAGs there are."""
+        """Say where it stands what images were called when they were built last, and whose DAGs there are."""
         return self.settings.state / "images.tfvars.json"
 
     def tell_terraform(self, digests: Mapping[str, str], dags: Mapping[str, Sequence[str]]) -> None:

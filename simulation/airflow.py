@@ -253,7 +253,7 @@ class DagRun:
             self._retry(task)
 
     def _runs(self, task: _Task, process: Process) -> bool:
-        """Whether Airflow waits for this process: it has begun no other one, and the run was not cleared since."""
+        """Say whether Airflow waits for this process: it has begun no other one, and the run was not cleared since."""
         mine = self._tasks.get((task.name, task.index)) is task
         return mine and task.process is process and task.state == "running"
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.airflow import SERVER_ERROR
+from scripts.airflow import bear
 from scripts.bench.environment import Environment
-from scripts.errors import AirflowError, BenchError
+from scripts.errors import BenchError
 from winbatch import keys
 from winbatch.job import Job
 from winbatch.ledger import Ledger
@@ -123,12 +123,8 @@ def _wait(
         if time.monotonic() - began > at_most:
             return None
         time.sleep(LOOK_SECONDS)
-        try:
-            found = made.airflow.run(dag, run_id) or {}
-        except AirflowError as error:
-            if error.status is not None and error.status < SERVER_ERROR:
-                raise
-            continue  # a server that is busy; the run goes on
+        # A server that is busy ends nothing: the run goes on.
+        found = bear(lambda: made.airflow.run(dag, run_id)) or {}
         if found.get("state") == "success":
             return found
         if found.get("state") == "failed":

@@ -1,4 +1,4 @@
-"""What a verb is: an invoke task whose errors become one line and an exit code in one place; words that many share."""
+"""Makes verbs: invoke tasks whose errors become one line and an exit code in one place; words that many share."""
 
 import functools
 import inspect
@@ -24,6 +24,7 @@ OUTPUT_CLOSED = 141
 DRIFTED = 2
 ENV = "environment: a name of terraform/environments; default: WINBATCH_ENV, else local"
 JSON = "one JSON object on standard output, for a program"
+JSON_AT_END = "end with one JSON object on standard output"
 
 
 class Whole(int):
@@ -95,7 +96,7 @@ def renamed(old: str, new: str, made: Task[Any]) -> Task[Any]:
     """
 
     def body(context: Context, *args: Any, **kwargs: Any) -> None:
-        console.print(f"{old} is called {new} now: invoke {new}", style="yellow")
+        say_new_name(old, new)
         made.body(context, *args, **kwargs)
 
     body.__doc__ = f"Call {new}, which was called so before 0.2.0."
@@ -104,6 +105,11 @@ def renamed(old: str, new: str, made: Task[Any]) -> Task[Any]:
         body, name=old, help=dict(made.help), iterable=made.iterable
     )
     return again
+
+
+def say_new_name(old: str, new: str) -> None:
+    """Say what a verb or an option is called now that was called otherwise before 0.2.0."""
+    console.print(f"{old} is called {new} now: invoke {new}", style="yellow")
 
 
 def env_option(settings: Settings) -> str:

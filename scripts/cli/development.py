@@ -54,9 +54,10 @@ def lint(_: Context) -> None:
 
     Example: invoke lint
     """
+    from scripts.checks import rooms
     from scripts.checks import run as checks
 
-    checks.run(Settings.load("local"), "lint,types,imports")
+    checks.run(Settings.load("local"), ",".join(rooms.PYTHON))
 
 
 @command(

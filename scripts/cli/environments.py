@@ -7,7 +7,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from scripts import checkout, given, render, status
-from scripts.cli.command import DRIFTED, ENV, JSON, command, env_option
+from scripts.cli.command import DRIFTED, ENV, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.console import console, emit, say, show
 from scripts.errors import SettingsError
 from scripts.settings import Settings
@@ -135,7 +135,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if seal and not out:
         raise SettingsError("--seal encrypts a file: call it with --out")
     if drift_only:
-        console.print("plan --drift-only is called drift now: invoke drift", style="yellow")
+        say_new_name("plan --drift-only", "drift")
         drift.body(context, env=env, json=json, issue=issue)
         return
     settings = Settings.load(env)
@@ -235,7 +235,7 @@ def smoke_(_: Context, env: str = "", json: bool = False) -> None:
     name="verify-aws",
     help={
         "env": "the environment whose account it is and whose values are taken, such as dev",
-        "json": "end with one JSON object on standard output",
+        "json": JSON_AT_END,
         "yes": "do not say what it costs and ask first",
         "take-down": "ask nothing more, and take down what an earlier call has made",
     },

@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from rich.text import Text
 
 from scripts import errors, given, item_log, jobs, operating, render, status
-from scripts.cli.command import ENV, INTERRUPTED, JSON, command, env_option
+from scripts.cli.command import ENV, INTERRUPTED, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.console import Steps, console, emit, say, show
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
@@ -21,6 +21,7 @@ from winbatch import keys, spec
 
 DAG = "the job's DAG; default: what its run id begins with, else the one that has such a job in S3"
 MAIN_DAG = "ber"
+SPECIFICATION = f"which job specification of dags/jobs; default: {MAIN_DAG}, or what the run id begins with"
 
 
 @command(
@@ -55,8 +56,8 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
     iterable=["param"],
     help={
         "env": ENV,
-        "json": "end with one JSON object on standard output",
-        "dag": f"which job specification of dags/jobs; default: {MAIN_DAG}, or what the run id begins with",
+        "json": JSON_AT_END,
+        "dag": SPECIFICATION,
         "param": "key=value, as often as needed; --params lists the keys",
         "params": "list the parameters and their defaults",
         "wait": "follow the job to its end (--no-wait: do not)",
@@ -82,7 +83,7 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
     """
     _refuse_together(param=param, follow=follow, resume=resume)
     if resume:
-        console.print("run --resume is called resume now: invoke resume", style="yellow")
+        say_new_name("run --resume", "resume")
         resume_.body(context, resume, env=env, dag=dag, wait=wait, json=json)
         return
     if params:
@@ -124,7 +125,7 @@ def _go_on(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, wai
     name="resume",
     help={
         "env": ENV,
-        "json": "end with one JSON object on standard output",
+        "json": JSON_AT_END,
         "run-id": "which job",
         "dag": DAG,
         "wait": "follow the job to its end (--no-wait: do not)",
@@ -163,16 +164,14 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     """
     settings = Settings.load(env)
     workspace, outputs, named = run_of(settings, run_id, dag)
-    if run_id:
-        dag, name = named, run_id
-    else:
-        dag, name = jobs.latest(workspace.airflow(outputs), [dag] if dag else spec.names())
-    folder = Path(out) if out else settings.root / "build" / "results" / keys.job_id(name)
-    snapshot = jobs.look(workspace, outputs, dag, name)
+    last = [dag] if dag else spec.names()
+    dag, run_id = (named, run_id) if run_id else jobs.latest(workspace.airflow(outputs), last)
+    folder = Path(out) if out else settings.root / "build" / "results" / keys.job_id(run_id)
+    snapshot = jobs.look(workspace, outputs, dag, run_id)
     with given.path("--out", folder):
         files = jobs.fetch(workspace, outputs, snapshot, folder)
     if json:
-        emit({"dag": dag, "run_id": name, "files": [str(file) for file in files]})
+        emit({"dag": dag, "run_id": run_id, "files": [str(file) for file in files]})
         return
     table = render.curve_of(files)
     if table is not None:
@@ -328,7 +327,7 @@ def run_of(settings: Settings, run_id: str, given: str) -> tuple[Workspace, Outp
     return *there(), dag or MAIN_DAG
 
 
-def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.Snapshot:
+def _follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> jobs.Snapshot:
     try:
         with render.JobProgress() as progress:
             return jobs.follow(workspace, outputs, dag, run_id, progress)
@@ -338,7 +337,7 @@ def _follow(workspace: Workspace, outputs: Any, dag: str, run_id: str) -> jobs.S
 
 
 def _options(settings: Settings, run_id: str, dag: str) -> str:
-    """What must stand behind a run id, so that a command that is shown means this environment and DAG."""
+    """Give what must stand behind a run id, so that a command that is shown means this environment and DAG."""
     named = "" if run_id.startswith(f"{dag}-") else f" --dag {dag}"
     return named + env_option(settings)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from invoke.context import Context
 
 from scripts import given, item_log
-from scripts.cli.command import ENV, command
-from scripts.cli.jobs import MAIN_DAG, run_of
+from scripts.cli.command import ENV, JSON_AT_END, command
+from scripts.cli.jobs import MAIN_DAG, SPECIFICATION, run_of
 from scripts.console import console, emit, say
 from scripts.errors import JobFailed, SettingsError
 from scripts.settings import Settings
@@ -19,9 +19,9 @@ from scripts.settings import Settings
     iterable=["param"],
     help={
         "env": f"{ENV}; its bucket holds the inputs and the job",
-        "json": "end with one JSON object on standard output; the item's lines are on standard error",
+        "json": f"{JSON_AT_END}; the item's lines are on standard error",
         "item": "the item's number",
-        "dag": f"which job specification of dags/jobs; default: {MAIN_DAG}, or what the run id begins with",
+        "dag": SPECIFICATION,
         "run-id": "the item is of this job, with its parameters and inputs, and its values are compared",
         "stage": "the item's stage; default: the first",
         "param": "key=value, as often as needed, without --run-id; invoke run --params lists the keys",

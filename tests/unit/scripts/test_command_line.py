@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -164,6 +165,13 @@ def test_an_old_name_works_and_says_the_new_one(invoke, words, new):
     said, *_, line = err.splitlines()
     assert said.endswith(f" is called {new} now: invoke {new}")
     assert line.startswith(("error: the local environment is not up", "error: unknown workload 'nothing'"))
+
+
+@pytest.mark.parametrize(("old", "new"), [("ci", "test"), ("images", "images.push"), ("rollback", "dags.rollback")])
+def test_an_old_target_of_make_works_and_says_the_new_one(old, new):
+    recipe = subprocess.run(["make", "--dry-run", old], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"make {old} is called make {new} now" in recipe
+    assert re.search(rf"^\.venv/bin/invoke setup .*{re.escape(new)}", recipe, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
