@@ -412,7 +412,7 @@ def descendants(process):
 @pytest.fixture
 def opened(job, method, tmp_path, monkeypatch):
     """`opened(code)`: a slot's processes for that code, and a slot."""
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     made = []
 
