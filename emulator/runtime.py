@@ -41,7 +41,7 @@ SERVICES = (
     "emulator.ec2",
     "emulator.instances",
     "emulator.autoscaling.service",
-    "emulator.mwaa",
+    "emulator.mwaa.service",
 )
 
 

@@ -120,16 +120,25 @@ def read(folder: Path) -> Iterator[Program]:
         with path.open("rb") as file:
             if file.read(2) != b"MZ":
                 continue
+        data = path.read_bytes()
+        if not _is_pe(data):
+            continue  # a program for DOS: pefile finds that out, too, and collects garbage for a tenth of a second
         try:
-            # From its bytes: it would map a file, and collect garbage for a tenth of a second to let go of it.
-            pe = pefile.PE(data=path.read_bytes(), fast_load=True)
+            # From its bytes: it would map a file, and collect garbage to let go of it.
+            pe = pefile.PE(data=data, fast_load=True)
             pe.parse_data_directories(_TABLES)
             name = PurePosixPath(path.relative_to(folder).as_posix())
             found = Program(name, pe.FILE_HEADER.Machine, sorted(_imports(pe)))
         except pefile.PEFormatError:
-            continue  # a program for DOS, or no program at all
+            continue  # no program at all
         if found.machine in _MACHINES:
             yield found
+
+
+def _is_pe(data: bytes) -> bool:
+    """Whether a file that begins as a program for DOS says that it is one for Windows as well."""
+    begin = int.from_bytes(data[0x3C:0x40], "little")
+    return data[begin : begin + 4] == b"PE\0\0"
 
 
 def _imports(pe: pefile.PE) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import io
@@ -51,7 +52,9 @@ Initialize-ECSAgent -Cluster '{cluster}' -EnableTaskIAMRole -EnableTaskENI -Awsv
 AMI = "/aws/service/ami-windows-latest/Windows_Server-2022-English-Core-ECS_Optimized/image_id"
 
 
+@functools.cache
 def client(endpoint: str, service: str) -> Any:
+    """A client, the same one for all tests of an emulator: to make one takes a tenth of a second."""
     return boto3.client(
         service,
         endpoint_url=endpoint,

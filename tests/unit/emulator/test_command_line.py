@@ -41,3 +41,10 @@ def test_a_folder_that_cannot_be_made_is_one_line():
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr.splitlines()[-1].startswith("emulator: ")
     assert "/dev/null/x" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["emulator.mwaa.environment_builder", "emulator.ecs.windows.installation"])
+def test_what_is_made_ahead_waits_for_none_of_the_services(module):
+    """Each release asks for Airflow's interpreter, and moto takes longer to import than to find that it is there."""
+    program = f"import sys, {module}; sys.exit(bool({{'moto', 'botocore'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
