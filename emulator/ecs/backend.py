@@ -1,4 +1,4 @@
-"""A region's ECS: moto's clusters and task definitions with container instances and ECS tasks that are real."""
+"""A region's ECS: container instances and ECS tasks that are real, on clusters and of task definitions of moto's."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 from moto.ecs.exceptions import EcsClientException, ECSException, InvalidParameterException
-from moto.ecs.models import CapacityProvider, Cluster, EC2ContainerServiceBackend, TaskDefinition
+from moto.ecs.models import CapacityProvider, Cluster, TaskDefinition
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
 from emulator.ecs.agent import Agent, request_stop
-from emulator.ecs.definitions import check_registration, check_run, is_windows
+from emulator.ecs.clusters import ClusterBackend
+from emulator.ecs.definitions import check_run, is_windows
 from emulator.ecs.interfaces import Interfaces
 from emulator.ecs.model import Container, ContainerInstance, EcsTask, Json, Resources, Stop
 from emulator.ecs.placement import Failure, attributes, needs, place
 from emulator.ecs.requests import ConflictException, RunRequest
 from emulator.faults import Faults
-from emulator.patching import OwnUrls
 
 _STOPPED_KEPT_SECONDS = 3600.0
 # A client token counts so long, and an hour beyond its ECS tasks at most (ECS API reference, "Ensuring idempotency").
@@ -40,10 +40,9 @@ class _Answered:
     at: float = field(default_factory=time.time)
 
 
-class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
+class EcsBackend(ClusterBackend):
     """Everything here runs under the control lock."""
 
-    moto_service = "ecs"
     agent: Agent
     faults: Faults
     # Told of each instance that has no ECS task left: managed draining waits for that.
@@ -53,71 +52,9 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.ecs_tasks: dict[str, EcsTask] = {}  # by id, oldest first
-        self.instances: dict[str, ContainerInstance] = {}  # by id
         self._sequence = itertools.count(1)
         self._answered: dict[tuple[str, str], _Answered] = {}
         self._interfaces = Interfaces(ec2_backends[account_id][region_name])
-
-    # --- clusters and task definitions
-
-    def create_cluster(self, cluster_name: str, *args: Any, **kwargs: Any) -> Cluster:
-        # AWS answers with the cluster that is there; moto replaces it.
-        existing = self.clusters.get(cluster_name)
-        if existing is not None and existing.status == "ACTIVE":
-            return existing
-        return super().create_cluster(cluster_name, *args, **kwargs)
-
-    def _get_cluster(self, name: str) -> Cluster:
-        cluster = super()._get_cluster(name)
-        # AWS finds deleted clusters in DescribeClusters only.
-        if cluster.status == "INACTIVE":
-            raise ECSException("ClusterNotFoundException", "Cluster not found.")
-        return cluster
-
-    def list_clusters(self) -> list[str]:
-        return [cluster.arn for cluster in self.clusters.values() if cluster.status == "ACTIVE"]
-
-    def delete_cluster(self, cluster_str: str) -> Cluster:
-        # AWS refuses while something is in it; moto does not look.
-        cluster = self._get_cluster(cluster_str)
-        if any(instance.cluster == cluster.name for instance in self._registered()):
-            raise ECSException(
-                "ClusterContainsContainerInstancesException",
-                "The Cluster cannot be deleted while Container Instances are active or draining.",
-            )
-        if any(task.cluster == cluster.name and task.last_status != "STOPPED" for task in self.ecs_tasks.values()):
-            raise ECSException("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
-        return super().delete_cluster(cluster_str)
-
-    def describe_clusters(self, cluster_names: list[str]) -> Any:
-        found, failures = super().describe_clusters(cluster_names)
-        for cluster in found:
-            tasks = [task for task in self.ecs_tasks.values() if task.cluster == cluster.name]
-            cluster.running_tasks_count = sum(task.last_status == "RUNNING" for task in tasks)
-            cluster.pending_tasks_count = sum(task.last_status in {"PROVISIONING", "PENDING"} for task in tasks)
-            cluster.registered_container_instances_count = sum(
-                instance.cluster == cluster.name for instance in self._registered()
-            )
-        return found, failures
-
-    def describe_task_definition(self, task_definition_str: str) -> TaskDefinition:
-        # A family alone means its latest ACTIVE revision; moto takes the latest of all.
-        name = task_definition_str.rpartition("/")[2]
-        if ":" not in name:
-            active = [
-                revision
-                for revision, definition in self.task_definitions.get(name, {}).items()
-                if definition.status == "ACTIVE"
-            ]
-            name = f"{name}:{max(active, default=0)}"
-        return super().describe_task_definition(name)
-
-    def register_task_definition(
-        self, family: str, container_definitions: list[dict[str, Any]], *args: Any, **given: Any
-    ) -> TaskDefinition:
-        check_registration(container_definitions, given.get("execution_role_arn"), given.get("volumes") or ())
-        return super().register_task_definition(family, container_definitions, *args, **given)
 
     # --- container instances
 
@@ -154,7 +91,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
 
     def instance_of(self, ec2_instance_id: str) -> ContainerInstance | None:
         """The container instance of an EC2 instance, if it has registered."""
-        found = (item for item in self._registered() if item.ec2_instance_id == ec2_instance_id)
+        found = (item for item in self.registered() if item.ec2_instance_id == ec2_instance_id)
         return next(found, None)
 
     def find_instances(self, cluster: str, ids: Iterable[str]) -> tuple[list[ContainerInstance], list[Failure]]:
@@ -174,9 +111,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
         """The registered container instances; ACTIVE and DRAINING ones without a status."""
         name = self._get_cluster(cluster).name
         return [
-            instance
-            for instance in self._registered()
-            if instance.cluster == name and status in {None, instance.status}
+            instance for instance in self.registered() if instance.cluster == name and status in {None, instance.status}
         ]
 
     def set_instance_state(self, instance: ContainerInstance, status: str) -> None:
@@ -204,7 +139,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
 
     def silence_instance(self, ec2_instance_id: str) -> None:
         """The agent of an EC2 instance is not heard any more; what ran there has ended and nobody says so."""
-        for instance in self._registered():
+        for instance in self.registered():
             if instance.ec2_instance_id == ec2_instance_id:
                 instance.agent_connected = False
                 instance.version += 1
@@ -224,9 +159,6 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
                 for task in list(instance.tasks.values()):
                     request_stop(task, Stop("TerminationNotice", reason, host_lost=True))
                 self.deregister_instance(instance, force=True)
-
-    def _registered(self) -> list[ContainerInstance]:
-        return [instance for instance in self.instances.values() if instance.status != "INACTIVE"]
 
     # --- ECS tasks
 
@@ -447,7 +379,7 @@ class EcsBackend(OwnUrls, EC2ContainerServiceBackend):
     def _candidates(self, cluster: str, provider: CapacityProvider | None) -> list[ContainerInstance]:
         return [
             instance
-            for instance in self._registered()
+            for instance in self.registered()
             if instance.cluster == cluster
             and instance.status == "ACTIVE"
             and (provider is None or instance.capacity_provider == provider.name)

@@ -105,7 +105,9 @@ def slow(context: Context, name: str, folder: Path, *, alone: bool = False) -> N
     Raises:
         CheckFailed: a test failed.
     """
-    options = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"] if alone and name in APART else []
+    # By files in the order of the tests, and not those with many tests first.
+    apart = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", "--no-loadscope-reorder"]
+    options = apart if alone and name in APART else []
     pytest(context, name, ["-m", "slow", *options, *SLOW[name]], folder)
 
 
