@@ -247,7 +247,8 @@ def _emptiness(stage: StageSpec, params: Mapping[str, Any]) -> str:
     if stage.csv:
         return f"the table {params[stage.csv]!r} has no rows (parameter {stage.csv})"
     if stage.objects:
-        return f"no object lies below {params[stage.objects]!r} (parameter {stage.objects}); upload its inputs first"
+        below = params[stage.objects]
+        return f"no object lies below {below!r} (parameter {stage.objects}): invoke upload FOLDER {below}"
     lists = [name for name in (*stage.grid, stage.over) if name and not params[name]]
     return f"parameter {', '.join(lists)} is an empty list" if lists else "its number of items is 0"
 

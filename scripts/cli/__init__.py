@@ -6,7 +6,7 @@ a third of what the others would take to start.
 
 from invoke.collection import Collection
 
-from scripts.cli import dags, development, environments, images, jobs, trials, workloads
+from scripts.cli import dags, development, environments, files, images, jobs, trials, workloads
 from scripts.cli.command import renamed
 from scripts.console import prepare_streams
 
@@ -52,6 +52,8 @@ def collection() -> Collection:
         environments.unlock,
         environments.up,
         environments.verify_aws,
+        files.download,
+        files.upload,
         jobs.cancel,
         jobs.logs,
         jobs.replay_,

@@ -367,6 +367,7 @@ def _show_status(found: dict[str, Any]) -> None:
         f"Cluster {cluster['name']}: {cluster['instances_registered']} of {cluster['instances_desired']} instances,"
         f" {cluster['tasks_running']} ECS tasks running, {cluster['tasks_pending']} pending",
     )
+    show(f"Data bucket {found['data_bucket']}: invoke upload FOLDER PREFIX")
     for entry in found["runs"]:
         show(
             f"  {entry['dag']}  {entry['run_id']}  {entry['state']}  "

@@ -19,11 +19,14 @@ REFUSED = 9
 
 
 @pytest.fixture(scope="module")
-def run_ids(operator, status, client):
+def run_ids(operator, status, client, tmp_path_factory):
     """The runs of all jobs, which have succeeded, by DAG."""
     s3, bucket = client("s3"), status["data_bucket"]
+    folder = tmp_path_factory.mktemp("inputs")
     for name, body in FILES.items():
-        s3.put_object(Bucket=bucket, Key=f"sim/inputs/e2e/{name}", Body=body)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(body)
+    assert operator.json("upload", str(folder), "sim/inputs/e2e")["moved"] == len(FILES)
     for item in range(40):
         kept = "GLACIER" if item == 21 else "STANDARD"
         s3.put_object(Bucket=bucket, Key=f"sim/inputs/bad-items/{item:02}", Body=b"x", StorageClass=kept)
@@ -69,6 +72,12 @@ def test_a_program_runs_once_over_each_file(tables):
     for name, body in FILES.items():
         assert found[name]["sha256"] == hashlib.sha256(body).hexdigest()
         assert int(found[name]["bytes"]) == len(body)
+
+
+def test_files_that_were_sent_can_be_fetched(operator, run_ids, tmp_path):
+    assert run_ids
+    assert operator.json("download", "sim/inputs/e2e", str(tmp_path))["moved"] == len(FILES)
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == FILES
 
 
 @pytest.mark.parametrize(("dag", "stage", "item"), [("files", "digest", 1), ("chain", "price", 2)])
