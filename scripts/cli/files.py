@@ -12,7 +12,9 @@ from scripts.settings import Settings
 from scripts.workspace import Workspace
 
 
-@command(help={"env": ENV, "json": JSON, "folder": "of the files", "prefix": "where in the data bucket: sim/inputs/deals"})
+@command(
+    help={"env": ENV, "json": JSON, "folder": "of the files", "prefix": "where in the data bucket: sim/inputs/deals"}
+)
 def upload(_: Context, folder: str, prefix: str, env: str = "", json: bool = False) -> None:
     """Send a folder's files to the data bucket, where items get them. What is there already is not sent again.
 
@@ -21,7 +23,9 @@ def upload(_: Context, folder: str, prefix: str, env: str = "", json: bool = Fal
     _move("upload", folder, prefix, env, json=json)
 
 
-@command(help={"env": ENV, "json": JSON, "prefix": "where in the data bucket: sim/inputs/deals", "folder": "for the files"})
+@command(
+    help={"env": ENV, "json": JSON, "prefix": "where in the data bucket: sim/inputs/deals", "folder": "for the files"}
+)
 def download(_: Context, prefix: str, folder: str, env: str = "", json: bool = False) -> None:
     """Fetch what lies below a prefix of the data bucket. What is in the folder already is not fetched again.
 
