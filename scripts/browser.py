@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts import debian
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts import adoption, local, plan_summary, plans, policies, setup, state
-from scripts.console import Step, Steps
-from scripts.errors import OperatorError, PlanRefused, TerraformError
+from scripts.core.console import Step, Steps
+from scripts.core.errors import OperatorError, PlanRefused, TerraformError
+from scripts.core.settings import Settings
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan, write_private
-from scripts.settings import Settings
 from scripts.terraform import Terraform
 from scripts.watching import Watched, lock_note
 from scripts.workspace import Workspace

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import release, setup
-from scripts.errors import ReleaseError
-from scripts.settings import Settings
+from scripts.core.errors import ReleaseError
+from scripts.core.settings import Settings
 from winbatch.release import MANIFEST
 
 TIMEOUT = 120.0

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.errors import ToolError
+from scripts.core.errors import ToolError
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import jobs, lifecycle, render, setup, status
-from scripts.console import console
-from scripts.errors import JobFailed
-from scripts.settings import Settings
+from scripts.core.console import console
+from scripts.core.errors import JobFailed
+from scripts.core.settings import Settings
 from winbatch import spec
 
 DAG = "ber"

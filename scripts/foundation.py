@@ -18,12 +18,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts import adoption, local, plan_summary, preflight, providers, render, toolchain
-from scripts.aws import Aws
-from scripts.console import Steps, console
-from scripts.errors import PreflightError, SettingsError
-from scripts.locking import only_one
+from scripts.core.aws import Aws
+from scripts.core.console import Steps, console
+from scripts.core.errors import PreflightError, SettingsError
+from scripts.core.locking import only_one
+from scripts.core.settings import Settings, assignment
 from scripts.plan_summary import PlanSummary
-from scripts.settings import Settings, assignment
 from scripts.terraform import Terraform
 from scripts.workspace import terraform_environ
 

@@ -12,7 +12,7 @@ from github.Issue import Issue
 from github.IssueComment import IssueComment
 from github.Repository import Repository
 
-from scripts.errors import PipelineError, SettingsError
+from scripts.core.errors import PipelineError, SettingsError
 
 LABEL = "winbatch"
 # GitHub takes 65,536 characters.

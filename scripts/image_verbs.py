@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scripts import images
-from scripts.console import Step, Steps
-from scripts.errors import ImageError
-from scripts.settings import Settings
+from scripts.core.console import Step, Steps
+from scripts.core.errors import ImageError
+from scripts.core.settings import Settings
 from scripts.windows import staging
 from scripts.workspace import Workspace
 

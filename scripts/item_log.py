@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts import jobs
-from scripts.errors import JobFailed, SettingsError
+from scripts.core.errors import JobFailed, SettingsError
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
 from winbatch import attempts

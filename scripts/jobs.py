@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
-from scripts.errors import AirflowError, JobFailed, SettingsError, one_line, printable
+from scripts.core.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
+from scripts.core.errors import AirflowError, JobFailed, SettingsError, one_line, printable
 from scripts.workspace import Outputs, Workspace
 from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts

@@ -8,7 +8,6 @@ import psutil
 from botocore.exceptions import ClientError
 
 from scripts import (
-    airflow,
     converging,
     image_verbs,
     images,
@@ -24,12 +23,13 @@ from scripts import (
     takedown,
     wine,
 )
-from scripts.console import Steps, console
-from scripts.errors import OperatorError, PreflightError
-from scripts.locking import Busy, only_one
+from scripts.core import airflow
+from scripts.core.console import Steps, console
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.locking import Busy, only_one
+from scripts.core.settings import Settings
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan
-from scripts.settings import Settings
 from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
 from winbatch.working import folders

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.adoption import AIRFLOW_GONE, AIRFLOW_READY
-from scripts.console import Steps
-from scripts.errors import AirflowError
+from scripts.core.console import Steps
+from scripts.core.errors import AirflowError
 from scripts.workspace import Outputs, Workspace
 
 LOOK_SECONDS = 5.0

@@ -8,7 +8,7 @@ from typing import Any
 import hcl2
 
 from scripts import generated
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts import jobs
-from scripts.airflow import bear
-from scripts.errors import JobFailed
+from scripts.core.airflow import bear
+from scripts.core.errors import JobFailed
 from scripts.jobs import Snapshot
 from scripts.workspace import Outputs, Workspace
 from winbatch import cancelling, keys, orchestration, resuming

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from scripts import generated
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 # Where contract tests are.
 TESTS = ("tests/contract", "tests/terraform")

@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import checkout, given, sealing
-from scripts.errors import PlanRefused
-from scripts.settings import Settings
+from scripts import sealing
+from scripts.core import checkout, given
+from scripts.core.errors import PlanRefused
+from scripts.core.settings import Settings
 from scripts.state import StateId
 from winbatch.times import format_time
 

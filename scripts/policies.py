@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scripts import setup
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 
 Kind = Literal["identity", "resource", "trust"]
 # checkov follows variables from module to module in rounds, and gives up after four that bring little: in the larger

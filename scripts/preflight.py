@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import checkout, given, local, providers, requirements, toolchain, wine
-from scripts.aws import Aws
-from scripts.console import Steps, console
-from scripts.errors import PreflightError
-from scripts.settings import Settings
+from scripts import local, providers, requirements, toolchain, wine
+from scripts.core import checkout, given
+from scripts.core.aws import Aws
+from scripts.core.console import Steps, console
+from scripts.core.errors import PreflightError
+from scripts.core.settings import Settings
 
 
 def check(settings: Settings, steps: Steps) -> list[str]:

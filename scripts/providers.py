@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 from scripts.toolchain import platform_name
 
 REGISTRY = "https://registry.terraform.io/.well-known/terraform.json"

@@ -25,7 +25,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts import dag_ids
-from scripts.errors import ReleaseError
+from scripts.core.errors import ReleaseError
 from winbatch import job_file
 from winbatch.errors import SpecError
 from winbatch.parsing import MALFORMED

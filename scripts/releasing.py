@@ -9,12 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import airflow, checkout, dag_check, images, requirements
-from scripts.console import Steps
-from scripts.errors import ReleaseError
-from scripts.locking import only_one
+from scripts import dag_check, images, requirements
+from scripts.core import airflow, checkout
+from scripts.core.console import Steps
+from scripts.core.errors import ReleaseError
+from scripts.core.locking import only_one
+from scripts.core.settings import Settings
 from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
-from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.times import format_time

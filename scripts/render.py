@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from scripts.console import QUIET, console, say
-from scripts.errors import one_line, printable
+from scripts.core.console import QUIET, console, say
+from scripts.core.errors import one_line, printable
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from scripts.operating import Cancelled

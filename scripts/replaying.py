@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, Protocol
 
 from scripts import story
-from scripts.errors import JobFailed, SettingsError
+from scripts.core.errors import JobFailed, SettingsError
 from scripts.story import Sentence, many
 from winbatch import keys, stored, ticks
 from winbatch.attempts import Record

@@ -11,8 +11,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.errors import PreflightError
-from scripts.settings import Settings, assignment
+from scripts.core.errors import PreflightError
+from scripts.core.settings import Settings, assignment
 
 # The interpreter and system that MWAA has for every Airflow version that we support.
 _MARKERS = {"python_version": "3.12", "python_full_version": "3.12.11", "sys_platform": "linux"}

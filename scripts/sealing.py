@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from scripts.errors import PlanRefused
+from scripts.core.errors import PlanRefused
 
 MAGIC = b"winbatch sealed 1\n"
 _NONCE = 12

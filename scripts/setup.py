@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import actionlint, browser, debian, given, local, providers, toolchain, uv, wine, workloads
-from scripts.console import Steps
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts import actionlint, browser, debian, local, providers, toolchain, uv, wine, workloads
+from scripts.core import given
+from scripts.core.console import Steps
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 
 
 def run(settings: Settings, *, tests: bool = False) -> None:

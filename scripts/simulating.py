@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from scripts.console import Steps, console
-from scripts.errors import SettingsError
+from scripts.core.console import Steps, console
+from scripts.core.errors import SettingsError
 from simulation import mutating, running, shrinking
 from simulation.mutating import Hunted
 from simulation.running import Lived, Tally

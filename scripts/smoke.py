@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts import jobs
-from scripts.console import Steps
-from scripts.errors import JobFailed
+from scripts.core.console import Steps
+from scripts.core.errors import JobFailed
+from scripts.core.settings import Settings
 from scripts.jobs import Snapshot
-from scripts.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 

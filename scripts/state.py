@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.errors import StateLockedError
-from scripts.settings import Settings
+from scripts.core.errors import StateLockedError
+from scripts.core.settings import Settings
 
 # The saved plan that was applied last.
 _APPLIED = "applied.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import jobs, local
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.causes import causes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.errors import one_line
+from scripts.core.errors import one_line
 from winbatch import attempts, engine
 from winbatch.attempts import ENDS, Record
 from winbatch.ecs_tasks import Worker

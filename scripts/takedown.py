@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.airflow import Airflow
-from scripts.aws import Aws, tagged
-from scripts.errors import AirflowError, PreflightError
+from scripts.core.airflow import Airflow
+from scripts.core.aws import Aws, tagged
+from scripts.core.errors import AirflowError, PreflightError
 from winbatch.scaling import BUSY
 
 # Until ECS tasks and instances are gone, s. A Windows instance takes minutes to shut down.

@@ -18,7 +18,7 @@ from typing import IO, Any, NoReturn
 import python_terraform
 from python_terraform import IsFlagged
 
-from scripts.errors import StateLockedError, TerraformError
+from scripts.core.errors import StateLockedError, TerraformError
 
 # From the interrupt to the kill, s: Terraform waits for what is under way and saves its state.
 GRACE = 180.0

@@ -19,8 +19,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 from scripts.terraform import OLDEST, VERSION, new_enough
 
 # SHA-256 of the pinned release's archives, by platform.

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import images, item_log, jobs
-from scripts.errors import EmulatorError, JobFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core.errors import EmulatorError, JobFailed, SettingsError
+from scripts.core.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload

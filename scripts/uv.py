@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from scripts import bootstrap, toolchain
-from scripts.errors import ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ToolError
+from scripts.core.settings import Settings
 
 
 def find(settings: Settings) -> str:

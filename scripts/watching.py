@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Self
 
 from scripts import state
-from scripts.console import Step
-from scripts.settings import Settings
+from scripts.core.console import Step
+from scripts.core.settings import Settings
 from scripts.terraform import Event
 from scripts.workspace import Workspace
 

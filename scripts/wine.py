@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from scripts import debian, local
-from scripts.errors import OperatorError, PreflightError
-from scripts.settings import Settings
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.settings import Settings
 from scripts.windows import stand_in
 
 PROGRAMS = (debian.WINE, debian.MINGW)

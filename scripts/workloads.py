@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts import uv
-from scripts.errors import ImageError, ToolError
-from scripts.settings import Settings
+from scripts.core.errors import ImageError, ToolError
+from scripts.core.settings import Settings
 from scripts.windows import staging
 
 

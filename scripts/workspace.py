@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import given, local, providers, state, toolchain
-from scripts.airflow import Airflow
-from scripts.aws import LOCAL_CREDENTIALS, Aws
-from scripts.errors import EmulatorError
-from scripts.settings import Settings
+from scripts import local, providers, state, toolchain
+from scripts.core import given
+from scripts.core.airflow import Airflow
+from scripts.core.aws import LOCAL_CREDENTIALS, Aws
+from scripts.core.errors import EmulatorError
+from scripts.core.settings import Settings
 from scripts.terraform import Terraform
 
 # Of Terraform's own variables only these stay; any other would change what a command of ours does. A provider that runs

@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 
 from scripts import local
-from scripts.aws import LOCAL_CREDENTIALS
 from scripts.bench import merging
 from scripts.bench.figures import Figure
 from scripts.bench.worker import peak_mb
-from scripts.console import Steps
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.aws import LOCAL_CREDENTIALS
+from scripts.core.console import Steps
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
 from scripts.workspace import Workspace
 from winbatch import capacity
 from winbatch.stage import Stage

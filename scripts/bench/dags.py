@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from scripts import dag_check, release
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError, ReleaseError
-from scripts.settings import Settings
+from scripts.core.errors import BenchError, ReleaseError
+from scripts.core.settings import Settings
 
 MAX_PARSE_MS = 50.0
 

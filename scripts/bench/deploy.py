@@ -5,7 +5,7 @@ import time
 from scripts import releasing
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 MAX_NOTHING_TO_DO = 25.0
 MAX_RELEASE = 45.0

@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import airflow, images, lifecycle, local
-from scripts.console import Steps, console
-from scripts.errors import BenchError, OperatorError
+from scripts import images, lifecycle, local
+from scripts.core import airflow
+from scripts.core.console import Steps, console
+from scripts.core.errors import BenchError, OperatorError
+from scripts.core.settings import Settings
 from scripts.lifecycle import Up
-from scripts.settings import Settings
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
 from scripts.workspace import Outputs, Workspace

@@ -19,7 +19,6 @@ from scripts.bench import (
     figures,
     kernel,
     load,
-    machine,
     memory,
     orchestration,
     root,
@@ -34,10 +33,11 @@ from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.options import Options
 from scripts.bench.simulated import Simulations
+from scripts.checks import machine
 from scripts.checks import report as test_report
-from scripts.console import Steps, console, emit
-from scripts.errors import BenchError, OperatorError, SettingsError
-from scripts.settings import Settings
+from scripts.core.console import Steps, console, emit
+from scripts.core.errors import BenchError, OperatorError, SettingsError
+from scripts.core.settings import Settings
 
 SCHEMA = 1
 PARSES = 3

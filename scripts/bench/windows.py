@@ -14,9 +14,9 @@ from scripts import wine
 from scripts.bench.calls import Caller, emulator
 from scripts.bench.figures import Figure
 from scripts.checks import report as test_report
-from scripts.console import Step, Steps
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.console import Step, Steps
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
 from scripts.windows import image
 from scripts.workloads import interpreter_folder
 from winbatch import keys

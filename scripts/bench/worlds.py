@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts import simulating
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 from simulation.mutating import Hunted
 from simulation.running import Tally
 

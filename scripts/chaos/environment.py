@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import checkout, local
+from scripts import local
 from scripts.chaos import faults
 from scripts.chaos.place import Place
 from scripts.checks import lanes
-from scripts.console import Steps
-from scripts.errors import EmulatorError
-from scripts.locking import only_one
-from scripts.settings import Settings
+from scripts.core import checkout
+from scripts.core.console import Steps
+from scripts.core.errors import EmulatorError
+from scripts.core.locking import only_one
+from scripts.core.settings import Settings
 
 
 @contextmanager

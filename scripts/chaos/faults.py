@@ -18,7 +18,7 @@ import psutil
 from scripts import local
 from scripts.chaos.place import Place
 from scripts.chaos.schedule import Kind
-from scripts.errors import OperatorError
+from scripts.core.errors import OperatorError
 
 Do = Callable[[Place, random.Random], str]
 KINDS: dict[str, Kind] = {}

@@ -17,8 +17,8 @@ from typing import IO, Any
 import psutil
 
 from scripts import local
-from scripts.airflow import Airflow
-from scripts.settings import Settings
+from scripts.core.airflow import Airflow
+from scripts.core.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import shares
 from winbatch.working.store import Store

@@ -16,7 +16,7 @@ from scripts.chaos import faults
 from scripts.chaos.checking import About, Found, Kept, Problem, problems
 from scripts.chaos.place import Place, Verb
 from scripts.chaos.schedule import Act, Schedule, Start
-from scripts.errors import OperatorError
+from scripts.core.errors import OperatorError
 from winbatch.errors import WinbatchError
 
 # Between two looks at jobs, s; each asks Airflow for something.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from scripts import browser, policies, providers, setup, uv
 from scripts.checks.lanes import Lanes
-from scripts.errors import CheckFailed
-from scripts.settings import Settings
+from scripts.core.errors import CheckFailed
+from scripts.core.settings import Settings
 from scripts.workspace import terraform_environ
 
 

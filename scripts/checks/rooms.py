@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from scripts.checks import static, suites
-from scripts.errors import SettingsError
+from scripts.core.errors import SettingsError
 
 PYTHON = ("lint", "types", "imports")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from scripts import actionlint, costs, module_docs, parity, policy_skips, toolchain
 from scripts.checks import provider
 from scripts.checks.context import Context
-from scripts.errors import CheckFailed
-from scripts.settings import Settings
+from scripts.core.errors import CheckFailed
+from scripts.core.settings import Settings
 from winbatch import spec
 from winbatch.errors import SpecError
 

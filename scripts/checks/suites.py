@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.checks import lanes, report
 from scripts.checks.context import Context
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 FAST = "fast"
 # pytest's exit code when it was given files in which no test was chosen: those of slow tests, say.

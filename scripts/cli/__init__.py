@@ -8,7 +8,7 @@ from invoke.collection import Collection
 
 from scripts.cli import dags, development, environments, images, jobs, trials, workloads
 from scripts.cli.command import renamed
-from scripts.console import prepare_streams
+from scripts.core.console import prepare_streams
 
 # Below their collections' names: `invoke dags.release`.
 COLLECTIONS = {

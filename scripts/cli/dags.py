@@ -6,8 +6,8 @@ from invoke.context import Context
 
 from scripts import render
 from scripts.cli.command import ENV, JSON, command
-from scripts.console import emit, show
-from scripts.settings import Settings
+from scripts.core.console import emit, show
+from scripts.core.settings import Settings
 
 
 @command("dags", help={"env": ENV, "json": JSON})

@@ -2,12 +2,12 @@
 
 from invoke.context import Context
 
-from scripts import errors, given
 from scripts.bench.options import MINUTES, RUNS, Options
 from scripts.cli.command import JSON, NO_NUMBER, Whole, command
-from scripts.console import console, emit, say
-from scripts.errors import SettingsError
-from scripts.settings import Settings
+from scripts.core import errors, given
+from scripts.core.console import console, emit, say
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
 
 BENCH_RUNS, BENCH_MINUTES = Whole(RUNS), Whole(MINUTES)
 

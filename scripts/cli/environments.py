@@ -6,11 +6,12 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from scripts import checkout, given, render, status
+from scripts import render, status
 from scripts.cli.command import DRIFTED, ENV, JSON, JSON_AT_END, command, env_option, say_new_name
-from scripts.console import console, emit, say, show
-from scripts.errors import SettingsError
-from scripts.settings import Settings
+from scripts.core import checkout, given
+from scripts.core.console import console, emit, say, show
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
 
 
 @command(name="setup", help={"env": ENV, "tests": "also what only make test needs: checkov, a browser"})

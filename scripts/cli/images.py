@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from scripts.cli.command import ENV, JSON, command
-from scripts.console import Steps, emit, show
-from scripts.settings import Settings
+from scripts.core.console import Steps, emit, show
+from scripts.core.settings import Settings
 from scripts.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.text import Text
 
-from scripts import errors, given, item_log, jobs, operating, render, status
+from scripts import item_log, jobs, operating, render, status
 from scripts.cli.command import ENV, INTERRUPTED, JSON, JSON_AT_END, command, env_option, say_new_name
-from scripts.console import Steps, console, emit, say, show
-from scripts.errors import JobFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core import errors, given
+from scripts.core.console import Steps, console, emit, say, show
+from scripts.core.errors import JobFailed, SettingsError
+from scripts.core.settings import Settings
 from scripts.workspace import Outputs, Workspace
 from winbatch import keys, spec
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from scripts import given, item_log
+from scripts import item_log
 from scripts.cli.command import ENV, JSON_AT_END, command
 from scripts.cli.jobs import MAIN_DAG, SPECIFICATION, run_of
-from scripts.console import console, emit, say
-from scripts.errors import JobFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core import given
+from scripts.core.console import console, emit, say
+from scripts.core.errors import JobFailed, SettingsError
+from scripts.core.settings import Settings
 
 
 @command(

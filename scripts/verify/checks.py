@@ -13,8 +13,8 @@ from typing import Any
 
 from scripts import jobs, operating, smoke
 from scripts.checks import report
-from scripts.console import Step
-from scripts.errors import JobFailed, OperatorError
+from scripts.core.console import Step
+from scripts.core.errors import JobFailed, OperatorError
 from scripts.jobs import Snapshot
 from scripts.verify.sequence import Outcome
 from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings

@@ -9,8 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts import takedown
-from scripts.aws import Aws
-from scripts.console import Step
+from scripts.core.aws import Aws
+from scripts.core.console import Step
 from scripts.takedown import Target
 
 # Of a key that nobody can use meanwhile, days: the least that AWS takes.

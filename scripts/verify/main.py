@@ -14,12 +14,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from scripts import checkout, costs, foundation, given, lifecycle, preflight, takedown
-from scripts.aws import Aws
-from scripts.console import Step as Shown
-from scripts.console import Steps, console
-from scripts.errors import OperatorError, PreflightError
-from scripts.settings import Settings
+from scripts import costs, foundation, lifecycle, preflight, takedown
+from scripts.core import checkout, given
+from scripts.core.aws import Aws
+from scripts.core.console import Step as Shown
+from scripts.core.console import Steps, console
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.settings import Settings
 from scripts.takedown import Target
 from scripts.verify import checks, leftovers, roles, sequence
 from scripts.verify.sequence import Note, Outcome, Step

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scripts import uv
+from scripts.core.errors import ImageError
+from scripts.core.settings import Settings
 from scripts.debian import MINGW
-from scripts.errors import ImageError
-from scripts.settings import Settings
 from scripts.windows.base import BUILDS, Base
 from scripts.windows.dockerfile import WindowsStage
 from scripts.windows.registry import digest_of

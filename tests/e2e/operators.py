@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 
 from emulator.mwaa.database import free_port
-from scripts import checkout
 from scripts.chaos.faults import choose_airflow
 from scripts.checks import lanes, provider
+from scripts.core import checkout
 from scripts.workspace import terraform_environ
 from tests.waiting import PATIENCE
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import checkout, parity, uv
-from scripts.settings import Settings
+from scripts import parity, uv
+from scripts.core import checkout
+from scripts.core.settings import Settings
 from tests.emulated import emulating
 from tests.waiting import wait_for
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from scripts import providers, toolchain
 from scripts.checks import provider
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 from tests.emulated import emulating
 
 ROOT = Path(__file__).parents[2]

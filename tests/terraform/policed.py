@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts import policies
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 # Resources that are a policy, or have one.
 POLICIES = {

@@ -14,7 +14,7 @@ import pytest
 
 from scripts import toolchain
 from scripts.checks import provider
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 from . import authorization
 from .authorization import Statement

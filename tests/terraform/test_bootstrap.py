@@ -12,7 +12,7 @@ import pytest
 
 from scripts import foundation, local, providers
 from scripts.checks import provider
-from scripts.settings import ROOT, Settings
+from scripts.core.settings import ROOT, Settings
 from scripts.workspace import terraform_environ
 
 from .conftest import REGION, Emulator, clean_environ

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from scripts import policies, setup
+from scripts.core.settings import Settings
 from scripts.policies import RenderedPolicy
-from scripts.settings import Settings
 
 from .conftest import ROOT, clean_environ
 

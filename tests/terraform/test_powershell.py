@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts import toolchain
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 from tests.powershell import broken
 
 MODULES = Path(__file__).parents[2] / "terraform/modules"

@@ -20,9 +20,9 @@ from botocore.exceptions import ClientError
 
 from scripts import sealing, toolchain
 from scripts.checks import provider
-from scripts.errors import PlanRefused
+from scripts.core.errors import PlanRefused
+from scripts.core.settings import Settings
 from scripts.images import assemble, push
-from scripts.settings import Settings
 from tests.emulated import emulating
 from tests.waiting import wait_for
 

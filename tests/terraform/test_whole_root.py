@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts import adoption, state, takedown
+from scripts.core.settings import Settings
 from scripts.images import assemble, push
-from scripts.settings import Settings
 
 from .conftest import Emulator, Terraform
 from .inventory import inventory

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 from scripts.windows import staging
 from tests.windows import images
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 
 from scripts import uv
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 from scripts.windows.staging import PLATFORM
 from tests.emulated import ROOT
 from tests.windows import images

@@ -5,7 +5,7 @@ import pytest
 
 from scripts.bench import aggregate, merging
 from scripts.bench.aggregate import Merge
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 from winbatch.errors import JobError
 
 

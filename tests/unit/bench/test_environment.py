@@ -5,7 +5,7 @@ import re
 import pytest
 
 from scripts.bench import environment, orchestration
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 from winbatch import capacity, job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 

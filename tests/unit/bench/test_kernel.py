@@ -6,7 +6,7 @@ import pytest
 from ber import kernels
 from scripts.bench import kernel
 from scripts.bench.kernel import Count, Pair
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 
 
 def pair(octave, waveform, *, numpy=1000.0, job=50_000.0, job_seconds=1.0):

@@ -10,8 +10,8 @@ from scripts.bench.environment import Timed
 from scripts.bench.figures import Figure
 from scripts.bench.orchestration import Measured
 from scripts.bench.runs import Run
-from scripts.errors import BenchError, SettingsError
-from scripts.settings import Settings
+from scripts.core.errors import BenchError, SettingsError
+from scripts.core.settings import Settings
 
 
 def test_a_beginning_means_all_parts_that_begin_so():

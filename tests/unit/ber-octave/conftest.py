@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from scripts import debian
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 from winbatch import spec
 
 SCRIPTS = ROOT / "images" / "ber-octave" / "files"

@@ -1,9 +1,9 @@
 import pytest
 
 from scripts.chaos import environment
-from scripts.console import Steps
-from scripts.locking import Busy, only_one
-from scripts.settings import Settings
+from scripts.core.console import Steps
+from scripts.core.locking import Busy, only_one
+from scripts.core.settings import Settings
 
 
 def test_two_calls_are_not_at_work_at_once_nor_does_the_second_touch_what_the_first_has(tmp_path):

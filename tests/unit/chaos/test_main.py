@@ -9,7 +9,7 @@ from scripts.chaos.checking import Problem
 from scripts.chaos.main import Tally
 from scripts.chaos.rounds import Lived
 from scripts.chaos.schedule import Schedule
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 
 def lived(seed, *problems):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from emulator.mwaa import versions
 from scripts.chaos import faults
 from scripts.chaos.schedule import Kind, Schedule
-from scripts.errors import OperatorError
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import OperatorError
+from scripts.core.settings import ROOT, Settings
 from winbatch import spec
 
 OWN = ROOT / "tests" / "e2e" / "jobs"

@@ -14,8 +14,8 @@ import pytest
 from scripts.checks import provider
 from scripts.checks.context import Context
 from scripts.checks.lanes import Lanes, sweep
-from scripts.errors import CheckFailed
-from scripts.settings import Settings
+from scripts.core.errors import CheckFailed
+from scripts.core.settings import Settings
 from tests.processes import runs
 from tests.waiting import PATIENCE, wait_for
 
@@ -139,7 +139,7 @@ from pathlib import Path
 from scripts.checks import run, suites
 from scripts.checks.context import Context
 from scripts.checks.lanes import Lanes
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 folder = Path(sys.argv[1])
 suites.SLOW["ours"] = (str(folder / "test_ours.py"),)

@@ -8,7 +8,7 @@ from scripts.bench import statements
 from scripts.bench import tests as bench
 from scripts.checks import report
 from scripts.checks.report import Phase
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 
 MACHINE = {"machine": {"at": "2026-11-29T18:00:00+00:00", "commit": "72ef449"}}
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from scripts.checks import rooms, static, suites
-from scripts.errors import SettingsError
-from scripts.settings import ROOT
+from scripts.core.errors import SettingsError
+from scripts.core.settings import ROOT
 
 # What no check looks at.
 UNJUDGED = {"LICENSE", "images/python.toml"}

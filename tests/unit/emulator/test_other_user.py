@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.mwaa import database
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 # No account has it on most machines, as in a container that is started with a user's number.
 USER = 1001

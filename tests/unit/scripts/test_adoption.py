@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from scripts import adoption
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scripts.bench import main as bench
 from scripts.chaos import environment as chaos
 from scripts.cli import collection
-from scripts.errors import BenchError
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import BenchError
+from scripts.core.settings import ROOT, Settings
 from simulation import running
 
 from .test_command_line import called

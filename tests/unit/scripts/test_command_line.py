@@ -13,7 +13,7 @@ from invoke.program import Program
 from emulator.mwaa.database import free_port
 from scripts import local
 from scripts.cli import OLD, collection
-from scripts.settings import ROOT, Settings
+from scripts.core.settings import ROOT, Settings
 
 
 def called(capsys, words):

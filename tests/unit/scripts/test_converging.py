@@ -14,9 +14,9 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
 from scripts import adoption, converging, state
-from scripts.console import Steps
-from scripts.errors import OperatorError, StateLockedError, TerraformError
-from scripts.settings import Settings
+from scripts.core.console import Steps
+from scripts.core.errors import OperatorError, StateLockedError, TerraformError
+from scripts.core.settings import Settings
 from scripts.terraform import Terraform
 
 BUCKET = "winbatch-dev-tfstate"

@@ -2,8 +2,8 @@ import hcl2
 import pytest
 
 from scripts import costs
+from scripts.core.settings import ROOT
 from scripts.costs import Line, Run
-from scripts.settings import ROOT
 
 
 def test_a_line_is_the_sum_of_its_parts():

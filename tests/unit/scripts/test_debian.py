@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from scripts.core.errors import ToolError
 from scripts.debian import Program
-from scripts.errors import ToolError
 
 PROGRAM = Program("solver", "gnu-solver", "its tests are skipped")
 NONE = "none: its tests are skipped (apt-get install gnu-solver)"

@@ -5,8 +5,8 @@ import pytest
 from botocore.stub import Stubber
 
 from scripts import foundation
-from scripts.errors import PreflightError, SettingsError
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import PreflightError, SettingsError
+from scripts.core.settings import ROOT, Settings
 
 ACCOUNT = "123456789012"
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from scripts import github
-from scripts.errors import PipelineError, SettingsError
+from scripts.core.errors import PipelineError, SettingsError
 
 
 class Server(ThreadingHTTPServer):

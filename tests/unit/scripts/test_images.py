@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.errors import ImageError
+from scripts.core.errors import ImageError
 from scripts.images import assemble, build, pack, repository_name
 
 

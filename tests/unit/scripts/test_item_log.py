@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from scripts import item_log, render
-from scripts.errors import JobFailed, SettingsError
+from scripts.core.errors import JobFailed, SettingsError
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from winbatch.attempts import Told

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from scripts import render, status
-from scripts.errors import JobFailed, SettingsError
+from scripts.core.errors import JobFailed, SettingsError
 from scripts.jobs import Snapshot, latest, new_run_id, parse_params, refreshed
 from winbatch.causes import causes
 from winbatch.ledger import GroupCount, Ledger

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from scripts import local
-from scripts.errors import EmulatorError, PreflightError
+from scripts.core.errors import EmulatorError, PreflightError
+from scripts.core.locking import Busy, only_one
 from scripts.local import Session
-from scripts.locking import Busy, only_one
 from tests.processes import unprivileged
 
 
@@ -97,8 +97,8 @@ REMOVE = """
 import sys
 from pathlib import Path
 from scripts import local
-from scripts.errors import EmulatorError
-from scripts.settings import Settings
+from scripts.core.errors import EmulatorError
+from scripts.core.settings import Settings
 
 settings = Settings.load("local", environ={"WINBATCH_STATE": sys.argv[1], "WINBATCH_CACHE": sys.argv[1]})
 task = settings.state / "emulator" / "tasks" / "1" / "ro"

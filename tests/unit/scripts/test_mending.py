@@ -3,8 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import errors, mending
-from scripts.errors import AirflowError
+from scripts import mending
+from scripts.core import errors
+from scripts.core.errors import AirflowError
 
 ANEW = "invoke down, then invoke up"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts import generated, module_docs
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 from scripts.module_docs import Declared
 
 VARIABLES = """

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import operating, render
-from scripts.airflow import PATH_LENGTH
 from scripts.cli.jobs import _options, _refuse_together
-from scripts.errors import SettingsError
+from scripts.core.airflow import PATH_LENGTH
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
 from scripts.jobs import Snapshot, cancel_note, dag_of, new_run_id
 from scripts.operating import Cancelled
-from scripts.settings import Settings
 
 from .test_jobs import NOW, ledger, stage
 

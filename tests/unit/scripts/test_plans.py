@@ -11,8 +11,8 @@ import pytest
 from moto import mock_aws
 
 from scripts import plans, sealing, state
-from scripts.errors import PlanRefused
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import PlanRefused
+from scripts.core.settings import ROOT, Settings
 from scripts.state import StateId
 
 BUCKET = "winbatch-dev-tfstate"

@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from scripts import policies, policy_skips
+from scripts.core.settings import ROOT
 from scripts.policies import RenderedPolicy
-from scripts.settings import ROOT
 
 TODAY = dt.date(2026, 11, 24)
 POLICY = json.dumps({"Statement": []})

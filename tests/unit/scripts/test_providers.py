@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from scripts import providers, toolchain
-from scripts.errors import ToolError
+from scripts.core.errors import ToolError
 
 VERSION = "5.100.0"
 

@@ -14,7 +14,7 @@ from moto import mock_aws
 import scripts.release
 from scripts import dag_ids, releasing
 from scripts.checks import static
-from scripts.errors import CheckFailed, ReleaseError
+from scripts.core.errors import CheckFailed, ReleaseError
 from scripts.release import DEPLOYMENT, HISTORY, KEPT, SERVING, Entry, Release, Releases, before, collect, kept, serving
 from winbatch import release as runtime
 from winbatch import spec

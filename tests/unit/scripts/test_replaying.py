@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from scripts import replaying
-from scripts.errors import JobFailed, SettingsError
+from scripts.core.errors import JobFailed, SettingsError
 from simulation.faults import Faults
 from simulation.world import World
 from winbatch import keys, ticks

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from scripts import sealing
-from scripts.errors import PlanRefused
+from scripts.core.errors import PlanRefused
 
 CONTEXT = {"environment": "prod", "purpose": "plan"}
 

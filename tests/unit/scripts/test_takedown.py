@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from scripts import lifecycle, takedown
-from scripts.console import Steps
-from scripts.errors import AirflowError, OperatorError, PreflightError
+from scripts.core.console import Steps
+from scripts.core.errors import AirflowError, OperatorError, PreflightError
 from scripts.takedown import Target
 
 REGION = "eu-central-1"

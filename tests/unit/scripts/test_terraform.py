@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from scripts.errors import StateLockedError, TerraformError
+from scripts.core.errors import StateLockedError, TerraformError
 from scripts.terraform import Terraform, new_enough, problems
 
 

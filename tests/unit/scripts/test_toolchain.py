@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from scripts import toolchain
-from scripts.errors import ToolError
+from scripts.core.errors import ToolError
 from scripts.terraform import VERSION
 
 FAKE = f"""#!/bin/sh

@@ -14,9 +14,9 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from scripts import jobs, trying
-from scripts.aws import Aws
-from scripts.errors import EmulatorError, JobFailed, SettingsError
-from scripts.settings import ROOT
+from scripts.core.aws import Aws
+from scripts.core.errors import EmulatorError, JobFailed, SettingsError
+from scripts.core.settings import ROOT
 from tests.waiting import PATIENCE, wait_for
 from winbatch import job, spec
 from winbatch.results import ItemResult, encode

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from scripts import debian, toolchain, workload_new
-from scripts.errors import SettingsError
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import SettingsError
+from scripts.core.settings import ROOT, Settings
 from scripts.windows import dockerfile, staging
 
 NAME, PACKAGE = "my-work", "my_work"

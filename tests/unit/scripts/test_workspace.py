@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from scripts.errors import EmulatorError
+from scripts.core.errors import EmulatorError
 from scripts.workspace import Outputs, terraform_environ
 
 HOME = {

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from scripts.checks.report import Phase
-from scripts.console import Step as Shown
-from scripts.errors import OperatorError, PreflightError
-from scripts.settings import Settings
+from scripts.core.console import Step as Shown
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.settings import Settings
 from scripts.takedown import Target
 from scripts.verify import checks, leftovers, main, roles
 from scripts.verify.sequence import Note, Outcome

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.errors import JobFailed, OperatorError
+from scripts.core.errors import JobFailed, OperatorError
 from scripts.verify.sequence import Note, Outcome, Step, run
 
 NAMES = ("make", "ask", "ask again", "take away", "look")

@@ -7,8 +7,8 @@ import hcl2
 import pytest
 
 from scripts import costs
-from scripts.errors import SettingsError
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import SettingsError
+from scripts.core.settings import ROOT, Settings
 from scripts.verify import checks, main
 from scripts.verify.settings import WORKLOADS, VerifySettings, backend, plain, values
 from winbatch import spec

@@ -17,7 +17,7 @@ import zipfile
 import pytest
 
 from scripts import debian
-from scripts.settings import ROOT, Settings
+from scripts.core.settings import ROOT, Settings
 from scripts.windows.registry import Document, Repository, digest_of
 
 PYTHON_FILES = {

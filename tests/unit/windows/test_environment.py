@@ -18,9 +18,9 @@ import pytest
 
 from scripts import converging, lifecycle, state, uv
 from scripts.checks import provider
-from scripts.errors import OperatorError, PreflightError
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.settings import ROOT, Settings
 from scripts.release import Releases
-from scripts.settings import ROOT, Settings
 from scripts.windows import image, staging
 from scripts.windows.registry import Repository
 from scripts.workspace import Workspace

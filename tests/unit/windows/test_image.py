@@ -11,9 +11,9 @@ import httpx
 import pytest
 from moto import mock_aws
 
-from scripts.console import Step, Steps
-from scripts.errors import ImageError
-from scripts.settings import ROOT
+from scripts.core.console import Step, Steps
+from scripts.core.errors import ImageError
+from scripts.core.settings import ROOT
 from scripts.windows import image, staging
 from scripts.windows.dockerfile import read as read_dockerfile
 from scripts.windows.registry import digest_of

@@ -2,9 +2,9 @@
 
 import pytest
 
-from scripts.console import Steps
-from scripts.errors import ImageError
-from scripts.settings import ROOT
+from scripts.core.console import Steps
+from scripts.core.errors import ImageError
+from scripts.core.settings import ROOT
 from scripts.windows import dockerfile, image, imports, staging
 
 from .conftest import PYTHON_FILES, put_base, write, zipped

@@ -10,8 +10,8 @@ import tarfile
 
 import pytest
 
-from scripts.errors import ImageError
-from scripts.settings import ROOT, WINDOWS_VERSION, Settings
+from scripts.core.errors import ImageError
+from scripts.core.settings import ROOT, WINDOWS_VERSION, Settings
 from scripts.windows import dockerfile, layers, sources, staging
 
 from .conftest import DOCKERFILE, zipped

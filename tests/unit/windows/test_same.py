@@ -9,7 +9,7 @@ import venv
 import pytest
 
 from scripts import images
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 from scripts.windows import dockerfile, staging
 
 WRITERS = sorted(

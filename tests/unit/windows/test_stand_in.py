@@ -8,10 +8,10 @@ import zipfile
 import pytest
 
 from scripts import wine
-from scripts.console import Step, Steps
+from scripts.core.console import Step, Steps
+from scripts.core.errors import ImageError, PreflightError
+from scripts.core.settings import Settings
 from scripts.debian import MINGW, WINE
-from scripts.errors import ImageError, PreflightError
-from scripts.settings import Settings
 from scripts.windows import image, stand_in
 from scripts.windows.registry import Repository
 

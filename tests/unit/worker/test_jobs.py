@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from scripts import debian, workload_new
-from scripts.errors import JobFailed
+from scripts.core.errors import JobFailed
+from scripts.core.settings import ROOT, Settings
 from scripts.jobs import Snapshot, fetch
-from scripts.settings import ROOT, Settings
 from scripts.windows import staging
 from winbatch import job as jobs
 from winbatch import spec

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from scripts.errors import AirflowError
+from scripts.core.errors import AirflowError
 
 NOT_FOUND = 404
 CONFLICT = 409

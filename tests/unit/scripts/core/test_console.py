@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 # What a command does with its streams, without all that it imports.
 SPEAKER = """
 import sys
-from scripts.console import OutputClosed, console, emit, prepare_streams
+from scripts.core.console import OutputClosed, console, emit, prepare_streams
 prepare_streams()
 console.print("✓ seen")
 try:

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from botocore.exceptions import ProfileNotFound
 
-from scripts.aws import Aws
-from scripts.settings import ROOT
+from scripts.core.aws import Aws
+from scripts.core.settings import ROOT
 
 SECONDS = 3600
 # Each of them changes or breaks what botocore does: a wrong kind, a missing file, somebody else's address.
@@ -146,7 +146,7 @@ def test_a_login_through_sso_is_taken(clean, served, tmp_path):
     clean.setenv("AWS_PROFILE", "work")
     clean.setenv("AWS_ENDPOINT_URL", served.url)
     # botocore finds the home folder when it is imported.
-    code = "from scripts.aws import Aws; Aws('eu-central-1').client('s3').list_buckets()"
+    code = "from scripts.core.aws import Aws; Aws('eu-central-1').client('s3').list_buckets()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert served.keys == [("FROMSSO", "eu-central-1", "t")]
     assert served.roles == ["sso"]

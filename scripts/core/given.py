@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.errors import SettingsError
+from scripts.core.errors import SettingsError
 
 # GitHub takes less than a tenth of it; a device may have no end.
 _MOST_CHARACTERS = 1_000_000
-# Of the machine, whatever is named: `scripts.errors` says what to do.
+# Of the machine, whatever is named: `scripts.core.errors` says what to do.
 _OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 

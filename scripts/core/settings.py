@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from scripts.errors import SettingsError
+from scripts.core.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = 5566
 RELEASES = "https://releases.hashicorp.com"
 # The default of modules/cluster.

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts import given as named
 from scripts import plans
-from scripts.errors import PlanRefused, SettingsError
-from scripts.settings import Settings
+from scripts.core import given as named
+from scripts.core.errors import PlanRefused, SettingsError
+from scripts.core.settings import Settings
 
 LOCAL = Settings.load("local", environ={})
 

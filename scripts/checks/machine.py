@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scripts import checkout
-from scripts.settings import Settings
+from scripts.core import checkout
+from scripts.core.settings import Settings
 
 
 def facts(settings: Settings) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from scripts import given
-from scripts.errors import PreflightError
-from scripts.settings import Settings
+from scripts.core import given
+from scripts.core.errors import PreflightError
+from scripts.core.settings import Settings
 
 
 class Busy(PreflightError):  # noqa: N818 - it names a state

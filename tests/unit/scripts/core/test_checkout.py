@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from scripts import checkout
+from scripts.core import checkout
 from scripts.windows import sources
 
 

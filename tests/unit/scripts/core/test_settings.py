@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import SettingsError
-from scripts.settings import ROOT, Settings, assignment
+from scripts.core.errors import SettingsError
+from scripts.core.settings import ROOT, Settings, assignment
 
 
 def test_the_option_wins_over_the_variable_and_that_over_the_default():

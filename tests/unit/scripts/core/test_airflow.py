@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from scripts import airflow
-from scripts.airflow import Airflow, takes
-from scripts.errors import AirflowError
+from scripts.core import airflow
+from scripts.core.airflow import Airflow, takes
+from scripts.core.errors import AirflowError
 
 NOTE = "started by invoke run, call 1f2e3d"
 LONG = "manual__2026-11-22T19:00:00.000000+00:00_with_more_to_it_than_a_path_can_hold"

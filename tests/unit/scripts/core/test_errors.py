@@ -3,7 +3,7 @@ import errno
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from scripts.errors import JobFailed, line
+from scripts.core.errors import JobFailed, line
 from winbatch.errors import SpecError
 
 
