@@ -16,13 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts import adoption, local, plan_summary, plans, policies, setup, state
+from scripts import adoption, plan_summary, plans, policies, state
 from scripts.core.console import Step, Steps
 from scripts.core.errors import OperatorError, PlanRefused, TerraformError
 from scripts.core.settings import Settings
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan, write_private
 from scripts.terraform import Terraform
+from scripts.tools import checkov, emulator
 from scripts.watching import Watched, lock_note
 from scripts.workspace import Workspace
 
@@ -84,7 +85,7 @@ def plan(workspace: Workspace, steps: Steps, *, details: bool = False, judge: bo
             shown, existing = _take_over(workspace, file, shown, step)
             summary = plan_summary.summarize(shown)
             step.detail = f"{_listed(existing)}; {summary.sentence}" if existing else "nothing that is not noted"
-    if judge and summary.changes and setup.checkov_folder(settings).is_dir():
+    if judge and summary.changes and checkov.folder(settings).is_dir():
         with steps.step("Policies") as step:
             findings = _findings(settings, shown)
             summary = dataclasses.replace(summary, findings=findings)
@@ -284,7 +285,7 @@ def _explained(settings: Settings, error: TerraformError) -> OperatorError:
         )
     if settings.local:
         # Whatever Terraform says of a call that nobody answered, this is why.
-        local.require(settings)
+        emulator.require(settings)
     exists = next((problem for problem in error.problems if _EXISTS.search(problem)), None)
     if exists is not None:
         return OperatorError(

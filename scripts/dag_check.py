@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import release, setup
+from scripts import release
 from scripts.core.errors import ReleaseError
 from scripts.core.settings import Settings
+from scripts.tools import airflow
 from winbatch.release import MANIFEST
 
 TIMEOUT = 120.0
@@ -95,7 +96,7 @@ def parse(settings: Settings, made: release.Release, progress: Callable[[str], N
     Raises:
         ReleaseError: a DAG does not import.
     """
-    setup.install_airflow(settings, progress, version=settings.airflow_version)
+    airflow.install(settings, progress, version=settings.airflow_version)
     python = _python(settings)
     progress("Airflow parses it")
     with tempfile.TemporaryDirectory() as home:

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import adoption, local, plan_summary, preflight, providers, render, toolchain
+from scripts import adoption, plan_summary, preflight, render
 from scripts.core.aws import Aws
 from scripts.core.console import Steps, console
 from scripts.core.errors import PreflightError, SettingsError
@@ -25,6 +25,7 @@ from scripts.core.locking import only_one
 from scripts.core.settings import Settings, assignment
 from scripts.plan_summary import PlanSummary
 from scripts.terraform import Terraform
+from scripts.tools import emulator, providers, terraform_command
 from scripts.workspace import terraform_environ
 
 STATE_KEY = "bootstrap.tfstate"
@@ -185,7 +186,7 @@ class _Root:
 
     def __init__(self, settings: Settings, *, keep_open: Sequence[int]) -> None:
         self.settings = settings
-        endpoint_url = local.require(settings).endpoint_url if settings.local else None
+        endpoint_url = emulator.require(settings).endpoint_url if settings.local else None
         self.aws = Aws(settings.region, endpoint_url)
         self._keep_open = keep_open
         self._folder = settings.state / "bootstrap"
@@ -197,7 +198,7 @@ class _Root:
     def terraform(self) -> Terraform:
         config = providers.config_file(self.settings)
         return Terraform(
-            toolchain.find_terraform(self.settings),
+            terraform_command.find_terraform(self.settings),
             self._copy,
             terraform_environ(
                 os.environ,

@@ -22,9 +22,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import debian
 from scripts.core.errors import ImageError
 from scripts.core.settings import Settings
+from scripts.tools import debian
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
 from winbatch.working.programs import WINE

@@ -11,7 +11,6 @@ from scripts import (
     converging,
     image_verbs,
     images,
-    local,
     mending,
     plans,
     preflight,
@@ -30,6 +29,7 @@ from scripts.core.locking import Busy, only_one
 from scripts.core.settings import Settings
 from scripts.plan_summary import PlanSummary
 from scripts.plans import SavedPlan
+from scripts.tools import emulator
 from scripts.watching import Watched
 from scripts.workspace import Outputs, Workspace
 from winbatch.working import folders
@@ -73,7 +73,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
                 step.detail = wine.prepare(settings, step.update)
         if settings.local:
             with steps.step("Emulator") as step:
-                step.detail = local.start(settings, step).endpoint_url
+                step.detail = emulator.start(settings, step).endpoint_url
         workspace = Workspace(settings, keep_open=[lock])
         if settings.local:
             _ensure_bucket(workspace)
@@ -236,7 +236,7 @@ def clean(settings: Settings) -> None:
     Raises:
         PreflightError: the local environment is up and uses the cache.
     """
-    if local.recorded(settings) is not None:
+    if emulator.recorded(settings) is not None:
         raise PreflightError("the local environment is up and uses the cache folder: invoke down first")
     for folder in (settings.root / "build", settings.cache):
         if folder.exists():
@@ -295,14 +295,14 @@ def _down_local(settings: Settings, steps: Steps) -> None:
 
 
 def _stop_local(settings: Settings, steps: Steps) -> None:
-    session = local.recorded(settings)
-    if session is None and not settings.state.exists() and not local.ours(settings):
+    session = emulator.recorded(settings)
+    if session is None and not settings.state.exists() and not emulator.ours(settings):
         console.print("The local environment is down.")
         return
     with steps.step("Stop the emulator and all that it started"):
-        local.stop(settings)
+        emulator.stop(settings)
     with steps.step("Remove its state"):
-        local.remove_state(settings)
+        emulator.remove_state(settings)
 
 
 def _ensure_bucket(workspace: Workspace) -> None:

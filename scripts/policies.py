@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scripts import setup
 from scripts.core.errors import ToolError
 from scripts.core.settings import Settings
+from scripts.tools import checkov
 
 Kind = Literal["identity", "resource", "trust"]
 # checkov follows variables from module to module in rounds, and gives up after four that bring little: in the larger
@@ -92,7 +92,7 @@ def analysed(policies: Iterable[RenderedPolicy], settings: Settings) -> list[Fin
         ToolError: it cannot be run.
     """
     given = json.dumps([{"address": one.address, "kind": one.kind, "document": one.document} for one in policies])
-    python = setup.checkov_folder(settings) / "bin" / "python"
+    python = checkov.folder(settings) / "bin" / "python"
     script = settings.terraform_root / "policies" / "analyser" / "analyse.py"
     answer = _run([str(python), str(script)], settings, given=given, folder=script.parent)
     return sorted(Finding(one["issue"], one["address"], one["detail"]) for one in json.loads(answer))
@@ -101,7 +101,7 @@ def analysed(policies: Iterable[RenderedPolicy], settings: Settings) -> list[Fin
 def _checkov(plans: Sequence[Path], settings: Settings) -> list[Finding]:
     root = settings.terraform_root
     command = [
-        str(setup.checkov_folder(settings) / "bin" / "checkov"),
+        str(checkov.folder(settings) / "bin" / "checkov"),
         *("--file", *(str(plan.resolve()) for plan in plans), "--framework", "terraform_plan"),
         # Exceptions stand in the source.
         *("--repo-root-for-plan-enrichment", str(root)),
@@ -130,7 +130,7 @@ def _run(command: list[str], settings: Settings, *, given: str, folder: Path) ->
         # Values that only the apply knows are there all the same, for the checks that ask whether they are.
         "EVAL_TF_PLAN_AFTER_UNKNOWN": "1",
         # A configuration of the user's own is none of ours.
-        "HOME": str(setup.checkov_folder(settings)),
+        "HOME": str(checkov.folder(settings)),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     try:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import local, providers, requirements, toolchain, wine
+from scripts import requirements, wine
 from scripts.core import checkout, given
 from scripts.core.aws import Aws
 from scripts.core.console import Steps, console
 from scripts.core.errors import PreflightError
 from scripts.core.settings import Settings
+from scripts.tools import emulator, providers, terraform_command
 
 
 def check(settings: Settings, steps: Steps) -> list[str]:
@@ -21,16 +22,16 @@ def check(settings: Settings, steps: Steps) -> list[str]:
     Raises:
         OperatorError: it cannot go on.
     """
-    toolchain.find_terraform(settings)
+    terraform_command.find_terraform(settings)
     providers.config_file(settings)
     requirements.check(settings)
     if settings.local:
-        local.check_folders(settings)
+        emulator.check_folders(settings)
         if settings.wine:
             wine.require()
-        local.check_disk(settings)
-        if local.recorded(settings) is None:
-            local.check_port(settings.port)
+        emulator.check_disk(settings)
+        if emulator.recorded(settings) is None:
+            emulator.check_port(settings.port)
         return []
     given.folder("WINBATCH_STATE", settings.state)
     with steps.step("Preflight") as step:

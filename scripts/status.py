@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scripts import jobs, local
+from scripts import jobs
 from scripts.core.settings import Settings
+from scripts.tools import emulator
 from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.causes import causes
@@ -25,7 +26,7 @@ def read(settings: Settings) -> dict[str, Any]:
     Raises:
         OperatorError: it does not answer, or was not applied to its end.
     """
-    if settings.local and local.recorded(settings) is None:
+    if settings.local and emulator.recorded(settings) is None:
         return {"environment": settings.environment, "state": "down", "endpoint_url": None, "airflow_url": None}
     workspace = Workspace(settings)
     outputs = workspace.outputs()

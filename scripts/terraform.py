@@ -22,8 +22,6 @@ from scripts.core.errors import StateLockedError, TerraformError
 
 # From the interrupt to the kill, s: Terraform waits for what is under way and saves its state.
 GRACE = 180.0
-OLDEST = (1, 11)
-VERSION = "1.11.4"
 
 Event = Mapping[str, Any]
 OnEvent = Callable[[Event], None]
@@ -246,12 +244,6 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
             file.writelines(out)
             file.writelines(err)
             file.write(f"exit code {code}\n\n")
-
-
-def new_enough(version: str) -> bool:
-    """Whether a version such as `1.11.4` or `1.12.0-beta1` will do."""
-    match = re.match(r"(\d+)\.(\d+)\.", version)
-    return match is not None and (int(match[1]), int(match[2])) >= OLDEST
 
 
 def problems(events: Sequence[Event]) -> list[str]:

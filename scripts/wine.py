@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from scripts import debian, local
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import Settings
+from scripts.tools import debian, emulator
 from scripts.windows import stand_in
 
 PROGRAMS = (debian.WINE, debian.MINGW)
@@ -44,6 +44,6 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> str:
     Raises:
         ToolError, ImageError: one of them cannot be made.
     """
-    local.install(settings, "wine", [], progress)
+    emulator.install(settings, "wine", [], progress)
     python = stand_in.python(settings, progress)
     return f"Python {'3.12.10, a stand-in' if stand_in.is_python(python) else 'of images/python.toml'}"

@@ -11,9 +11,9 @@ from typing import Any
 
 import tomlkit
 
-from scripts import debian
 from scripts.core.errors import SettingsError, ToolError
 from scripts.core.settings import Settings
+from scripts.tools import debian
 from winbatch import filenames
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")

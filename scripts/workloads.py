@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import uv
 from scripts.core.errors import ImageError, ToolError
 from scripts.core.settings import Settings
+from scripts.tools import uv
 from scripts.windows import staging
 
 

@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import local, providers, state, toolchain
+from scripts import state
 from scripts.core import given
 from scripts.core.airflow import Airflow
 from scripts.core.aws import LOCAL_CREDENTIALS, Aws
 from scripts.core.errors import EmulatorError
 from scripts.core.settings import Settings
 from scripts.terraform import Terraform
+from scripts.tools import emulator, providers, terraform_command
 
 # Of Terraform's own variables only these stay; any other would change what a command of ours does. A provider that runs
 # already is one to debug, or one that tests share.
@@ -67,7 +68,7 @@ class Workspace:
 
     def __init__(self, settings: Settings, *, keep_open: Sequence[int] = ()) -> None:
         self.settings = settings
-        self.endpoint_url = local.require(settings).endpoint_url if settings.local else None
+        self.endpoint_url = emulator.require(settings).endpoint_url if settings.local else None
         self.aws = Aws(settings.region, self.endpoint_url)
         self._keep_open = keep_open
 
@@ -91,7 +92,7 @@ class Workspace:
     def _terraform(self, folder: Path) -> Terraform:
         config = providers.config_file(self.settings)
         return Terraform(
-            toolchain.find_terraform(self.settings),
+            terraform_command.find_terraform(self.settings),
             folder,
             terraform_environ(
                 os.environ,

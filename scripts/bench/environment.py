@@ -16,12 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import images, lifecycle, local
+from scripts import images, lifecycle
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import BenchError, OperatorError
 from scripts.core.settings import Settings
 from scripts.lifecycle import Up
+from scripts.tools import emulator
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
 from scripts.workspace import Outputs, Workspace
@@ -206,7 +207,7 @@ def _timed[T](what: Callable[[], T]) -> Timed[T]:
 
 def _settings(settings: Settings) -> BenchSettings:
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": local.free_port()})
+    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": emulator.free_port()})
 
 
 def _images(settings: Settings) -> dict[str, images.Image]:

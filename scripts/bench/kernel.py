@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.bench.figures import Figure
 from scripts.core.errors import BenchError
-from scripts.debian import OCTAVE
+from scripts.tools.debian import OCTAVE
 
 if TYPE_CHECKING:  # numba compiles when the kernels are imported, which no other command should wait for
     from ber.kernels import Kernels

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import browser, policies, providers, setup, uv
+from scripts import policies
 from scripts.checks.lanes import Lanes
 from scripts.core.errors import CheckFailed
 from scripts.core.settings import Settings
+from scripts.tools import browser, checkov, providers, uv
 from scripts.workspace import terraform_environ
 
 
@@ -104,6 +105,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "XDG_CACHE_HOME": str(caches / "home"),
         "WINBATCH_CACHE": str(settings.cache),
         **policies.SOURCE_ENVIRONMENT,
-        "WINBATCH_CHECKOV": str(setup.checkov_folder(settings) / "bin" / "checkov"),
+        "WINBATCH_CHECKOV": str(checkov.folder(settings) / "bin" / "checkov"),
         **({"WINBATCH_BROWSER": str(found)} if found else {}),
     }

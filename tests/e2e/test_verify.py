@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import parity, uv
+from scripts import parity
 from scripts.core import checkout
 from scripts.core.settings import Settings
+from scripts.tools import uv
 from tests.emulated import emulating
 from tests.waiting import wait_for
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import policies, setup
+from scripts import policies
 from scripts.core.settings import Settings
 from scripts.policies import RenderedPolicy
+from scripts.tools import checkov
 
 from .conftest import ROOT, clean_environ
 
@@ -23,11 +24,9 @@ EXAMPLES = Path(__file__).parent / "policy_examples"
 pytestmark = pytest.mark.slow
 
 
-def checkov(folder: Path, *arguments: str) -> dict[str, Any]:
+def checked(folder: Path, *arguments: str) -> dict[str, Any]:
     """checkov's report of a folder."""
-    command = os.environ.get("WINBATCH_CHECKOV") or str(
-        setup.checkov_folder(Settings.load("local")) / "bin" / "checkov"
-    )
+    command = os.environ.get("WINBATCH_CHECKOV") or str(checkov.folder(Settings.load("local")) / "bin" / "checkov")
     if shutil.which(command) is None:
         pytest.fail(f"{command} is missing: call `invoke setup --tests`")
     done = subprocess.run(
@@ -48,7 +47,7 @@ def checkov(folder: Path, *arguments: str) -> dict[str, Any]:
 def own_checks() -> dict[str, Any]:
     own_folder = ROOT / "terraform" / "policies"
     own = "CKV_WB_*"
-    return checkov(
+    return checked(
         EXAMPLES, "--directory", ".", "--external-checks-dir", str(own_folder), "--check", own, "--skip-download"
     )
 

@@ -18,11 +18,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts import sealing, toolchain
+from scripts import sealing
 from scripts.checks import provider
 from scripts.core.errors import PlanRefused
 from scripts.core.settings import Settings
 from scripts.images import assemble, push
+from scripts.tools import terraform_command
 from tests.emulated import emulating
 from tests.waiting import wait_for
 
@@ -75,7 +76,7 @@ def commands(emulator: Emulator, folder: Path, home: Path, role: dict[str, str] 
         **keys,
     }
     with provider.kept(provider.for_tests(), environ, home) as variables:
-        binary = toolchain.find_terraform(Settings.load("local"))
+        binary = terraform_command.find_terraform(Settings.load("local"))
         yield Terraform(binary, folder, environ | variables)
 
 

@@ -11,9 +11,9 @@ import pytest
 from invoke.program import Program
 
 from emulator.mwaa.database import free_port
-from scripts import local
 from scripts.cli import OLD, collection
 from scripts.core.settings import ROOT, Settings
+from scripts.tools import emulator
 
 
 def called(capsys, words):
@@ -41,7 +41,7 @@ def invoke(tmp_path, monkeypatch, capsys):
 
     yield lambda *words: called(capsys, words)
     # A defect may have started what these tests are there to see refused.
-    local.stop(settings)
+    emulator.stop(settings)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from scripts.core.errors import StateLockedError, TerraformError
-from scripts.terraform import Terraform, new_enough, problems
+from scripts.terraform import Terraform, problems
 
 
 @pytest.fixture
@@ -172,14 +172,6 @@ def test_a_lock_outlives_us_as_long_as_terraform_runs(fake, tmp_path):
     with (tmp_path / "lock").open("w") as file:
         _, out, _ = fake(f"test -e /dev/fd/{file.fileno()} && echo open", keep_open=[file.fileno()]).cmd("version")
         assert out == "open\n"
-
-
-@pytest.mark.parametrize(
-    ("version", "enough"),
-    [("1.11.0", True), ("1.12.0-beta1", True), ("2.0.0", True), ("1.10.9", False), ("0.15.5", False), ("x", False)],
-)
-def test_versions(version, enough):
-    assert new_enough(version) is enough
 
 
 def test_warnings_are_no_problems():

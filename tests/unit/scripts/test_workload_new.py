@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import debian, toolchain, workload_new
+from scripts import workload_new
 from scripts.core.errors import SettingsError
 from scripts.core.settings import ROOT, Settings
+from scripts.tools import debian, terraform_command
 from scripts.windows import dockerfile, staging
 
 NAME, PACKAGE = "my-work", "my_work"
@@ -64,7 +65,7 @@ def test_it_passes_the_checks(checkout, words):
 
 
 def test_every_environment_has_it_as_terraform_formats_it(checkout):
-    terraform = str(toolchain.find_terraform(Settings.load("local")))
+    terraform = str(terraform_command.find_terraform(Settings.load("local")))
     for file in sorted((checkout / "terraform" / "environments").glob("*.tfvars")):
         assert re.search(rf"^  {NAME} += \{{ cpu = \d+, memory = \d+ \}}$", file.read_text(), re.MULTILINE)
         done = subprocess.run([terraform, "fmt", "-check", "-diff", file], capture_output=True, text=True, check=False)

@@ -16,8 +16,8 @@ import zipfile
 
 import pytest
 
-from scripts import debian
 from scripts.core.settings import ROOT, Settings
+from scripts.tools import debian
 from scripts.windows.registry import Document, Repository, digest_of
 
 PYTHON_FILES = {

@@ -16,11 +16,12 @@ from pathlib import Path
 import boto3
 import pytest
 
-from scripts import converging, lifecycle, state, uv
+from scripts import converging, lifecycle, state
 from scripts.checks import provider
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import ROOT, Settings
 from scripts.release import Releases
+from scripts.tools import uv
 from scripts.windows import image, staging
 from scripts.windows.registry import Repository
 from scripts.workspace import Workspace

@@ -11,7 +11,7 @@ from scripts import wine
 from scripts.core.console import Step, Steps
 from scripts.core.errors import ImageError, PreflightError
 from scripts.core.settings import Settings
-from scripts.debian import MINGW, WINE
+from scripts.tools.debian import MINGW, WINE
 from scripts.windows import image, stand_in
 from scripts.windows.registry import Repository
 

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts import debian, workload_new
+from scripts import workload_new
 from scripts.core.errors import JobFailed
 from scripts.core.settings import ROOT, Settings
 from scripts.jobs import Snapshot, fetch
+from scripts.tools import debian
 from scripts.windows import staging
 from winbatch import job as jobs
 from winbatch import spec

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from scripts import toolchain
 from scripts.core.errors import ToolError
-from scripts.terraform import VERSION
+from scripts.tools import terraform_command
+from scripts.tools.terraform_command import VERSION
 
 FAKE = f"""#!/bin/sh
 echo '{{"terraform_version": "{VERSION}"}}'
@@ -34,7 +34,7 @@ def releases(monkeypatch):
         archive.writestr("LICENSE.txt", "")
     content = buffer.getvalue()
     checksum = hashlib.sha256(content).hexdigest()
-    name = f"terraform_{VERSION}_{toolchain.platform_name()}.zip"
+    name = f"terraform_{VERSION}_{terraform_command.platform_name()}.zip"
     base = f"/terraform/{VERSION}/"
     files = {base + name: content, base + f"terraform_{VERSION}_SHA256SUMS": f"{checksum}  {name}\n".encode()}
 
@@ -49,9 +49,9 @@ def releases(monkeypatch):
         def log_message(self, *_):
             pass
 
-    monkeypatch.setitem(toolchain.CHECKSUMS, toolchain.platform_name(), checksum)
+    monkeypatch.setitem(terraform_command.CHECKSUMS, terraform_command.platform_name(), checksum)
     monkeypatch.setenv(
-        "PATH", "/usr/bin:/bin" if not (toolchain.shutil.which("terraform", path="/usr/bin:/bin")) else ""
+        "PATH", "/usr/bin:/bin" if not (terraform_command.shutil.which("terraform", path="/usr/bin:/bin")) else ""
     )
     monkeypatch.setenv("no_proxy", "*")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -67,12 +67,12 @@ def test_a_missing_terraform_is_fetched_once_and_checked(settings, releases):
     url, _, files = releases
     settings = replace(settings, tf_releases=url)
     shown = []
-    command = toolchain.install_terraform(settings, shown.append)
-    assert toolchain.terraform_version(command) == VERSION
+    command = terraform_command.install_terraform(settings, shown.append)
+    assert terraform_command.terraform_version(command) == VERSION
     assert command.is_relative_to(settings.cache)
     assert shown
     files.clear()
-    assert toolchain.install_terraform(settings, shown.append) == command
+    assert terraform_command.install_terraform(settings, shown.append) == command
 
 
 @pytest.mark.parametrize("which", ["archive", "checksums"])
@@ -85,35 +85,35 @@ def test_a_file_that_is_not_the_vendors_is_not_installed(settings, releases, whi
         sums = next(name for name in files if name.endswith("SHA256SUMS"))
         files[sums] = files[sums].replace(files[sums][:8], b"00000000")
     with pytest.raises(ToolError, match=r"it is not the vendor's file; nothing was installed"):
-        toolchain.install_terraform(settings, lambda _: None)
+        terraform_command.install_terraform(settings, lambda _: None)
     assert not list(settings.cache.rglob("terraform*.zip"))
     with pytest.raises(ToolError, match=r"is missing"):
-        toolchain.find_terraform(settings)
+        terraform_command.find_terraform(settings)
 
 
 def test_an_unreachable_site_ends_in_a_line_that_says_what_to_install(settings, releases):
     url, _, files = releases
     files.clear()
     with pytest.raises(ToolError, match=r"cannot be reached \(.*404.*\): install Terraform 1\.11 or newer"):
-        toolchain.install_terraform(replace(settings, tf_releases=url), lambda _: None)
+        terraform_command.install_terraform(replace(settings, tf_releases=url), lambda _: None)
     with pytest.raises(ToolError, match=r"cannot be reached .*install Terraform"):
-        toolchain.install_terraform(replace(settings, tf_releases="http://127.0.0.1:9"), lambda _: None)
+        terraform_command.install_terraform(replace(settings, tf_releases="http://127.0.0.1:9"), lambda _: None)
 
 
 def test_an_old_terraform_is_passed_over_for_a_newer_one(settings, tmp_path):
     terraform(tmp_path / "old", "1.5.7")
     with pytest.raises(ToolError, match=r"missing \(.*/old/terraform is 1\.5\.7, too old\)"):
-        toolchain.find_terraform(settings, search_path=str(tmp_path / "old"))
+        terraform_command.find_terraform(settings, search_path=str(tmp_path / "old"))
     new = terraform(tmp_path / "new", "1.12.0")
-    assert toolchain.find_terraform(settings, search_path=f"{tmp_path / 'old'}:{tmp_path / 'new'}") == new
+    assert terraform_command.find_terraform(settings, search_path=f"{tmp_path / 'old'}:{tmp_path / 'new'}") == new
 
 
 def test_what_does_not_run_is_no_terraform(settings, tmp_path):
     command = terraform(tmp_path / "bin", "1.11.4")
     command.write_text("#!/bin/sh\nexit 1\n")
-    assert toolchain.terraform_version(command) is None
+    assert terraform_command.terraform_version(command) is None
     with pytest.raises(ToolError, match=r"1\.11 or newer is missing: call make setup"):
-        toolchain.find_terraform(settings, search_path=str(tmp_path / "bin"))
+        terraform_command.find_terraform(settings, search_path=str(tmp_path / "bin"))
 
 
 def test_options_of_the_users_break_no_terraform(tmp_path, monkeypatch):
@@ -122,17 +122,25 @@ def test_options_of_the_users_break_no_terraform(tmp_path, monkeypatch):
     command.chmod(0o755)
     for name in ("TF_CLI_ARGS", "TF_LOG"):
         monkeypatch.setenv(name, "-bogus")
-    assert toolchain.terraform_version(command) == VERSION
+    assert terraform_command.terraform_version(command) == VERSION
 
 
 def test_the_terraform_that_the_set_up_found_is_there_for_cron_too(settings, tmp_path, monkeypatch):
     for name in ("one", "two"):
         command = terraform(tmp_path / name, VERSION)
         monkeypatch.setenv("PATH", str(tmp_path / name))
-        assert toolchain.install_terraform(settings, lambda _: None) == command
+        assert terraform_command.install_terraform(settings, lambda _: None) == command
         monkeypatch.setenv("PATH", "/nonexistent")
-        kept = toolchain.install_terraform(settings, lambda _: None)
+        kept = terraform_command.install_terraform(settings, lambda _: None)
         assert kept.resolve() == command
     command.unlink()
     with pytest.raises(ToolError, match=r"is missing"):
-        toolchain.find_terraform(settings)
+        terraform_command.find_terraform(settings)
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [("1.11.0", True), ("1.12.0-beta1", True), ("2.0.0", True), ("1.10.9", False), ("0.15.5", False), ("x", False)],
+)
+def test_versions(version, enough):
+    assert terraform_command.new_enough(version) is enough

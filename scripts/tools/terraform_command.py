@@ -21,8 +21,9 @@ from pathlib import Path
 
 from scripts.core.errors import ToolError
 from scripts.core.settings import Settings
-from scripts.terraform import OLDEST, VERSION, new_enough
 
+OLDEST = (1, 11)
+VERSION = "1.11.4"
 # SHA-256 of the pinned release's archives, by platform.
 CHECKSUMS = {
     "darwin_amd64": "a56d5002b9f7647291faccc3dd1a70350e60fb61e4c45037629508b8fdc2575b",
@@ -67,6 +68,12 @@ def install_terraform(settings: Settings, progress: Progress) -> Path:
         return _fetch_terraform(settings, name, progress, why=str(missing))
     _remember(settings, found)
     return found
+
+
+def new_enough(version: str) -> bool:
+    """Whether a version such as `1.11.4` or `1.12.0-beta1` will do."""
+    match = re.match(r"(\d+)\.(\d+)\.", version)
+    return match is not None and (int(match[1]), int(match[2])) >= OLDEST
 
 
 def terraform_version(command: Path) -> str | None:

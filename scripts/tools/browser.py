@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import debian
 from scripts.core.errors import ToolError
 from scripts.core.settings import Settings
+from scripts.tools import debian
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 

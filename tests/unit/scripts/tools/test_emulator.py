@@ -10,10 +10,10 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from scripts import local
 from scripts.core.errors import EmulatorError, PreflightError
 from scripts.core.locking import Busy, only_one
-from scripts.local import Session
+from scripts.tools import emulator
+from scripts.tools.emulator import Session
 from tests.processes import unprivileged
 
 
@@ -35,8 +35,8 @@ def record(settings, session):
 def test_a_process_id_that_is_somebody_elses_by_now_is_never_stopped(settings, sleeper):
     created = psutil.Process(sleeper.pid).create_time()
     record(settings, Session(sleeper.pid, created - 100, 1))
-    assert local.recorded(settings).process is None
-    local.stop(settings)
+    assert emulator.recorded(settings).process is None
+    emulator.stop(settings)
     assert sleeper.poll() is None
     assert not (settings.state / "emulator.json").exists()
 
@@ -44,19 +44,19 @@ def test_a_process_id_that_is_somebody_elses_by_now_is_never_stopped(settings, s
 def test_a_dead_emulator_is_said_to_be_dead_and_what_to_do(settings):
     record(settings, Session(2**22 + 1, 0.0, 1))
     with pytest.raises(EmulatorError, match=r"died .*emulator\.log says why.*invoke down, then invoke up"):
-        local.require(settings)
+        emulator.require(settings)
 
 
 def test_without_an_up_the_line_says_up(settings):
     with pytest.raises(EmulatorError, match=r"is not up: invoke up"):
-        local.require(settings)
+        emulator.require(settings)
 
 
 def test_a_record_that_was_cut_off_counts_for_nothing(settings):
     settings.state.mkdir(parents=True)
     (settings.state / "emulator.json").write_text('{"pid": 1')
-    assert local.recorded(settings) is None
-    local.stop(settings)
+    assert emulator.recorded(settings) is None
+    emulator.stop(settings)
 
 
 def test_a_used_port_names_who_uses_it_and_another_one():
@@ -66,14 +66,14 @@ def test_a_used_port_names_who_uses_it_and_another_one():
         port = server.getsockname()[1]
         line = rf"port {port} on 127\.0\.0\.1 is in use by process {os.getpid()} .*WINBATCH_PORT={port + 1} invoke up"
         with pytest.raises(PreflightError, match=line):
-            local.check_port(port)
-    local.check_port(port)
+            emulator.check_port(port)
+    emulator.check_port(port)
 
 
 def test_a_disk_that_is_nearly_full_is_refused(settings):
-    local.check_disk(replace(settings, min_free_mib=0))
+    emulator.check_disk(replace(settings, min_free_mib=0))
     with pytest.raises(PreflightError, match=r"MiB of free disk space, the local environment wants 1099511627776"):
-        local.check_disk(replace(settings, min_free_mib=2**40))
+        emulator.check_disk(replace(settings, min_free_mib=2**40))
 
 
 def test_what_an_emulator_started_is_known_and_killed_when_its_watchdog_did_not(settings, sleeper):
@@ -81,11 +81,11 @@ def test_what_an_emulator_started_is_known_and_killed_when_its_watchdog_did_not(
     orphan = subprocess.Popen(
         [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"],
         cwd=settings.state,
-        env={**os.environ, local.FAMILY: "0123"},
+        env={**os.environ, emulator.FAMILY: "0123"},
     )
     try:
-        assert [process.pid for process in local.ours(settings)] == [orphan.pid]
-        local.stop(settings, patience=0.5)
+        assert [process.pid for process in emulator.ours(settings)] == [orphan.pid]
+        emulator.stop(settings, patience=0.5)
         assert orphan.wait(5) == -signal.SIGKILL
         assert sleeper.poll() is None
     finally:
@@ -96,7 +96,7 @@ def test_what_an_emulator_started_is_known_and_killed_when_its_watchdog_did_not(
 REMOVE = """
 import sys
 from pathlib import Path
-from scripts import local
+from scripts.tools import emulator
 from scripts.core.errors import EmulatorError
 from scripts.core.settings import Settings
 
@@ -107,7 +107,7 @@ task.mkdir(parents=True)
 task.chmod(0o555)
 settings.state_root.chmod(int(sys.argv[2], 8))
 try:
-    local.remove_state(settings)
+    emulator.remove_state(settings)
 except EmulatorError as error:
     print(error)
 """
@@ -158,7 +158,7 @@ def test_who_inherits_the_lock_keeps_it(settings):
 
 @pytest.mark.parametrize("name", ["state_root", "cache"])
 def test_a_folder_that_airflow_does_not_take_is_refused(settings, tmp_path, name):
-    local.check_folders(settings)
-    local.check_folders(replace(settings, **{name: tmp_path / "ü ' # &"}))
+    emulator.check_folders(settings)
+    emulator.check_folders(replace(settings, **{name: tmp_path / "ü ' # &"}))
     with pytest.raises(PreflightError, match=r"50% done: Airflow does not start.*WINBATCH_STATE and WINBATCH_CACHE"):
-        local.check_folders(replace(settings, **{name: tmp_path / "50% done"}))
+        emulator.check_folders(replace(settings, **{name: tmp_path / "50% done"}))

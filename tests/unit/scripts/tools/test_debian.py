@@ -5,7 +5,7 @@ import os
 import pytest
 
 from scripts.core.errors import ToolError
-from scripts.debian import Program
+from scripts.tools.debian import Program
 
 PROGRAM = Program("solver", "gnu-solver", "its tests are skipped")
 NONE = "none: its tests are skipped (apt-get install gnu-solver)"

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from scripts import uv
 from scripts.core import given
 from scripts.core.console import Step
 from scripts.core.errors import EmulatorError, PreflightError, ToolError
 from scripts.core.settings import Settings
+from scripts.tools import uv
 from winbatch.working import folders
 
 START_SECONDS = 60.0

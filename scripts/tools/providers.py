@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.core.errors import ToolError
 from scripts.core.settings import Settings
-from scripts.toolchain import platform_name
+from scripts.tools.terraform_command import platform_name
 
 REGISTRY = "https://registry.terraform.io/.well-known/terraform.json"
 PROVIDERS = "registry.terraform.io"

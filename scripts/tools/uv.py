@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from scripts import bootstrap, toolchain
+from scripts import bootstrap
 from scripts.core.errors import ToolError
 from scripts.core.settings import Settings
+from scripts.tools import terraform_command
 
 
 def find(settings: Settings) -> str:
@@ -36,7 +37,11 @@ def tool_environment(settings: Settings) -> dict[str, str]:
     if "TMPDIR" in os.environ:
         result["TMPDIR"] = os.environ["TMPDIR"]
     # What the user has comes first; ours is for what is missing.
-    folders = [Path(find(settings)).parent, toolchain.fetched_folder(settings), toolchain.found_folder(settings)]
+    folders = [
+        Path(find(settings)).parent,
+        terraform_command.fetched_folder(settings),
+        terraform_command.found_folder(settings),
+    ]
     result["PATH"] = os.pathsep.join([result.get("PATH", ""), *(str(folder) for folder in folders)])
     return result
 

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from scripts import providers, toolchain
 from scripts.core.errors import ToolError
+from scripts.core.settings import ROOT
+from scripts.tools import providers, terraform_command
 
 VERSION = "5.100.0"
 
@@ -12,16 +13,14 @@ def mirror(folder, version=VERSION, *, packed=False):
     place = folder / providers.PROVIDERS / "hashicorp" / "aws"
     if packed:
         place.mkdir(parents=True)
-        (place / f"terraform-provider-aws_{version}_{toolchain.platform_name()}.zip").touch()
+        (place / f"terraform-provider-aws_{version}_{terraform_command.platform_name()}.zip").touch()
     else:
-        (place / version / toolchain.platform_name()).mkdir(parents=True)
+        (place / version / terraform_command.platform_name()).mkdir(parents=True)
     return folder
 
 
 def test_the_lock_file_says_which_version():
-    assert (
-        providers.locked_provider(toolchain.Path(__file__).parents[3] / "terraform" / ".terraform.lock.hcl") == VERSION
-    )
+    assert providers.locked_provider(ROOT / "terraform" / ".terraform.lock.hcl") == VERSION
 
 
 @pytest.mark.parametrize("packed", [True, False])
