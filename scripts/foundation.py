@@ -17,16 +17,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import adoption, plan_summary, preflight, render
+from scripts import preflight
 from scripts.core.aws import Aws
 from scripts.core.console import Steps, console
 from scripts.core.errors import PreflightError, SettingsError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings, assignment
-from scripts.plan_summary import PlanSummary
-from scripts.terraform import Terraform
+from scripts.terraform import imports, plan_summary, plan_tables
+from scripts.terraform.cli import Terraform
+from scripts.terraform.plan_summary import PlanSummary
+from scripts.terraform.workspace import terraform_environ
 from scripts.tools import emulator, providers, terraform_command
-from scripts.workspace import terraform_environ
 
 STATE_KEY = "bootstrap.tfstate"
 ISSUER = "token.actions.githubusercontent.com"
@@ -257,7 +258,7 @@ class _Root:
             create = PROVIDER in known or not self._has_provider()
             values["github"] = {"create_provider": create, "repository": repository}
         self._values.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        (self._copy / "adopt.tf").write_text(adoption.blocks(existing, known), encoding="utf-8")
+        (self._copy / "adopt.tf").write_text(imports.blocks(existing, known), encoding="utf-8")
 
     def converge(self, steps: Steps, *, confirm: bool) -> int:
         """Plan, show, ask, apply; how many changes there were."""
@@ -268,7 +269,7 @@ class _Root:
             step.detail = summary.sentence
         if to_do:
             if confirm:
-                for part in render.plan(summary):
+                for part in plan_tables.plan(summary):
                     console.print(part)
                 preflight.ask(f"Apply this for environment {self.settings.environment}?", self.settings)
             with steps.step("Apply") as step:

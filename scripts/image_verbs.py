@@ -12,8 +12,8 @@ from scripts import images
 from scripts.core.console import Step, Steps
 from scripts.core.errors import ImageError
 from scripts.core.settings import Settings
+from scripts.terraform.workspace import Workspace
 from scripts.windows import staging
-from scripts.workspace import Workspace
 
 if TYPE_CHECKING:
     from scripts.windows import image as windows

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from scripts import jobs
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.jobs import Snapshot
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import attempts
 from winbatch.attempts import Record, Told
 from winbatch.deployment import Workload

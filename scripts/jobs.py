@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.core.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.core.errors import AirflowError, JobFailed, SettingsError, one_line, printable
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts
 from winbatch.cancelling import Start

@@ -7,31 +7,18 @@ from pathlib import Path
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import (
-    converging,
-    image_verbs,
-    images,
-    mending,
-    plans,
-    preflight,
-    releasing,
-    render,
-    sealing,
-    smoke,
-    state,
-    takedown,
-    wine,
-)
+from scripts import image_verbs, images, mending, preflight, releasing, smoke, takedown, wine
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.locking import Busy, only_one
 from scripts.core.settings import Settings
-from scripts.plan_summary import PlanSummary
-from scripts.plans import SavedPlan
+from scripts.terraform import encryption, plan_and_apply, plan_tables, saved_plan, state
+from scripts.terraform.plan_summary import PlanSummary
+from scripts.terraform.progress import Watched
+from scripts.terraform.saved_plan import SavedPlan
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
-from scripts.watching import Watched
-from scripts.workspace import Outputs, Workspace
 from winbatch.working import folders
 
 # Files of others that the question of `down` names.
@@ -77,12 +64,12 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         workspace = Workspace(settings, keep_open=[lock])
         if settings.local:
             _ensure_bucket(workspace)
-        saved = converging.load(workspace, plan) if plan else None
-        converging.prepare(workspace, steps)
+        saved = plan_and_apply.load(workspace, plan) if plan else None
+        plan_and_apply.prepare(workspace, steps)
         built = image_verbs.build(settings, steps)
         workspace.tell_terraform(image_verbs.digests(built), releasing.workload_dags(workspace))
         if saved is not None:
-            plans.require_images(saved, image_verbs.digests(built))
+            saved_plan.require_images(saved, image_verbs.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
         mending.airflow(workspace, outputs, steps)
@@ -114,18 +101,18 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
             if out is not None:
                 _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
-        converging.prepare(workspace, steps)
+        plan_and_apply.prepare(workspace, steps)
         digests = image_verbs.digests(image_verbs.build(settings, steps))
         workspace.tell_terraform(digests, releasing.workload_dags(workspace))
-        planned = converging.plan(workspace, steps, details=True, judge=judge)
+        planned = plan_and_apply.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:
                 summary = {**planned.summary.as_json(), "sentence": planned.summary.sentence}
-                packed = plans.pack(planned.file, settings, summary, digests)
+                packed = saved_plan.pack(planned.file, settings, summary, digests)
                 if seal:
                     kms, key = workspace.aws.client("kms"), settings.state_key_alias
-                    packed = sealing.seal(kms, key, packed, plans.purpose(settings))
-                plans.save(out, packed)
+                    packed = encryption.seal(kms, key, packed, saved_plan.purpose(settings))
+                saved_plan.save(out, packed)
                 step.detail = f"{out}, {'sealed' if seal else 'every value in the clear, secrets included'}"
         return planned.summary
 
@@ -141,9 +128,9 @@ def apply(settings: Settings, plan: Path) -> SavedPlan:
     with only_one(settings, "apply") as lock:
         _refuse_doubts(preflight.check(settings, steps), settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
-        saved = converging.load(workspace, plan)
-        converging.prepare(workspace, steps)
-        converging.apply_saved(workspace, saved, steps)
+        saved = plan_and_apply.load(workspace, plan)
+        plan_and_apply.prepare(workspace, steps)
+        plan_and_apply.apply_saved(workspace, saved, steps)
     return saved
 
 
@@ -189,7 +176,7 @@ def down(settings: Settings, *, confirm: bool = True, delete_data: bool = False)
         if confirm:
             preflight.ask(f"Destroy everything of environment {settings.environment}?", settings)
         workspace = Workspace(settings, keep_open=[lock])
-        converging.prepare(workspace, steps)
+        plan_and_apply.prepare(workspace, steps)
         destroy(workspace, steps, confirm=confirm, delete_data=delete_data)
 
 
@@ -212,7 +199,7 @@ def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: b
     buckets = [values[key] for key in ("dags_bucket", "data_bucket") if values.get(key)]
     repositories = [images.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
     _empty(workspace, buckets, repositories, steps, confirm=confirm, delete_data=delete_data)
-    converging.note_made(workspace, steps)
+    plan_and_apply.note_made(workspace, steps)
     with steps.step("Destroy") as step, Watched(workspace, step) as progress:
         takedown.sweep(aws, target)
         workspace.terraform.destroy(var_files=workspace.var_files, on_event=progress)
@@ -321,15 +308,15 @@ def _converge(
 ) -> int:
     """Plan, show, apply, or apply what was planned before; how many changes there were."""
     if saved is not None:
-        return converging.apply_saved(workspace, saved, steps)
-    converging.keep_whole(workspace, steps)
-    planned = converging.plan(workspace, steps)
+        return plan_and_apply.apply_saved(workspace, saved, steps)
+    plan_and_apply.keep_whole(workspace, steps)
+    planned = plan_and_apply.plan(workspace, steps)
     if not planned.summary.changes:
         return 0
     if confirm:
-        console.print(*render.plan(planned.summary), sep="\n")
+        console.print(*plan_tables.plan(planned.summary), sep="\n")
         for doubt in doubts:
             console.print(f"Mind: {doubt}", style="yellow", markup=False, soft_wrap=True)
         preflight.ask(f"Apply this to environment {workspace.settings.environment}?", workspace.settings)
-    converging.apply(workspace, planned.file, steps, planned.summary.sentence)
+    plan_and_apply.apply(workspace, planned.file, steps, planned.summary.sentence)
     return planned.summary.changes

@@ -6,10 +6,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.adoption import AIRFLOW_GONE, AIRFLOW_READY
 from scripts.core.console import Steps
 from scripts.core.errors import AirflowError
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.imports import AIRFLOW_GONE, AIRFLOW_READY
+from scripts.terraform.workspace import Outputs, Workspace
 
 LOOK_SECONDS = 5.0
 # An update takes MWAA half an hour, and undoing it as long again; after this, waiting is no answer.

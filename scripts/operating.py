@@ -9,7 +9,7 @@ from scripts import jobs
 from scripts.core.airflow import bear
 from scripts.core.errors import JobFailed
 from scripts.jobs import Snapshot
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import cancelling, keys, orchestration, resuming
 
 # Between two looks at a job that is being cancelled, s.

@@ -16,7 +16,7 @@ from scripts.core.errors import ReleaseError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings
 from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.times import format_time
 

@@ -1,4 +1,4 @@
-"""What people see of plans, jobs and results: data in, rich's renderables out."""
+"""What people see of jobs and results: data in, rich's renderables out."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from scripts.core.console import QUIET, console, say
+from scripts.core.console import QUIET, console, plain_table, say
 from scripts.core.errors import one_line, printable
 from scripts.item_log import Attempt, ItemLog, Line
 from scripts.jobs import Snapshot
 from scripts.operating import Cancelled
-from scripts.plan_summary import ACTIONS, Change, PlanSummary
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
 
@@ -29,109 +28,14 @@ if TYPE_CHECKING:
 ROWS = 40
 # Of causes why items failed.
 CAUSES = 10
-# A comment on GitHub has room for 65,536 characters.
-COMMENT_ROWS = 250
 HOUR = 3600
 # Of what AWS said, in the one line of a job; `invoke status --run-id` has all of it.
 SAID = 160
 
 
-def plan(summary: PlanSummary) -> list[RenderableType]:
-    """A plan to decide on: by module, what is replaced, what that interrupts, what has drifted."""
-    parts: list[RenderableType] = [drift(summary)] if summary.drift else []
-    if not summary.changes:
-        return [*parts, "No changes: the environment is what the checkout says."]
-    used = [action for action in ACTIONS if summary.actions.get(action)]
-    table = Table("module", *used, title=summary.sentence, title_justify="left")
-    for module, actions in summary.modules.items():
-        table.add_row(module or "(root)", *(str(actions.get(action, "")) for action in used))
-    if summary.outputs:
-        table.caption = f"outputs that change: {', '.join(summary.outputs)}"
-        table.caption_justify = "left"
-    parts.append(table)
-    detailed = [change for change in summary.resources if change.action != "create"]
-    if detailed:
-        changes = _table("resource", "action", "what changes")
-        for change in detailed[:ROWS]:
-            changes.add_row(Text(change.address, overflow="fold"), change.action, _what(change))
-        if len(detailed) > ROWS:
-            changes.caption = f"and {len(detailed) - ROWS} more: --json lists all"
-        parts.append(changes)
-    if summary.interruptions:
-        parts.append(Text("What that interrupts:"))
-        parts += [Text(f"  {change.address}: {change.interrupts}") for change in summary.interruptions]
-    if summary.findings:
-        parts.append(Text("What the policies forbid of it:", style="red"))
-        parts += [Text(f"  {finding}") for finding in summary.findings]
-    else:
-        parts.append(Text(_unforbidden(summary)))
-    return parts
-
-
-def plan_markdown(summary: PlanSummary, environment: str, commit: str) -> str:
-    """The same for a pull request's comment; the first line tells a program which comment it is."""
-    lines = [f"<!-- winbatch plan: {environment} -->", f"### Plan for `{environment}`: {summary.sentence}", ""]
-    if summary.interruptions:
-        lines += ["**What it interrupts**", ""]
-        lines += [f"- `{change.address}`: {change.interrupts}" for change in summary.interruptions] + [""]
-    if summary.findings:
-        lines += ["**What the policies forbid of it**", "", *(f"- {finding}" for finding in summary.findings), ""]
-    elif summary.changes:
-        lines += [_unforbidden(summary), ""]
-    if summary.drift:
-        lines += [drift_markdown(summary), ""]
-    if summary.changes:
-        used = [action for action in ACTIONS if summary.actions.get(action)]
-        lines += [f"| module | {' | '.join(used)} |", "| --- |" + " --- |" * len(used)]
-        for module, actions in summary.modules.items():
-            lines.append(f"| {module or '(root)'} | {' | '.join(str(actions.get(action, '')) for action in used)} |")
-        shown = summary.resources[:COMMENT_ROWS]
-        lines += ["", "<details><summary>Every resource</summary>", ""]
-        lines += [f"- {change.action} `{change.address}`{_because(change)}" for change in shown]
-        if len(summary.resources) > len(shown):
-            lines.append(f"- and {len(summary.resources) - len(shown)} more")
-        if summary.outputs:
-            lines.append(f"- outputs: {', '.join(f'`{name}`' for name in summary.outputs)}")
-        lines += ["", "</details>", ""]
-    return "\n".join([*lines, f"Commit {commit or 'unknown'}."]) + "\n"
-
-
-def drift_markdown(summary: PlanSummary) -> str:
-    """What was changed behind Terraform's back, for a comment or an issue."""
-    lines = [f"- `{change.address}` {_happened(change)}" for change in summary.drift[:COMMENT_ROWS]]
-    return "\n".join(["**Changed behind Terraform's back; the next apply puts it back**", "", *lines])
-
-
-def drift(summary: PlanSummary) -> Table:
-    """What was changed behind Terraform's back, and would be put back."""
-    table = _table("changed behind Terraform's back", "what")
-    for change in summary.drift:
-        table.add_row(Text(change.address, overflow="fold"), _happened(change))
-    return table
-
-
-def _unforbidden(summary: PlanSummary) -> str:
-    """That there is no finding, and whether anybody looked."""
-    if summary.findings is None:
-        return "Nobody looked whether the policies forbid any of it: invoke plan does, after invoke setup --tests."
-    return "The policies forbid nothing of it."
-
-
-def _happened(change: Change) -> str:
-    return "was deleted" if change.action == "delete" else f"has another {', '.join(change.attributes)}"
-
-
-def _what(change: Change) -> str:
-    return f"{', '.join(change.attributes)}{_because(change)}"
-
-
-def _because(change: Change) -> str:
-    return f" (replaced because of {', '.join(change.because)})" if change.because else ""
-
-
 def releases(found: Sequence["Listed"]) -> Table:
     """Releases of the DAGs, a row each."""
-    table = _table("release", "served last", "commit", "")
+    table = plain_table("release", "served last", "commit", "")
     for entry in found:
         table.add_row(entry.release, entry.at, entry.commit[:12], "served" if entry.served else "")
     return table
@@ -251,7 +155,7 @@ def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
 
 
 def _stages(snapshot: Snapshot) -> Table:
-    table = _table("stage", "state")
+    table = plain_table("stage", "state")
     for name in ("items", "failed", "shards at work", "rate", "left"):
         table.add_column(name, justify="right", no_wrap=True)
     for stage, ledger in snapshot.stages:
@@ -275,7 +179,7 @@ def _stages(snapshot: Snapshot) -> Table:
 def _groups(groups: Sequence[GroupCount]) -> Table:
     """A bar a group; of many, only those that are not done."""
     shown = [group for group in groups if len(groups) <= ROWS or group.done < group.shards]
-    table = _table("group", "shards done")
+    table = plain_table("group", "shards done")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("failed", justify="right")
     for group in shown[:ROWS]:
@@ -301,17 +205,13 @@ def _causes(snapshot: Snapshot) -> list[Text]:
 
 
 def _failures(snapshot: Snapshot) -> Table:
-    table = _table("failed item", "stage", "kind", "reason")
+    table = plain_table("failed item", "stage", "kind", "reason")
     for stage, failure in snapshot.failures[:ROWS]:
         reason = one_line(failure.reason)
         table.add_row(str(failure.item), stage.stage, failure.kind, Text(reason, overflow="fold"))
     if len(snapshot.failures) > ROWS:
         table.caption = f"and {len(snapshot.failures) - ROWS} more: --json lists all"
     return table
-
-
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
 
 
 def clock(seconds: float) -> str:

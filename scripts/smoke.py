@@ -12,7 +12,7 @@ from scripts.core.console import Steps
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
 from scripts.jobs import Snapshot
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
 
 DAG = "ber"

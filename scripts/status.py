@@ -9,8 +9,8 @@ from typing import Any
 
 from scripts import jobs
 from scripts.core.settings import Settings
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
-from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.causes import causes
 from winbatch.ledger import Ledger

@@ -17,7 +17,7 @@ from typing import Any
 from scripts import images, item_log, jobs
 from scripts.core.errors import EmulatorError, JobFailed, SettingsError
 from scripts.core.settings import Settings
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.sources import Reader

@@ -22,8 +22,8 @@ from scripts.core.aws import LOCAL_CREDENTIALS
 from scripts.core.console import Steps
 from scripts.core.errors import BenchError
 from scripts.core.settings import Settings
+from scripts.terraform.workspace import Workspace
 from scripts.tools import emulator
-from scripts.workspace import Workspace
 from winbatch import capacity
 from winbatch.stage import Stage
 

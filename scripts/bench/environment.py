@@ -22,10 +22,10 @@ from scripts.core.console import Steps, console
 from scripts.core.errors import BenchError, OperatorError
 from scripts.core.settings import Settings
 from scripts.lifecycle import Up
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
 from scripts.windows import staging
 from scripts.workloads import interpreter_folder
-from scripts.workspace import Outputs, Workspace
 
 FILES = Path(__file__).parent / "files"
 DAG = "bench"

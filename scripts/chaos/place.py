@@ -18,8 +18,8 @@ import psutil
 
 from scripts.core.airflow import Airflow
 from scripts.core.settings import Settings
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
-from scripts.workspace import Outputs, Workspace
 from winbatch import shares
 from winbatch.working.store import Store
 

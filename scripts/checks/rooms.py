@@ -117,7 +117,11 @@ ROOMS: dict[str, Room] = {
     "modules": Room(
         files=("terraform/*",),
         parts=("lint", "terraform", "policies"),
-        fast=("tests/terraform", "tests/unit/scripts/test_module_docs.py", "tests/unit/scripts/test_policies.py"),
+        fast=(
+            "tests/terraform",
+            "tests/unit/scripts/test_module_docs.py",
+            "tests/unit/scripts/terraform/test_policy_findings.py",
+        ),
         slow=("root", "bootstrap", "pipeline", "jobs"),
     ),
     "workflows": Room(

@@ -6,12 +6,13 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from scripts import render, status
+from scripts import status
 from scripts.cli.command import DRIFTED, ENV, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.core import checkout, given
 from scripts.core.console import console, emit, say, show
 from scripts.core.errors import SettingsError
 from scripts.core.settings import Settings
+from scripts.terraform import plan_tables
 
 
 @command(name="setup", help={"env": ENV, "tests": "also what only make test needs: checkov, a browser"})
@@ -145,9 +146,9 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if json:
         emit(summary.as_json())
     elif markdown:
-        say(render.plan_markdown(summary, settings.environment, checkout.commit(settings.root) or ""))
+        say(plan_tables.plan_markdown(summary, settings.environment, checkout.commit(settings.root) or ""))
     else:
-        show(*render.plan(summary))
+        show(*plan_tables.plan(summary))
 
 
 @command(help={"env": ENV, "json": JSON, "issue": ISSUE})
@@ -164,12 +165,12 @@ def drift(_: Context, env: str = "", json: bool = False, issue: bool = False) ->
     if issue:
         from scripts import github
 
-        text = render.drift_markdown(summary) if summary.drift else ""
+        text = plan_tables.drift_markdown(summary) if summary.drift else ""
         github.report(f"drift-{settings.environment}", f"Drift of {settings.environment}", text)
     if json:
         emit(summary.as_json())
     else:
-        show(render.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
+        show(plan_tables.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
     if summary.drift and not issue:
         raise Exit(
             f"{len(summary.drift)} resources of {settings.environment} were changed behind Terraform's back: invoke up"

@@ -8,7 +8,7 @@ from invoke.context import Context
 from scripts.cli.command import ENV, JSON, command
 from scripts.core.console import Steps, emit, show
 from scripts.core.settings import Settings
-from scripts.workspace import Workspace
+from scripts.terraform.workspace import Workspace
 
 if TYPE_CHECKING:
     from scripts.image_verbs import Image

@@ -17,7 +17,7 @@ from scripts.core import errors, given
 from scripts.core.console import Steps, console, emit, say, show
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.core.settings import Settings
-from scripts.workspace import Outputs, Workspace
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import keys, spec
 
 DAG = "the job's DAG; default: what its run id begins with, else the one that has such a job in S3"

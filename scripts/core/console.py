@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.status import Status
+from rich.table import Table
 
 # Between two lines of one step's progress where there is no terminal, s.
 QUIET = 10.0
@@ -105,6 +107,11 @@ def show(*parts: Any, soft_wrap: bool = False) -> None:
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     Console(highlight=False, width=width).print(*parts, sep="\n", markup=False, soft_wrap=soft_wrap)
     _see_that_it_is_read()
+
+
+def plain_table(*columns: str) -> Table:
+    """Make a table with a line below its head and nothing else around."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
 
 
 def _see_that_it_is_read() -> None:

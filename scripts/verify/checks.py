@@ -16,9 +16,9 @@ from scripts.checks import report
 from scripts.core.console import Step
 from scripts.core.errors import JobFailed, OperatorError
 from scripts.jobs import Snapshot
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.verify.sequence import Outcome
 from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings
-from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 
 # Says to the contract tests that AWS is meant, and which region of it.

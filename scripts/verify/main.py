@@ -22,10 +22,10 @@ from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import Settings
 from scripts.takedown import Target
+from scripts.terraform.workspace import Workspace
 from scripts.verify import checks, leftovers, roles, sequence
 from scripts.verify.sequence import Note, Outcome, Step
 from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings
-from scripts.workspace import Workspace
 from winbatch.errors import WinbatchError
 
 SCHEMA = 1

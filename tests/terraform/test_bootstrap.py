@@ -13,9 +13,9 @@ import pytest
 from scripts import foundation
 from scripts.checks import provider
 from scripts.core.settings import ROOT, Settings
+from scripts.terraform.workspace import terraform_environ
 from scripts.tools import emulator as sessions
 from scripts.tools import providers
-from scripts.workspace import terraform_environ
 
 from .conftest import REGION, Emulator, clean_environ
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import adoption, state, takedown
+from scripts import takedown
 from scripts.core.settings import Settings
 from scripts.images import assemble, push
+from scripts.terraform import imports, state
 
 from .conftest import Emulator, Terraform
 from .inventory import inventory
@@ -48,15 +49,15 @@ def check_taken_over(terraform: Terraform, emulator: Emulator, values: list[str]
     while True:
         terraform.run("plan", "-input=false", "-out=found.plan", *values, digests=DIGESTS)
         plan = json.loads(terraform.shown("found.plan").read_text())
-        found = adoption.unnoted(emulator, plan)  # type: ignore[arg-type]  # its clients are all that is asked for
+        found = imports.unnoted(emulator, plan)  # type: ignore[arg-type]  # its clients are all that is asked for
         if not found:
             break
         existing |= found
-        blocks.write_text(adoption.blocks(existing))
+        blocks.write_text(imports.blocks(existing))
     blocks.unlink()
     left = {entry["type"] for entry in plan["resource_changes"] if entry["change"]["actions"] == ["create"]}
     assert left
-    assert left.isdisjoint(adoption.FINDERS)
+    assert left.isdisjoint(imports.FINDERS)
     terraform.run("apply", "-input=false", "found.plan", digests=DIGESTS)
     terraform.run("plan", "-input=false", "-detailed-exitcode", *values, digests=DIGESTS)
     after = inventory(emulator)

@@ -78,7 +78,11 @@ EVERYTHING = [name for name in suites.SLOW if name not in suites.NAMED]
         (
             ["terraform/modules/cluster/main.tf", "root"],
             ["lint", "terraform", "policies"],
-            ["tests/terraform", "tests/unit/scripts/test_module_docs.py", "tests/unit/scripts/test_policies.py"],
+            [
+                "tests/terraform",
+                "tests/unit/scripts/test_module_docs.py",
+                "tests/unit/scripts/terraform/test_policy_findings.py",
+            ],
             ["root"],
             ["bootstrap", "pipeline", "jobs"],
         ),

@@ -6,7 +6,8 @@ Where botocore's model has the enumeration, that is compared; else the documente
 import botocore.session
 import pytest
 
-from scripts import adoption, jobs, takedown
+from scripts import jobs, takedown
+from scripts.terraform import imports
 from winbatch import ecs_tasks, scaling
 
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html; botocore has a plain string.
@@ -110,7 +111,7 @@ def test_what_is_on_its_way_out():
 
 
 def test_states_of_airflows_environment():
-    assert enumeration("mwaa", "EnvironmentStatus") - adoption.AIRFLOW_READY - adoption.AIRFLOW_GONE == {
+    assert enumeration("mwaa", "EnvironmentStatus") - imports.AIRFLOW_READY - imports.AIRFLOW_GONE == {
         "CREATING",
         "CREATING_SNAPSHOT",
         "MAINTENANCE",

@@ -16,15 +16,16 @@ from pathlib import Path
 import boto3
 import pytest
 
-from scripts import converging, lifecycle, state
+from scripts import lifecycle
 from scripts.checks import provider
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import ROOT, Settings
 from scripts.release import Releases
+from scripts.terraform import plan_and_apply, state
+from scripts.terraform.workspace import Workspace
 from scripts.tools import uv
 from scripts.windows import image, staging
 from scripts.windows.registry import Repository
-from scripts.workspace import Workspace
 from tests.emulated import emulating
 
 from .conftest import DOCKERFILE, put_base
@@ -138,7 +139,7 @@ def test_up_goes_the_whole_way_and_goes_on_where_it_was_cut_off(stage, endpoint,
         "the AWS credentials expired in the middle of the apply; what it had made is noted: log in again, and call"
         " again to go on"
     )
-    kept = stage.state / converging.ERRORED
+    kept = stage.state / plan_and_apply.ERRORED
     assert json.loads(kept.read_text())["resources"]
     assert state.lock(client("s3"), stage) is not None
     # From there on: platform, image, release, by one plan.

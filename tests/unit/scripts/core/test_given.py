@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts import plans
 from scripts.core import given as named
 from scripts.core.errors import PlanRefused, SettingsError
 from scripts.core.settings import Settings
+from scripts.terraform import saved_plan
 
 LOCAL = Settings.load("local", environ={})
 
@@ -82,7 +82,7 @@ def test_what_is_the_machines_fault_is_no_wrong_path():
 @pytest.mark.parametrize("word", [".", "nothing", "binary", "file", "loop", "/dev/null", "file/x"])
 def test_what_is_no_plan_is_refused(tmp_path, word):
     with pytest.raises((PlanRefused, SettingsError)):
-        plans.load(tmp_path / word, None, LOCAL)
+        saved_plan.load(tmp_path / word, None, LOCAL)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -99,4 +99,4 @@ def test_a_plan_that_is_damaged_anywhere_is_refused(tmp_path, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "plan").write_bytes(content[: data.draw(st.integers(0, len(content)))])
     with pytest.raises(PlanRefused):
-        plans.load(tmp_path / "plan", None, LOCAL)
+        saved_plan.load(tmp_path / "plan", None, LOCAL)

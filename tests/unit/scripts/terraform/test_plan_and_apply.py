@@ -13,11 +13,11 @@ import pytest
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
-from scripts import adoption, converging, state
 from scripts.core.console import Steps
 from scripts.core.errors import OperatorError, StateLockedError, TerraformError
 from scripts.core.settings import Settings
-from scripts.terraform import Terraform
+from scripts.terraform import imports, plan_and_apply, state
+from scripts.terraform.cli import Terraform
 
 BUCKET = "winbatch-dev-tfstate"
 MADE = "winbatch-dev-data"
@@ -122,14 +122,14 @@ def failing(world, summary, *, leaves_state):
 
 
 def apply(world):
-    converging.apply(world, world.settings.state / "plan", Steps(), "")
+    plan_and_apply.apply(world, world.settings.state / "plan", Steps(), "")
 
 
 def test_somebody_elses_lock_is_named_before_terraform_is_started(world):
     locked(world)
     line = r"of dev is locked by ann@laptop since 2026-11-24 19:00 .*invoke unlock --env dev --id 1-2"
     with pytest.raises(StateLockedError, match=line):
-        converging.prepare(world, Steps())
+        plan_and_apply.prepare(world, Steps())
     assert world.calls() == ""
 
 
@@ -142,7 +142,7 @@ def test_credentials_that_expire_in_an_apply_cost_nothing_but_a_second_call(worl
     assert not (world.settings.terraform_root / "errored.tfstate").exists()
     assert (world.settings.state / "errored.tfstate").read_text() == "{}\n"
     world.script("")
-    converging.prepare(world, Steps())
+    plan_and_apply.prepare(world, Steps())
     calls = world.calls().splitlines()
     assert "force-unlock" in calls[-2]
     assert "1-2" in calls[-2]
@@ -157,21 +157,21 @@ def test_a_lock_that_changed_hands_since_is_not_taken_away(world):
         apply(world)
     locked(world, "9-9")
     with pytest.raises(StateLockedError, match="--id 9-9"):
-        converging.prepare(world, Steps())
+        plan_and_apply.prepare(world, Steps())
 
 
 def test_a_state_that_cannot_be_pushed_any_more_is_kept_and_named(world):
     (world.settings.state / "errored.tfstate").write_text("{}")
     world.script("echo 'Error: cannot import state with lineage' >&2; exit 1")
     with pytest.raises(OperatorError, match=r"errored\.tfstate holds what an interrupted run had made.*lineage"):
-        converging.prepare(world, Steps())
+        plan_and_apply.prepare(world, Steps())
     assert (world.settings.state / "errored.tfstate").exists()
 
 
 def test_a_plan_after_an_apply_that_ended_well_is_taken_as_it_is(world):
     make_bucket(world)
     planning(world, creating())
-    assert converging.plan(world, Steps()).summary.actions == {"create": 1}
+    assert plan_and_apply.plan(world, Steps()).summary.actions == {"create": 1}
 
 
 def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world):
@@ -180,7 +180,7 @@ def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world)
         apply(world)
     make_bucket(world)
     planning(world, creating(), importing())
-    planned = converging.plan(world, Steps())
+    planned = plan_and_apply.plan(world, Steps())
     assert planned.summary.actions == {"import": 1}
     # It was planned in a copy of the root, of which nothing stays.
     blocks = f'import {{\n  to = aws_s3_bucket.a\n  id = "{MADE}"\n}}\n'
@@ -188,17 +188,17 @@ def test_what_an_interrupted_apply_has_made_becomes_part_of_the_next_plan(world)
     assert not (world.settings.terraform_root / "adopt.tf").exists()
     assert not (world.settings.state / "terraform" / "root").exists()
     world.script("")
-    converging.apply(world, planned.file, Steps(), "")
+    plan_and_apply.apply(world, planned.file, Steps(), "")
     assert not state.begun(world.s3, world.settings)
 
 
 def test_what_an_interrupted_apply_has_made_is_noted_before_a_destroy(world):
     make_bucket(world)
     planning(world, creating(), importing())
-    converging.note_made(world, Steps())
+    plan_and_apply.note_made(world, Steps())
     assert world.calls() == ""
     state.note_begun(world.s3, world.settings)
-    converging.note_made(world, Steps())
+    plan_and_apply.note_made(world, Steps())
     # Nothing but that is planned the second time, and applied.
     assert [line.split()[0] for line in world.calls().splitlines()] == ["plan", "show", "plan", "show", "apply"]
     assert re.findall(r"-target=\S+", world.calls()) == ["-target=aws_s3_bucket.a"]
@@ -207,7 +207,7 @@ def test_what_an_interrupted_apply_has_made_is_noted_before_a_destroy(world):
 def test_what_aws_is_still_making_is_waited_for(world, monkeypatch):
     state.note_begun(world.s3, world.settings)
     planning(world, creating())
-    answers = iter([adoption.NotYet("A is being made"), {}])
+    answers = iter([imports.NotYet("A is being made"), {}])
 
     def unnoted(aws, plan):
         answer = next(answers)
@@ -215,14 +215,14 @@ def test_what_aws_is_still_making_is_waited_for(world, monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(adoption, "unnoted", unnoted)
-    monkeypatch.setattr(converging, "LOOK_SECONDS", 0.01)
-    assert converging.plan(world, Steps()).summary.actions == {"create": 1}
+    monkeypatch.setattr(imports, "unnoted", unnoted)
+    monkeypatch.setattr(plan_and_apply, "LOOK_SECONDS", 0.01)
+    assert plan_and_apply.plan(world, Steps()).summary.actions == {"create": 1}
     planning(world, creating())
-    answers = iter([adoption.NotYet("A is being made")])
-    monkeypatch.setattr(converging, "MAKING_SECONDS", -1.0)
+    answers = iter([imports.NotYet("A is being made")])
+    monkeypatch.setattr(plan_and_apply, "MAKING_SECONDS", -1.0)
     with pytest.raises(OperatorError, match=r"A is being made still, after .* minutes: call again"):
-        converging.plan(world, Steps())
+        plan_and_apply.plan(world, Steps())
 
 
 def tainted(world, status):
@@ -249,10 +249,10 @@ def tainted(world, status):
 @pytest.mark.parametrize(("status", "kept"), [("AVAILABLE", True), ("CREATE_FAILED", False)])
 def test_what_ended_well_after_an_interrupted_apply_is_not_made_anew(world, status, kept):
     tainted(world, status)
-    converging.keep_whole(world, Steps())
+    plan_and_apply.keep_whole(world, Steps())
     assert world.calls() == ""
     state.note_begun(world.s3, world.settings)
-    converging.keep_whole(world, Steps())
+    plan_and_apply.keep_whole(world, Steps())
     untainted = [line.split()[-1] for line in world.calls().splitlines() if line.startswith("untaint ")]
     assert untainted == (['module.airflow.aws_mwaa_environment.it["x"]'] if kept else [])
 
@@ -277,7 +277,7 @@ def test_after_an_apply_that_succeeded_no_lock_is_taken_for_ours(world):
     world.script(f"cat {world.settings.state / 'events'}")
     apply(world)
     with pytest.raises(StateLockedError):
-        converging.prepare(world, Steps())
+        plan_and_apply.prepare(world, Steps())
 
 
 def test_the_local_state_is_nobody_elses(world):
@@ -286,5 +286,5 @@ def test_the_local_state_is_nobody_elses(world):
     folder = world.settings.terraform_root / "environments"
     (folder / "local.s3.tfbackend").write_text((folder / "dev.s3.tfbackend").read_text())
     (world.settings.state / "terraform").mkdir(parents=True)
-    converging.prepare(world, Steps())
+    plan_and_apply.prepare(world, Steps())
     assert "force-unlock" in world.calls()

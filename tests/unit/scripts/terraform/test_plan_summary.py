@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scripts import render
-from scripts.plan_summary import ACTIONS, summarize
+from scripts.terraform import plan_tables
+from scripts.terraform.plan_summary import ACTIONS, summarize
 
 WORDS = {
     "create": ["create"],
@@ -71,7 +71,7 @@ def test_names_of_attributes_are_told_and_values_never():
     change["change"]["after_unknown"] = {"d": True}
     summary = summarize({"resource_changes": [change]})
     assert summary.resources[0].attributes == ["a", "d"]
-    for text in (str(summary.as_json()), render.plan_markdown(summary, "dev", "abc")):
+    for text in (str(summary.as_json()), plan_tables.plan_markdown(summary, "dev", "abc")):
         assert "secret" not in text
 
 
@@ -108,7 +108,7 @@ def test_drift_is_what_the_plan_would_put_back():
     summary = summarize(plan)
     assert [change.address for change in summary.drift] == ["a.changed", "a.gone"]
     assert summary.noticed == ["a.computed"]
-    text = render.drift_markdown(summary)
+    text = plan_tables.drift_markdown(summary)
     assert "`a.changed` has another x" in text
     assert "`a.gone` was deleted" in text
 
@@ -124,15 +124,15 @@ def test_drift_is_what_the_plan_would_put_back():
 def test_what_the_policies_say_of_a_plan_is_shown_to_everybody(findings, line):
     summary = dataclasses.replace(summarize({"resource_changes": [entry("aws_x.y", "create")]}), findings=findings)
     shown = Console(width=200, record=True, file=io.StringIO())
-    shown.print(*render.plan(summary), sep="\n")
+    shown.print(*plan_tables.plan(summary), sep="\n")
     assert line in shown.export_text()
-    assert line in render.plan_markdown(summary, "dev", "abc")
+    assert line in plan_tables.plan_markdown(summary, "dev", "abc")
     assert summary.as_json()["findings"] == findings
 
 
 def test_a_comment_fits_and_says_which_one_it_is():
     changes = [entry(f"module.{'m' * 100}.x.r{number}", "create") for number in range(2000)]
-    text = render.plan_markdown(summarize({"resource_changes": changes}), "dev", "abc")
+    text = plan_tables.plan_markdown(summarize({"resource_changes": changes}), "dev", "abc")
     assert text.startswith("<!-- winbatch plan: dev -->")
     assert "and 1750 more" in text
     assert len(text) < 65536

@@ -4,9 +4,10 @@ import json
 import pytest
 import yaml
 
-from scripts import policies, policy_skips
+from scripts import policy_skips
 from scripts.core.settings import ROOT
-from scripts.policies import RenderedPolicy
+from scripts.terraform import policy_findings
+from scripts.terraform.policy_findings import RenderedPolicy
 
 TODAY = dt.date(2026, 11, 24)
 POLICY = json.dumps({"Statement": []})
@@ -48,7 +49,7 @@ def test_every_policy_of_every_module_is_rendered():
             }
         }
     }
-    assert policies.rendered(plan) == [
+    assert policy_findings.rendered(plan) == [
         RenderedPolicy('module.a.module.b.p["x"].policy', "identity", POLICY),
         RenderedPolicy("module.a.r.assume_role_policy", "trust", POLICY),
         RenderedPolicy("t.p.policy", "resource", POLICY),
@@ -56,7 +57,7 @@ def test_every_policy_of_every_module_is_rendered():
 
 
 def test_a_plan_of_nothing_has_no_policy():
-    assert policies.rendered({}) == []
+    assert policy_findings.rendered({}) == []
 
 
 def skips(*lines):

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import adoption
 from scripts.core.settings import ROOT
+from scripts.terraform import imports
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -316,21 +316,21 @@ def plan_of(kind, values, *, actions=("create",), noted=()):
 def test_what_carries_our_tags_is_found(kind):
     with mock_aws():
         values, name = MAKERS[kind](AWS, TAGS)
-        assert adoption.unnoted(AWS, plan_of(kind, values)) == {"it": name}
+        assert imports.unnoted(AWS, plan_of(kind, values)) == {"it": name}
         # What the state has is not there a second time, and what is not created needs nothing.
-        assert adoption.unnoted(AWS, plan_of(kind, values, noted=[name])) == {}
-        assert adoption.unnoted(AWS, plan_of(kind, values, actions=["delete", "create"])) == {}
+        assert imports.unnoted(AWS, plan_of(kind, values, noted=[name])) == {}
+        assert imports.unnoted(AWS, plan_of(kind, values, actions=["delete", "create"])) == {}
     with mock_aws():
-        assert adoption.unnoted(AWS, plan_of(kind, values)) == {}
+        assert imports.unnoted(AWS, plan_of(kind, values)) == {}
         values, _ = MAKERS[kind](AWS, THEIRS)
-        assert adoption.unnoted(AWS, plan_of(kind, values)) == {}
+        assert imports.unnoted(AWS, plan_of(kind, values)) == {}
 
 
 def test_a_name_tells_two_of_a_kind_apart(aws):
     first = make_subnet(aws, {**TAGS, "Name": "a"})[1]
     second = make_subnet(aws, {**TAGS, "Name": "b"})[1]
     plan = plan_of("aws_subnet", {"tags_all": {**TAGS, "Name": "b"}})
-    assert adoption.unnoted(aws, plan) == {"it": second}
+    assert imports.unnoted(aws, plan) == {"it": second}
     assert first != second
 
 
@@ -338,14 +338,14 @@ def test_one_thing_is_taken_over_once(aws):
     first, second = (make_address(aws, TAGS)[1] for _ in range(2))
     plan = plan_of("aws_eip", {})
     plan["resource_changes"] += [{**plan["resource_changes"][0], "address": name} for name in ("that", "more")]
-    found = adoption.unnoted(aws, plan)
+    found = imports.unnoted(aws, plan)
     assert sorted(found.values()) == sorted([first, second])
     assert list(found) == ["it", "that"]
 
 
 def test_what_waits_for_something_that_is_not_made_cannot_be_there(aws):
     # Terraform leaves out what only the apply will tell.
-    assert adoption.unnoted(aws, plan_of("aws_vpc_security_group_egress_rule", {})) == {}
+    assert imports.unnoted(aws, plan_of("aws_vpc_security_group_egress_rule", {})) == {}
 
 
 def test_names_of_other_kinds_do_not_count(aws):
@@ -354,22 +354,22 @@ def test_names_of_other_kinds_do_not_count(aws):
     plan["prior_state"]["values"]["root_module"] = {
         "resources": [{"mode": "managed", "type": "aws_iam_instance_profile", "values": {"id": "r"}}]
     }
-    assert adoption.unnoted(aws, plan) == {"it": "r"}
+    assert imports.unnoted(aws, plan) == {"it": "r"}
 
 
 def test_a_bucket_that_has_no_tags_yet_is_ours_while_it_is_empty(aws):
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     plan = plan_of("aws_s3_bucket", {"bucket": "bucket"})
-    assert adoption.unnoted(aws, plan) == {"it": "bucket"}
+    assert imports.unnoted(aws, plan) == {"it": "bucket"}
     s3.put_object(Bucket="bucket", Key="a", Body=b"1")
-    assert adoption.unnoted(aws, plan) == {}
+    assert imports.unnoted(aws, plan) == {}
 
 
 def test_a_key_on_its_way_out_is_left_alone(aws):
     values, name = make_key(aws, TAGS)
     aws.client("kms").schedule_key_deletion(KeyId=name, PendingWindowInDays=7)
-    assert adoption.unnoted(aws, plan_of("aws_kms_key", values)) == {}
+    assert imports.unnoted(aws, plan_of("aws_kms_key", values)) == {}
 
 
 def test_an_alias_is_ours_when_its_key_is(aws):
@@ -377,9 +377,9 @@ def test_an_alias_is_ours_when_its_key_is(aws):
     ours, theirs = (kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2))
     kms.create_alias(AliasName="alias/a", TargetKeyId=ours)
     values = {"name": "alias/a", "target_key_id": ours}
-    assert adoption.unnoted(aws, plan_of("aws_kms_alias", values)) == {"it": "alias/a"}
-    assert adoption.unnoted(aws, plan_of("aws_kms_alias", {**values, "target_key_id": theirs})) == {}
-    assert adoption.unnoted(aws, plan_of("aws_kms_alias", {**values, "name": "alias/b"})) == {}
+    assert imports.unnoted(aws, plan_of("aws_kms_alias", values)) == {"it": "alias/a"}
+    assert imports.unnoted(aws, plan_of("aws_kms_alias", {**values, "target_key_id": theirs})) == {}
+    assert imports.unnoted(aws, plan_of("aws_kms_alias", {**values, "name": "alias/b"})) == {}
 
 
 def test_routes_and_associations_are_found_in_their_table(aws):
@@ -389,21 +389,21 @@ def test_routes_and_associations_are_found_in_their_table(aws):
     place = ec2.create_subnet(VpcId=here, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
     route = {"route_table_id": table, "destination_cidr_block": "0.0.0.0/0"}
     association = {"route_table_id": table, "subnet_id": place}
-    assert adoption.unnoted(aws, plan_of("aws_route", route)) == {}
-    assert adoption.unnoted(aws, plan_of("aws_route_table_association", association)) == {}
+    assert imports.unnoted(aws, plan_of("aws_route", route)) == {}
+    assert imports.unnoted(aws, plan_of("aws_route_table_association", association)) == {}
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=here)
     ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     ec2.associate_route_table(RouteTableId=table, SubnetId=place)
-    assert adoption.unnoted(aws, plan_of("aws_route", route)) == {"it": f"{table}_0.0.0.0/0"}
-    assert adoption.unnoted(aws, plan_of("aws_route_table_association", association)) == {"it": f"{place}/{table}"}
+    assert imports.unnoted(aws, plan_of("aws_route", route)) == {"it": f"{table}_0.0.0.0/0"}
+    assert imports.unnoted(aws, plan_of("aws_route_table_association", association)) == {"it": f"{place}/{table}"}
 
 
 def test_a_resolvers_rule_is_found_with_its_association(aws):
     resolver = aws.client("route53resolver")
     values, endpoint = make_resolver_endpoint(aws, TAGS)
     answers = tagged([f"arn:aws:route53resolver:{REGION}:{ACCOUNT}:resolver-endpoint/{endpoint}"], aws)
-    assert adoption.unnoted(answers, plan_of("aws_route53_resolver_endpoint", values)) == {"it": endpoint}
+    assert imports.unnoted(answers, plan_of("aws_route53_resolver_endpoint", values)) == {"it": endpoint}
     rule = resolver.create_resolver_rule(
         CreatorRequestId="2",
         RuleType="FORWARD",
@@ -412,13 +412,13 @@ def test_a_resolvers_rule_is_found_with_its_association(aws):
         ResolverEndpointId=endpoint,
     )["ResolverRule"]["Id"]
     answers = tagged([f"arn:aws:route53resolver:{REGION}:{ACCOUNT}:resolver-rule/{rule}"], aws)
-    assert adoption.unnoted(answers, plan_of("aws_route53_resolver_rule", {})) == {"it": rule}
-    assert adoption.unnoted(answers, plan_of("aws_route53_resolver_endpoint", {})) == {}
+    assert imports.unnoted(answers, plan_of("aws_route53_resolver_rule", {})) == {"it": rule}
+    assert imports.unnoted(answers, plan_of("aws_route53_resolver_endpoint", {})) == {}
     here = vpc(aws)
     association = {"resolver_rule_id": rule, "vpc_id": here}
-    assert adoption.unnoted(aws, plan_of("aws_route53_resolver_rule_association", association)) == {}
+    assert imports.unnoted(aws, plan_of("aws_route53_resolver_rule_association", association)) == {}
     made = resolver.associate_resolver_rule(ResolverRuleId=rule, VPCId=here)["ResolverRuleAssociation"]["Id"]
-    assert adoption.unnoted(aws, plan_of("aws_route53_resolver_rule_association", association)) == {"it": made}
+    assert imports.unnoted(aws, plan_of("aws_route53_resolver_rule_association", association)) == {"it": made}
 
 
 @pytest.mark.parametrize(
@@ -435,8 +435,8 @@ def test_image_builders_arns_have_name_and_version(kind, values, resource):
     arn = f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:{resource}"
     others = [arn.replace("dev", "dev-more"), f"arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image/winbatch-dev/1.0.0/1"]
     plan = plan_of(f"aws_imagebuilder_{kind}", values)
-    assert adoption.unnoted(tagged([*others, arn]), plan) == {"it": arn}
-    assert adoption.unnoted(tagged(others), plan) == {}
+    assert imports.unnoted(tagged([*others, arn]), plan) == {"it": arn}
+    assert imports.unnoted(tagged(others), plan) == {}
 
 
 def tagged(arns, aws=None):
@@ -463,8 +463,8 @@ def test_a_budget_is_named_with_its_account():
         )
 
     plan = plan_of("aws_budgets_budget", {"name": "winbatch-dev"})
-    assert adoption.unnoted(aws(TAGS), plan) == {"it": f"{ACCOUNT}:winbatch-dev"}
-    assert adoption.unnoted(aws(THEIRS), plan) == {}
+    assert imports.unnoted(aws(TAGS), plan) == {"it": f"{ACCOUNT}:winbatch-dev"}
+    assert imports.unnoted(aws(THEIRS), plan) == {}
 
 
 @pytest.mark.parametrize(
@@ -473,17 +473,17 @@ def test_a_budget_is_named_with_its_account():
 )
 def test_airflow_is_taken_over_when_it_is_there(status, tags, found):
     aws = answering(get_environment={"Environment": {"Name": "a", "Status": status, "Tags": tags}})
-    assert adoption.unnoted(aws, plan_of("aws_mwaa_environment", {"name": "a"})) == found
-    assert adoption.whole(aws, "aws_mwaa_environment", {"name": "a", "tags_all": TAGS}) is bool(found)
+    assert imports.unnoted(aws, plan_of("aws_mwaa_environment", {"name": "a"})) == found
+    assert imports.whole(aws, "aws_mwaa_environment", {"name": "a", "tags_all": TAGS}) is bool(found)
 
 
 def test_what_is_still_being_made_is_waited_for():
     aws = answering(get_environment={"Environment": {"Name": "a", "Status": "CREATING", "Tags": TAGS}})
-    with pytest.raises(adoption.NotYet, match="Airflow's environment a is being made"):
-        adoption.unnoted(aws, plan_of("aws_mwaa_environment", {"name": "a"}))
+    with pytest.raises(imports.NotYet, match="Airflow's environment a is being made"):
+        imports.unnoted(aws, plan_of("aws_mwaa_environment", {"name": "a"}))
     stack = {"StackName": "s", "StackStatus": "CREATE_IN_PROGRESS", "Tags": pairs(TAGS)}
-    with pytest.raises(adoption.NotYet, match="stack s is being made"):
-        adoption.unnoted(
+    with pytest.raises(imports.NotYet, match="stack s is being made"):
+        imports.unnoted(
             answering(describe_stacks={"Stacks": [stack]}), plan_of("aws_cloudformation_stack", {"name": "s"})
         )
 
@@ -495,13 +495,13 @@ def test_every_kind_that_the_root_makes_is_looked_for_or_set_again():
         if "bootstrap" not in file.parts and ".terraform" not in file.parts
         for kind in re.findall(r'^resource "(\w+)"', file.read_text(), re.MULTILINE)
     }
-    assert made == set(adoption.FINDERS) | SET_AGAIN
-    assert set(adoption.FINDERS) & SET_AGAIN == set()
+    assert made == set(imports.FINDERS) | SET_AGAIN
+    assert set(imports.FINDERS) & SET_AGAIN == set()
 
 
 def test_blocks_say_what_becomes_what():
     existing = {"aws_s3_bucket.state": "b", 'aws_iam_role.r["a"]': 'n"'}
-    assert adoption.blocks(existing, list(existing)) == ""
-    assert adoption.blocks(existing, ["aws_s3_bucket.state"]) == (
+    assert imports.blocks(existing, list(existing)) == ""
+    assert imports.blocks(existing, ["aws_s3_bucket.state"]) == (
         'import {\n  to = aws_iam_role.r["a"]\n  id = "n\\""\n}\n'
     )

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import plans, sealing, state
 from scripts.core.errors import PlanRefused
 from scripts.core.settings import ROOT, Settings
-from scripts.state import StateId
+from scripts.terraform import encryption, saved_plan, state
+from scripts.terraform.state import StateId
 
 BUCKET = "winbatch-dev-tfstate"
 
@@ -57,16 +57,16 @@ def terraforms(tmp_path):
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, kms, tmp_path, sealed):
     file = tmp_path / "new" / "dev.plan"
-    packed = plans.pack(terraforms, dev, {"changes": 1}, {"ber": "sha256:1"})
+    packed = saved_plan.pack(terraforms, dev, {"changes": 1}, {"ber": "sha256:1"})
     if sealed:
-        packed = sealing.seal(kms, dev.state_key_alias, packed, plans.purpose(dev))
-    plans.save(file, packed)
+        packed = encryption.seal(kms, dev.state_key_alias, packed, saved_plan.purpose(dev))
+    saved_plan.save(file, packed)
     assert (b"tfplan" in file.read_bytes()) != sealed
-    found = plans.load(file, kms, dev)
+    found = saved_plan.load(file, kms, dev)
     assert found.content == terraforms.read_bytes()
     assert found.bound.state == StateId("l", 7)
     assert (found.summary, found.images) == ({"changes": 1}, {"ber": "sha256:1"})
-    assert plans.refusal(found.bound, plans.here(dev, StateId("l", 7))) is None
+    assert saved_plan.refusal(found.bound, saved_plan.here(dev, StateId("l", 7))) is None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -81,8 +81,8 @@ def test_a_saved_plan_is_read_again_as_it_was(dev, terraforms, kms, tmp_path, se
     ],
 )
 def test_a_plan_holds_for_its_environment_commit_files_and_state_alone(change, words):
-    bound = plans.Bound(environment="dev", commit="a" * 40, sources="1", lineage="l", serial=7)
-    refusal = plans.refusal(bound, dataclasses.replace(bound, **change))
+    bound = saved_plan.Bound(environment="dev", commit="a" * 40, sources="1", lineage="l", serial=7)
+    refusal = saved_plan.refusal(bound, dataclasses.replace(bound, **change))
     assert words in refusal
     assert "\n" not in refusal
 
@@ -100,24 +100,24 @@ def test_a_plan_holds_for_its_environment_commit_files_and_state_alone(change, w
     ],
 )
 def test_a_plan_holds_for_the_images_that_it_names_alone(built, words):
-    bound = plans.Bound(environment="dev", commit="a" * 40, sources="1", lineage="l", serial=7)
-    saved = plans.SavedPlan(bound, "", {}, {"ber": "sha256:1"}, b"")
+    bound = saved_plan.Bound(environment="dev", commit="a" * 40, sources="1", lineage="l", serial=7)
+    saved = saved_plan.SavedPlan(bound, "", {}, {"ber": "sha256:1"}, b"")
     if words is None:
-        plans.require_images(saved, built)
+        saved_plan.require_images(saved, built)
     else:
         with pytest.raises(PlanRefused, match=words):
-            plans.require_images(saved, built)
+            saved_plan.require_images(saved, built)
 
 
 @pytest.mark.parametrize("name", ["environments/dev.tfvars", "main.tf", "modules/airflow/requirements.txt"])
 def test_whatever_terraform_reads_is_part_of_what_a_plan_is_bound_to(dev, name):
-    before = plans.sources(dev)
+    before = saved_plan.sources(dev)
     (dev.terraform_root / "environments" / "prod.tfvars").write_text("other")
     (dev.terraform_root / "README.md").write_text("other")
-    assert plans.sources(dev) == before
+    assert saved_plan.sources(dev) == before
     with (dev.terraform_root / name).open("a") as file:
         file.write("\n")
-    assert plans.sources(dev) != before
+    assert saved_plan.sources(dev) != before
 
 
 def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, kms, tmp_path):
@@ -128,11 +128,11 @@ def test_what_is_no_saved_plan_is_refused_in_a_line(dev, terraforms, kms, tmp_pa
         (lambda packed: tampered(packed, "plan", b"x"), "is not the one that was saved"),
         (lambda packed: tampered(packed, "manifest.json", b'{"schema": 9}'), "its schema is 9"),
     ]:
-        other.write_bytes(spoil(plans.pack(terraforms, dev, {}, {})))
+        other.write_bytes(spoil(saved_plan.pack(terraforms, dev, {}, {})))
         with pytest.raises(PlanRefused, match=words):
-            plans.load(other, kms, dev)
+            saved_plan.load(other, kms, dev)
     with pytest.raises(PlanRefused, match=r"nowhere is not there: make the plan"):
-        plans.load(Path("nowhere"), kms, dev)
+        saved_plan.load(Path("nowhere"), kms, dev)
 
 
 def tampered(packed, name, content):

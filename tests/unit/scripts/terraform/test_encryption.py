@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from scripts import sealing
 from scripts.core.errors import PlanRefused
+from scripts.terraform import encryption
 
 CONTEXT = {"environment": "prod", "purpose": "plan"}
 
@@ -21,29 +21,29 @@ def kms():
 @given(content=st.binary(max_size=4096))
 @settings(max_examples=25)
 def test_what_is_sealed_can_be_opened_and_not_read(kms, content):
-    made = sealing.seal(kms, "alias/state", content, CONTEXT)
-    assert sealing.sealed(made)
-    assert sealing.unseal(kms, made, CONTEXT) == content
+    made = encryption.seal(kms, "alias/state", content, CONTEXT)
+    assert encryption.sealed(made)
+    assert encryption.unseal(kms, made, CONTEXT) == content
     assert len(content) < 32 or content not in made
 
 
 @given(data=st.data())
 @settings(max_examples=40)
 def test_no_byte_can_be_changed(kms, data):
-    made = sealing.seal(kms, "alias/state", b"every value in the clear", CONTEXT)
-    at = data.draw(st.integers(len(sealing.MAGIC), len(made) - 1))
+    made = encryption.seal(kms, "alias/state", b"every value in the clear", CONTEXT)
+    at = data.draw(st.integers(len(encryption.MAGIC), len(made) - 1))
     changed = made[:at] + bytes([made[at] ^ data.draw(st.integers(1, 255))]) + made[at + 1 :]
     with pytest.raises(PlanRefused):
-        sealing.unseal(kms, changed, CONTEXT)
+        encryption.unseal(kms, changed, CONTEXT)
 
 
 def test_a_plan_of_one_environment_is_none_of_another(kms):
-    made = sealing.seal(kms, "alias/state", b"plan", CONTEXT)
+    made = encryption.seal(kms, "alias/state", b"plan", CONTEXT)
     with pytest.raises(PlanRefused, match="prod"):
-        sealing.unseal(kms, made, {**CONTEXT, "environment": "dev"})
+        encryption.unseal(kms, made, {**CONTEXT, "environment": "dev"})
     with pytest.raises(PlanRefused):
-        sealing.unseal(kms, made[: len(made) // 2], CONTEXT)
+        encryption.unseal(kms, made[: len(made) // 2], CONTEXT)
 
 
 def test_what_was_never_sealed_is_told_apart():
-    assert not sealing.sealed(b"PK\x03\x04")
+    assert not encryption.sealed(b"PK\x03\x04")

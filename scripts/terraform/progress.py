@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Self
 
-from scripts import state
 from scripts.core.console import Step
 from scripts.core.settings import Settings
-from scripts.terraform import Event
-from scripts.workspace import Workspace
+from scripts.terraform import state
+from scripts.terraform.cli import Event
+from scripts.terraform.workspace import Workspace
 
 # How many parts an action has whose end is told; what is imported or moved has none.
 _PARTS = {"create": 1, "update": 1, "delete": 1, "replace": 2}

@@ -2,7 +2,7 @@
 
 It is a zip of Terraform's plan and a manifest, which binds it to an environment, a commit, the files that Terraform
 read, and the state that it was made against. Terraform's plan holds every value in the clear, secret or not: a file
-that others may come by is sealed (`scripts.sealing`).
+that others may come by is sealed (`scripts.terraform.encryption`).
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import sealing
 from scripts.core import checkout, given
 from scripts.core.errors import PlanRefused
 from scripts.core.settings import Settings
-from scripts.state import StateId
+from scripts.terraform import encryption
+from scripts.terraform.state import StateId
 from winbatch.times import format_time
 
 SCHEMA = 2
@@ -173,8 +173,8 @@ def load(file: Path, kms: Any, settings: Settings) -> SavedPlan:
         if not file.is_file():
             raise PlanRefused(f"{file} is not there: make the plan: {again}")
         packed = file.read_bytes()
-    if sealing.sealed(packed):
-        packed = sealing.unseal(kms, packed, purpose(settings))
+    if encryption.sealed(packed):
+        packed = encryption.unseal(kms, packed, purpose(settings))
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as source:
             manifest = json.loads(source.read(_MANIFEST))

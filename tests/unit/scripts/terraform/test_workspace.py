@@ -3,7 +3,7 @@ import os
 import pytest
 
 from scripts.core.errors import EmulatorError
-from scripts.workspace import Outputs, terraform_environ
+from scripts.terraform.workspace import Outputs, terraform_environ
 
 HOME = {
     "PATH": "/bin",

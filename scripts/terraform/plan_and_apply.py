@@ -3,7 +3,7 @@
 What a run leaves when it is cut off: the state's lock, when Terraform was killed or its credentials expired, and then
 also what it had made and could not note (`errored.tfstate`). Both are known by notes in the environment's state folder,
 and the next run puts them right before it begins. What AWS made of requests that Terraform had given up by then is
-looked for when the next run plans (`scripts.adoption`), and becomes part of that plan.
+looked for when the next run plans (`scripts.terraform.imports`), and becomes part of that plan.
 """
 
 import dataclasses
@@ -16,16 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts import adoption, plan_summary, plans, policies, state
 from scripts.core.console import Step, Steps
 from scripts.core.errors import OperatorError, PlanRefused, TerraformError
 from scripts.core.settings import Settings
-from scripts.plan_summary import PlanSummary
-from scripts.plans import SavedPlan, write_private
-from scripts.terraform import Terraform
+from scripts.terraform import imports, plan_summary, policy_findings, saved_plan, state
+from scripts.terraform.cli import Terraform
+from scripts.terraform.plan_summary import PlanSummary
+from scripts.terraform.progress import Watched, lock_note
+from scripts.terraform.saved_plan import SavedPlan, write_private
+from scripts.terraform.workspace import Workspace
 from scripts.tools import checkov, emulator
-from scripts.watching import Watched, lock_note
-from scripts.workspace import Workspace
 
 # Where Terraform leaves a state that it could not write, in its working folder.
 ERRORED = "errored.tfstate"
@@ -102,10 +102,10 @@ def keep_whole(workspace: Workspace, steps: Steps) -> None:
     if not state.begun(s3, settings):
         return
     for thing in state.tainted(s3, settings):
-        if thing.kind not in adoption.LONG:
+        if thing.kind not in imports.LONG:
             continue
         with steps.step(f"Wait for {thing.address}") as step:
-            if _settled(partial(adoption.whole, workspace.aws, thing.kind, thing.values), step):
+            if _settled(partial(imports.whole, workspace.aws, thing.kind, thing.values), step):
                 workspace.terraform.untaint(thing.address)
                 step.detail = "it is there, and stays"
             else:
@@ -172,9 +172,9 @@ def _take_over(
     """
     existing: dict[str, str] = {}
     with workspace.copied_root() as (terraform, folder):
-        while found := _settled(partial(adoption.unnoted, workspace.aws, shown), step):
+        while found := _settled(partial(imports.unnoted, workspace.aws, shown), step):
             existing |= found
-            (folder / "adopt.tf").write_text(adoption.blocks(existing), encoding="utf-8")
+            (folder / "adopt.tf").write_text(imports.blocks(existing), encoding="utf-8")
             shown = _plan(workspace, terraform, file, step, targets=existing if alone else ())
     return shown, existing
 
@@ -185,7 +185,7 @@ def _settled[T](look: Callable[[], T], step: Step) -> T:
     while True:
         try:
             return look()
-        except adoption.NotYet as making:
+        except imports.NotYet as making:
             if time.monotonic() - began > MAKING_SECONDS:
                 raise OperatorError(f"{making} still, after {MAKING_SECONDS / 60:.0f} minutes: call again") from making
             step.update(str(making))
@@ -202,7 +202,7 @@ def _findings(settings: Settings, shown: Mapping[str, Any]) -> list[str]:
     file = settings.state / "terraform" / "plan.json"
     write_private(file, json.dumps(shown).encode())
     try:
-        return [str(finding) for finding in policies.findings([file], settings)]
+        return [str(finding) for finding in policy_findings.findings([file], settings)]
     finally:
         file.unlink()
 
@@ -214,8 +214,8 @@ def load(workspace: Workspace, file: Path) -> SavedPlan:
         PlanRefused: it is another environment's or commit's, or stale; one that was applied already is no fault.
     """
     settings, s3 = workspace.settings, workspace.aws.client("s3")
-    saved = plans.load(file, workspace.aws.client("kms"), settings)
-    refusal = plans.refusal(saved.bound, plans.here(settings, state.identity(s3, settings)))
+    saved = saved_plan.load(file, workspace.aws.client("kms"), settings)
+    refusal = saved_plan.refusal(saved.bound, saved_plan.here(settings, state.identity(s3, settings)))
     if refusal is not None and not _was_applied(workspace, saved):
         raise PlanRefused(refusal)
     return saved

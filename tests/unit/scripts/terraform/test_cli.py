@@ -9,7 +9,7 @@ import time
 import pytest
 
 from scripts.core.errors import StateLockedError, TerraformError
-from scripts.terraform import Terraform, problems
+from scripts.terraform.cli import Terraform, problems
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ class Terraform(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         return code != 0
 
     def show(self, plan: Path) -> dict[str, Any]:
-        """A saved plan in Terraform's JSON (`scripts.plan_summary` reads it)."""
+        """A saved plan in Terraform's JSON (`scripts.terraform.plan_summary` reads it)."""
         document: dict[str, Any] = json.loads(self._checked("show", str(plan), json=IsFlagged))
         return document
 

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import state
 from scripts.core import given
 from scripts.core.airflow import Airflow
 from scripts.core.aws import LOCAL_CREDENTIALS, Aws
 from scripts.core.errors import EmulatorError
 from scripts.core.settings import Settings
-from scripts.terraform import Terraform
+from scripts.terraform import state
+from scripts.terraform.cli import Terraform
 from scripts.tools import emulator, providers, terraform_command
 
 # Of Terraform's own variables only these stay; any other would change what a command of ours does. A provider that runs
