@@ -7,12 +7,13 @@ from pathlib import Path
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import image_verbs, images, mending, preflight, releasing, smoke, takedown, wine
+from scripts import mending, preflight, releasing, smoke, takedown
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.locking import Busy, only_one
 from scripts.core.settings import Settings
+from scripts.images import linux, wine, workload_images
 from scripts.terraform import encryption, plan_and_apply, plan_tables, saved_plan, state
 from scripts.terraform.plan_summary import PlanSummary
 from scripts.terraform.progress import Watched
@@ -66,15 +67,15 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
             _ensure_bucket(workspace)
         saved = plan_and_apply.load(workspace, plan) if plan else None
         plan_and_apply.prepare(workspace, steps)
-        built = image_verbs.build(settings, steps)
-        workspace.tell_terraform(image_verbs.digests(built), releasing.workload_dags(workspace))
+        built = workload_images.build(settings, steps)
+        workspace.tell_terraform(workload_images.digests(built), releasing.workload_dags(workspace))
         if saved is not None:
-            saved_plan.require_images(saved, image_verbs.digests(built))
+            saved_plan.require_images(saved, workload_images.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
         mending.airflow(workspace, outputs, steps)
         # The repositories are there now, and no job knows the new task definitions before the release.
-        image_verbs.push(workspace, built, outputs.ecr_repositories, steps)
+        workload_images.push(workspace, built, outputs.ecr_repositories, steps)
         done = releasing.release(workspace, outputs, steps)
         releasing.wait(workspace, outputs, done, steps)
         if check:
@@ -102,7 +103,7 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
                 _refuse_doubts(doubts, settings, asked=False)
         workspace = Workspace(settings, keep_open=[lock])
         plan_and_apply.prepare(workspace, steps)
-        digests = image_verbs.digests(image_verbs.build(settings, steps))
+        digests = workload_images.digests(workload_images.build(settings, steps))
         workspace.tell_terraform(digests, releasing.workload_dags(workspace))
         planned = plan_and_apply.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
@@ -197,7 +198,7 @@ def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: b
     with steps.step("Drain the cluster") as step:
         step.detail = takedown.drain(aws, target, step.update)
     buckets = [values[key] for key in ("dags_bucket", "data_bucket") if values.get(key)]
-    repositories = [images.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
+    repositories = [linux.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
     _empty(workspace, buckets, repositories, steps, confirm=confirm, delete_data=delete_data)
     plan_and_apply.note_made(workspace, steps)
     with steps.step("Destroy") as step, Watched(workspace, step) as progress:

@@ -9,12 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import dag_check, images, requirements
+from scripts import dag_check, requirements
 from scripts.core import airflow, checkout
 from scripts.core.console import Steps
 from scripts.core.errors import ReleaseError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings
+from scripts.images import linux
 from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
@@ -198,7 +199,7 @@ def missing(workloads: Mapping[str, Mapping[str, str]], ecs: Any, ecr: Any) -> s
         if not found:
             return f"its task definition {arn.rpartition('/')[2]} is gone; release the checkout: invoke dags.release"
         registry, _, digest = image.partition("@")
-        if ".dkr.ecr." in registry and not _has_image(ecr, images.repository_name(registry), digest):
+        if ".dkr.ecr." in registry and not _has_image(ecr, linux.repository_name(registry), digest):
             return f"the image of workload {workload} ({digest[:19]}…) is gone from its repository; push it again"
     return None
 

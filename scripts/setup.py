@@ -3,10 +3,10 @@
 What only `make test` needs comes with `tests`: the other versions of Airflow, Wine, checkov, a browser, a registry.
 """
 
-from scripts import wine, workloads
 from scripts.core import given
 from scripts.core.console import Steps
 from scripts.core.settings import Settings
+from scripts.images import interpreters, wine
 from scripts.tools import actionlint, airflow, browser, checkov, debian, emulator, providers, terraform_command
 
 
@@ -35,7 +35,7 @@ def run(settings: Settings, *, tests: bool = False) -> None:
             airflow.install(settings, step.update, version=settings.airflow_version)
         for workload in settings.workloads:
             with steps.step(f"Interpreter of workload {workload}") as step:
-                made = workloads.install(settings, workload, step.update)
+                made = interpreters.install(settings, workload, step.update)
                 step.detail = "made" if made else "was there"
         with steps.step("Octave, of workload ber-octave") as step:
             step.detail = debian.OCTAVE.install(step.update) if tests else debian.OCTAVE.look()

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts import images, item_log, jobs
+from scripts import item_log, jobs
 from scripts.core.errors import EmulatorError, JobFailed, SettingsError
 from scripts.core.settings import Settings
+from scripts.images import linux
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
@@ -222,7 +223,7 @@ def run(settings: Settings, order: Order, folder: Path, hear: Callable[[str], No
         OSError: the folder cannot be written.
         SettingsError: the folder holds something else.
     """
-    image = images.build(settings, order.stage.workload)
+    image = linux.build(settings, order.stage.workload)
     if folder.exists() and not (folder / _ORDER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"--out {folder}: it is there, and is not what an earlier trial has left; name another one")
     folders.remove(folder)

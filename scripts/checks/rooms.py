@@ -87,9 +87,9 @@ ROOMS: dict[str, Room] = {
         files=("images/tools/*",), fast=("tests/unit/tools", "tests/unit/worker/test_jobs.py"), slow=("jobs",)
     ),
     "images": Room(
-        files=("images/*", "scripts/windows/*", "scripts/image*", "scripts/workload*", ".dockerignore"),
+        files=("images/*", "scripts/windows/*", "scripts/images/*", ".dockerignore"),
         parts=(*PYTHON, "terraform"),
-        fast=("tests/unit/windows", "tests/unit/scripts/test_images.py", "tests/unit/scripts/test_workload_new.py"),
+        fast=("tests/unit/windows", "tests/unit/scripts/images"),
         slow=("stage",),
     ),
     "emulator": Room(

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from scripts.checks import provider
 from scripts.core.errors import PlanRefused
 from scripts.core.settings import Settings
-from scripts.images import assemble, push
+from scripts.images.linux import assemble, push
 from scripts.terraform import encryption
 from scripts.tools import terraform_command
 from tests.emulated import emulating

@@ -10,7 +10,7 @@ import pytest
 
 from scripts import takedown
 from scripts.core.settings import Settings
-from scripts.images import assemble, push
+from scripts.images.linux import assemble, push
 from scripts.terraform import imports, state
 
 from .conftest import Emulator, Terraform

@@ -8,13 +8,13 @@ import venv
 
 import pytest
 
-from scripts import images
 from scripts.core.settings import ROOT
+from scripts.images import linux
 from scripts.windows import dockerfile, staging
 
 WRITERS = sorted(
     path
-    for folder in ("images", "scripts/workload_files")
+    for folder in ("images", "scripts/images/workload_files")
     for path in (ROOT / folder).rglob("*.py*")
     if path.name.endswith((".py", ".py.txt"))
 )
@@ -46,7 +46,7 @@ def test_line_ends_that_are_not_said_are_found():
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")))
 def test_each_image_tells_python_the_same(name):
-    assert images.PYTHON.items() <= dockerfile.read(ROOT / "images" / name / "Dockerfile").environment.items()
+    assert linux.PYTHON.items() <= dockerfile.read(ROOT / "images" / name / "Dockerfile").environment.items()
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import zipfile
 
 import pytest
 
-from scripts import wine
 from scripts.core.console import Step, Steps
 from scripts.core.errors import ImageError, PreflightError
 from scripts.core.settings import Settings
+from scripts.images import wine
 from scripts.tools.debian import MINGW, WINE
 from scripts.windows import image, stand_in
 from scripts.windows.registry import Repository

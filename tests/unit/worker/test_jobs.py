@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts import workload_new
 from scripts.core.errors import JobFailed
 from scripts.core.settings import ROOT, Settings
+from scripts.images import scaffold
 from scripts.jobs import Snapshot, fetch
 from scripts.tools import debian
 from scripts.windows import staging
@@ -203,7 +203,7 @@ def checkout(tmp_path):
     shutil.copytree(ROOT / "images" / "tools", root / "images" / "tools")
     shutil.copytree(ROOT / "terraform" / "environments", root / "terraform" / "environments")
     shutil.copy(ROOT / "pyproject.toml", root)
-    workload_new.make(Settings.load("local", environ={}, root=root), "my-work")
+    scaffold.make(Settings.load("local", environ={}, root=root), "my-work")
     return root
 
 

@@ -198,7 +198,8 @@ def in_project(text: str, name: str, package: str) -> str:
             listed.append(value)
     for contract in contracts:
         for number, layer in enumerate(contract.get("layers", ())):
-            if _MODEL in layer.split(" | "):
+            # Layers within a container are folders of one package: its room `tools` is another one.
+            if "containers" not in contract and _MODEL in layer.split(" | "):
                 contract["layers"][number] = f"{layer} | {package}"
     return tomlkit.dumps(document)
 

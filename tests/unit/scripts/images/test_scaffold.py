@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import workload_new
 from scripts.core.errors import SettingsError
 from scripts.core.settings import ROOT, Settings
+from scripts.images import scaffold
 from scripts.tools import debian, terraform_command
 from scripts.windows import dockerfile, staging
 
 NAME, PACKAGE = "my-work", "my_work"
-KINDS = {"python": NAME, **{kind: f"my-{kind}" for kind in workload_new.KINDS if kind != "python"}}
+KINDS = {"python": NAME, **{kind: f"my-{kind}" for kind in scaffold.KINDS if kind != "python"}}
 CACHE = os.environ.get("WINBATCH_CACHE") or str(ROOT / ".cache")
 
 
@@ -31,7 +31,7 @@ def checkout(tmp_path_factory):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
     for kind, name in KINDS.items():
-        workload_new.make(Settings.load("local", environ={}, root=root), name, kind)
+        scaffold.make(Settings.load("local", environ={}, root=root), name, kind)
     return root
 
 
@@ -101,7 +101,7 @@ def test_each_kind_has_a_job_that_starts_its_program(checkout, kind):
         return
     (program,) = [word for word in compute["command"] if word.startswith("{app}/")]
     file = checkout / "images" / name / "files" / program.removeprefix("{app}/")
-    still = workload_new.still_to_do(Settings.load("local", environ={}, root=checkout), name, kind)
+    still = scaffold.still_to_do(Settings.load("local", environ={}, root=checkout), name, kind)
     made_by_others = kind == "dotnet" or (kind == "exe" and debian.MINGW.find() is None)
     assert file.is_file() != made_by_others
     assert bool(still) == made_by_others
@@ -127,7 +127,7 @@ def test_nothing_is_left_to_fill_in(checkout, kind):
 
 def test_a_kind_that_is_not_there_changes_nothing(checkout):
     with pytest.raises(SettingsError, match="kind is 'cobol'; there are python, exe, powershell, dotnet, octave"):
-        workload_new.make(Settings.load("local", environ={}, root=checkout), "another", "cobol")
+        scaffold.make(Settings.load("local", environ={}, root=checkout), "another", "cobol")
     assert not (checkout / "images" / "another").exists()
 
 
@@ -149,13 +149,13 @@ def test_a_kind_that_is_not_there_changes_nothing(checkout):
 def test_a_name_that_cannot_be_changes_nothing(checkout, name, words):
     before = sorted(path for path in checkout.rglob("*") if "cache" not in str(path))
     with pytest.raises(SettingsError, match=words):
-        workload_new.make(Settings.load("local", environ={}, root=checkout), name)
+        scaffold.make(Settings.load("local", environ={}, root=checkout), name)
     assert sorted(path for path in checkout.rglob("*") if "cache" not in str(path)) == before
 
 
 def test_values_that_a_person_has_laid_out_stay_as_they_are():
     text = "workloads = {\n  ber = {\n    cpu    = 1024\n    memory = 2048\n  }\n}\n\nx = 1\n"
     added = "  ber = {\n    cpu    = 1024\n    memory = 2048\n  }\n  new = { cpu = 4096, memory = 6144 }\n}\n\nx = 1\n"
-    assert workload_new.in_values(text, "new", "dev.tfvars") == "workloads = {\n" + added
+    assert scaffold.in_values(text, "new", "dev.tfvars") == "workloads = {\n" + added
     with pytest.raises(SettingsError, match=r"dev\.tfvars has no workloads"):
-        workload_new.in_values("x = 1\n", "new", "dev.tfvars")
+        scaffold.in_values("x = 1\n", "new", "dev.tfvars")

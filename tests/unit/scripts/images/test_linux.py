@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.core.errors import ImageError
-from scripts.images import assemble, build, pack, repository_name
+from scripts.images.linux import assemble, build, pack, repository_name
 
 
 def modes(layer):

@@ -24,9 +24,9 @@ from botocore.exceptions import ClientError
 
 from scripts.core.errors import ImageError
 from scripts.core.settings import Settings
+from scripts.images.interpreters import interpreter_folder
 from scripts.tools import debian
 from scripts.windows import staging
-from scripts.workloads import interpreter_folder
 from winbatch.working.programs import WINE
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"

@@ -8,17 +8,17 @@ before there is a registry; the push comes after the apply, which makes the repo
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scripts import images
 from scripts.core.console import Step, Steps
 from scripts.core.errors import ImageError
 from scripts.core.settings import Settings
+from scripts.images import linux
 from scripts.terraform.workspace import Workspace
 from scripts.windows import staging
 
 if TYPE_CHECKING:
     from scripts.windows import image as windows
 
-type Image = images.Image | windows.Built
+type Image = linux.Image | windows.Built
 
 
 def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Image]:
@@ -36,7 +36,7 @@ def build(settings: Settings, steps: Steps, workload: str = "") -> dict[str, Ima
     for name in _chosen(settings, workload):
         if settings.emulated and not (settings.wine and _has_archives(settings, name, steps)):
             with steps.step(f"Image of {name}") as step:
-                built[name] = images.build(settings, name)
+                built[name] = linux.build(settings, name)
                 step.detail = built[name].words
         else:
             # Brings libraries that the local environment does not need.
@@ -77,8 +77,8 @@ def push(
 
 
 def _push(ecr: Any, url: str, image: Image, endpoint_url: str | None, step: Step) -> bool:
-    if isinstance(image, images.Image):
-        return images.push(ecr, images.repository_name(url), image)
+    if isinstance(image, linux.Image):
+        return linux.push(ecr, linux.repository_name(url), image)
     from scripts.windows import image as windows  # noqa: PLC0415 - as above
 
     with windows.ecr_repository(ecr, url, endpoint_url) as repository:
