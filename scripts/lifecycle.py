@@ -7,12 +7,13 @@ from pathlib import Path
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import mending, preflight, releasing, smoke, takedown
+from scripts import mending, preflight, smoke, takedown
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.locking import Busy, only_one
 from scripts.core.settings import Settings
+from scripts.dag_releases import publish
 from scripts.images import linux, wine, workload_images
 from scripts.terraform import encryption, plan_and_apply, plan_tables, saved_plan, state
 from scripts.terraform.plan_summary import PlanSummary
@@ -68,7 +69,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         saved = plan_and_apply.load(workspace, plan) if plan else None
         plan_and_apply.prepare(workspace, steps)
         built = workload_images.build(settings, steps)
-        workspace.tell_terraform(workload_images.digests(built), releasing.workload_dags(workspace))
+        workspace.tell_terraform(workload_images.digests(built), publish.workload_dags(workspace))
         if saved is not None:
             saved_plan.require_images(saved, workload_images.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
@@ -76,8 +77,8 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
         mending.airflow(workspace, outputs, steps)
         # The repositories are there now, and no job knows the new task definitions before the release.
         workload_images.push(workspace, built, outputs.ecr_repositories, steps)
-        done = releasing.release(workspace, outputs, steps)
-        releasing.wait(workspace, outputs, done, steps)
+        done = publish.release(workspace, outputs, steps)
+        publish.wait(workspace, outputs, done, steps)
         if check:
             smoke.check(workspace, outputs, done.release, steps)
     return Up(workspace, outputs, changes, done.changes, done.release, steps.seconds)
@@ -104,7 +105,7 @@ def plan(settings: Settings, out: Path | None = None, *, seal: bool = False, jud
         workspace = Workspace(settings, keep_open=[lock])
         plan_and_apply.prepare(workspace, steps)
         digests = workload_images.digests(workload_images.build(settings, steps))
-        workspace.tell_terraform(digests, releasing.workload_dags(workspace))
+        workspace.tell_terraform(digests, publish.workload_dags(workspace))
         planned = plan_and_apply.plan(workspace, steps, details=True, judge=judge)
         if out is not None:
             with steps.step("Save the plan") as step:
@@ -246,7 +247,7 @@ def _empty(
         return
     words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
     if not delete_data:
-        others = releasing.strangers(workspace, held)
+        others = publish.strangers(workspace, held)
         if others:
             words += f", of no release {', '.join(others[:_NAMED])}{' and more' if len(others) > _NAMED else ''},"
         if not confirm:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import requirements
 from scripts.core import checkout, given
 from scripts.core.aws import Aws
 from scripts.core.console import Steps, console
 from scripts.core.errors import PreflightError
 from scripts.core.settings import Settings
+from scripts.dag_releases import requirements
 from scripts.images import wine
 from scripts.tools import emulator, providers, terraform_command
 

@@ -22,7 +22,7 @@ from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
 
 if TYPE_CHECKING:
-    from scripts.releasing import Listed  # brings what only releases need
+    from scripts.dag_releases.publish import Listed  # brings what only releases need
 
 # Of groups and of failed items that are shown at most.
 ROWS = 40

@@ -76,7 +76,7 @@ ROOMS: dict[str, Room] = {
     ),
     "dags": Room(
         files=("dags/*",),
-        fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/test_release.py"),
+        fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/dag_releases"),
         slow=("contract", "jobs", "pipeline"),
     ),
     "ber": Room(files=("images/ber/*",), fast=("tests/unit/ber", "tests/unit/worker/test_jobs.py"), slow=("jobs",)),

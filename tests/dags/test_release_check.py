@@ -6,8 +6,8 @@ import pytest
 
 from scripts.core.errors import ReleaseError
 from scripts.core.settings import ROOT, Settings
-from scripts.dag_check import check
-from scripts.release import DEPLOYMENT, Release, collect
+from scripts.dag_releases.parsing import check
+from scripts.dag_releases.store import DEPLOYMENT, Release, collect
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from scripts import lifecycle
 from scripts.checks import provider
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import ROOT, Settings
-from scripts.release import Releases
+from scripts.dag_releases.store import Releases
 from scripts.terraform import plan_and_apply, state
 from scripts.terraform.workspace import Workspace
 from scripts.tools import uv

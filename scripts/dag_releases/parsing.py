@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import release
 from scripts.core.errors import ReleaseError
 from scripts.core.settings import Settings
+from scripts.dag_releases import store
 from scripts.tools import airflow
 from winbatch.release import MANIFEST
 
@@ -73,7 +73,7 @@ class Parsed:
     dags: Sequence[str]
 
 
-def check(settings: Settings, made: release.Release, progress: Callable[[str], None]) -> Parsed:
+def check(settings: Settings, made: store.Release, progress: Callable[[str], None]) -> Parsed:
     """Parse a release that is to be served.
 
     Raises:
@@ -90,7 +90,7 @@ def check(settings: Settings, made: release.Release, progress: Callable[[str], N
     return found
 
 
-def parse(settings: Settings, made: release.Release, progress: Callable[[str], None]) -> Parsed:
+def parse(settings: Settings, made: store.Release, progress: Callable[[str], None]) -> Parsed:
     """Parse a release as Airflow would.
 
     Raises:
@@ -103,10 +103,10 @@ def parse(settings: Settings, made: release.Release, progress: Callable[[str], N
         return _parse(python, made, Path(home))
 
 
-def _parse(python: Path, made: release.Release, home: Path) -> Parsed:
+def _parse(python: Path, made: store.Release, home: Path) -> Parsed:
     dags, trivial = home / "dags", home / "trivial"
-    _write(dags / release.ARCHIVE / made.id, {**made.files, MANIFEST: json.dumps(made.manifest).encode()})
-    _write(dags, {release.SERVING: release.serving(made.id, "").encode(), release.IGNORE: release.IGNORED.encode()})
+    _write(dags / store.ARCHIVE / made.id, {**made.files, MANIFEST: json.dumps(made.manifest).encode()})
+    _write(dags, {store.SERVING: store.serving(made.id, "").encode(), store.IGNORE: store.IGNORED.encode()})
     _write(trivial, {"trivial.py": _TRIVIAL.encode()})
     environ = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -136,7 +136,7 @@ def _parse(python: Path, made: release.Release, home: Path) -> Parsed:
         raise ReleaseError(f"Airflow cannot parse the DAGs: {last}; nothing was released")
     report = json.loads(lines[0].removeprefix("REPORT"))
     for trace in report["errors"].values():
-        raise ReleaseError(f"{_reason(trace, dags / release.ARCHIVE / made.id)}; mend it, nothing was released")
+        raise ReleaseError(f"{_reason(trace, dags / store.ARCHIVE / made.id)}; mend it, nothing was released")
     return Parsed(report["seconds"], report["tried"], sorted(report["dags"]))
 
 

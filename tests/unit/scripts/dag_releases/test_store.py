@@ -11,11 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-import scripts.release
-from scripts import dag_ids, releasing
+import scripts.dag_releases.store
 from scripts.checks import static
 from scripts.core.errors import CheckFailed, ReleaseError
-from scripts.release import DEPLOYMENT, HISTORY, KEPT, SERVING, Entry, Release, Releases, before, collect, kept, serving
+from scripts.dag_releases import dag_ids, publish
+from scripts.dag_releases.store import (
+    DEPLOYMENT,
+    HISTORY,
+    KEPT,
+    SERVING,
+    Entry,
+    Release,
+    Releases,
+    before,
+    collect,
+    kept,
+    serving,
+)
 from winbatch import release as runtime
 from winbatch import spec
 from winbatch.errors import SpecError
@@ -57,7 +69,7 @@ def test_a_job_file_that_is_wrong_is_named_before_anything_is_asked(tmp_path):
     for name, text in {"demo.yaml": "dag: demo\ndag: demo\n", "demo.yml": "dag: demo\n"}.items():
         (tmp_path / "jobs" / name).write_text(text)
         with pytest.raises(SpecError) as caught:
-            releasing.release(SimpleNamespace(settings=SimpleNamespace(dags=tmp_path)), None, None)
+            publish.release(SimpleNamespace(settings=SimpleNamespace(dags=tmp_path)), None, None)
         with pytest.raises(CheckFailed) as found:
             static.check_jobs(SimpleNamespace(dags=tmp_path))
         assert str(found.value) == str(caught.value)
@@ -192,18 +204,18 @@ def test_a_workload_has_the_dags_of_the_checkout_and_of_each_release_that_a_job_
         values=lambda: outputs,
     )
     ours = {"ber": ["ber", "ber-octave"], "ber-octave": ["ber-octave"]}
-    assert releasing.workload_dags(workspace) == ours
+    assert publish.workload_dags(workspace) == ours
     releases = Releases(bucket, "dags", "dags")
     releases.serve(pinned({"old": ("gone", "ber"), "ber": ("ber",)}, ber=None), None)
     outputs |= {"dags_bucket": "deleted", "deployment": {"dags_prefix": "dags"}}
-    assert releasing.workload_dags(workspace) == ours
+    assert publish.workload_dags(workspace) == ours
     outputs["dags_bucket"] = "dags"
     served = {"ber": ["ber", "ber-octave", "old"], "ber-octave": ["ber-octave"], "gone": ["old"]}
-    assert releasing.workload_dags(workspace) == served
+    assert publish.workload_dags(workspace) == served
     # What cannot be read any more is in nobody's way.
     broken = {**pinned({"new": ("ber",)}).files, "jobs/ill.yaml": b"dag: [", "jobs/none.yaml": b"- x\n"}
     releases.serve(Release(broken), None)
-    assert releasing.workload_dags(workspace) == {**served, "ber": ["ber", "ber-octave", "new", "old"]}
+    assert publish.workload_dags(workspace) == {**served, "ber": ["ber", "ber-octave", "new", "old"]}
 
 
 @pytest.mark.parametrize(
@@ -219,7 +231,7 @@ def test_a_workload_has_the_dags_of_the_checkout_and_of_each_release_that_a_job_
     ],
 )
 def test_a_release_whose_jobs_their_roles_do_not_know_is_refused(made, roles, said):
-    found = releasing.unknown(made, pinned({}, **roles).files[DEPLOYMENT])
+    found = publish.unknown(made, pinned({}, **roles).files[DEPLOYMENT])
     assert found is None if said is None else found.startswith(said)
 
 
@@ -388,7 +400,7 @@ def test_a_release_that_is_being_uploaded_is_left_alone_until_it_was_given_up(bu
     with pytest.raises(ReleaseError, match="somebody else has released meanwhile"):
         Slow(bucket, "dags", "dags").serve(mine, None)
     assert f"dags/releases/{mine.id}/a.py" in keys(bucket)
-    monkeypatch.setattr(scripts.release, "UPLOAD_SECONDS", -1.0)
+    monkeypatch.setattr(scripts.dag_releases.store, "UPLOAD_SECONDS", -1.0)
     assert Releases(bucket, "dags", "dags").serve(release(a="other"), None).removed == [mine.id]
 
 
@@ -470,11 +482,11 @@ def test_a_release_whose_task_definition_or_image_is_gone_is_not_served_again():
         ecr.create_repository(repositoryName="winbatch-dev/ber")
         registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/winbatch-dev/ber"
         pinned = {"ber": {"task_definition": made["taskDefinitionArn"], "image": f"{registry}@sha256:{'0' * 64}"}}
-        assert "the image of workload ber" in releasing.missing(pinned, ecs, ecr)
+        assert "the image of workload ber" in publish.missing(pinned, ecs, ecr)
         pinned["ber"]["image"] = "elsewhere/ber@sha256:1"
-        assert releasing.missing(pinned, ecs, ecr) is None
+        assert publish.missing(pinned, ecs, ecr) is None
         ecs.deregister_task_definition(taskDefinition=made["taskDefinitionArn"])
-        assert "its task definition ber:1 is gone" in releasing.missing(pinned, ecs, ecr)
+        assert "its task definition ber:1 is gone" in publish.missing(pinned, ecs, ecr)
 
 
 # --- What Airflow runs: serve.py, by an interpreter that has nothing of Airflow's but a class called DAG.

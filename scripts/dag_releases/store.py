@@ -24,8 +24,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import dag_ids
 from scripts.core.errors import ReleaseError
+from scripts.dag_releases import dag_ids
 from winbatch import job_file
 from winbatch.errors import SpecError
 from winbatch.parsing import MALFORMED

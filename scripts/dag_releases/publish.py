@@ -9,14 +9,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import dag_check, requirements
 from scripts.core import airflow, checkout
 from scripts.core.console import Steps
 from scripts.core.errors import ReleaseError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings
+from scripts.dag_releases import parsing, requirements
+from scripts.dag_releases.store import DEPLOYMENT, Done, Release, Releases, before, collect
 from scripts.images import linux
-from scripts.release import DEPLOYMENT, Done, Release, Releases, before, collect
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
 from winbatch.times import format_time
@@ -129,7 +129,7 @@ def release(workspace: Workspace, outputs: Outputs, steps: Steps) -> Done:
         raise ReleaseError(f"{refused}: invoke up")
     if releases.served().release != made.id:
         with steps.step("Check the DAGs") as step:
-            parsed = dag_check.check(settings, made, step.update)
+            parsed = parsing.check(settings, made, step.update)
             step.detail = f"{', '.join(parsed.dags)}; parsed in {parsed.seconds * 1000:.0f} ms, no connection"
         made = Release(
             made.files,
