@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import jobs, lifecycle, render, setup, status
+from scripts import lifecycle, render, setup, status
 from scripts.core.console import console
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
+from scripts.jobs import runs
 from winbatch import spec
 
 DAG = "ber"
@@ -26,19 +27,19 @@ def run(settings: Settings) -> None:
     up = lifecycle.up(settings, check=False)
     console.rule("Job")
     values = spec.load(DAG).validate({})
-    run_id = jobs.start(up.workspace, up.outputs, DAG, values)
+    run_id = runs.start(up.workspace, up.outputs, DAG, values)
     console.print(f"Started {run_id}", markup=False)
     with render.JobProgress() as progress:
-        snapshot = jobs.follow(up.workspace, up.outputs, DAG, run_id, progress)
+        snapshot = runs.follow(up.workspace, up.outputs, DAG, run_id, progress)
     if snapshot.state != "succeeded":
         for line in snapshot.problems:
             console.print(line, markup=False, soft_wrap=True)
         raise JobFailed(f"job {run_id} {snapshot.state}; the environment is still up: invoke status, invoke down")
-    files = jobs.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
+    files = runs.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
     _close(up, snapshot, files)
 
 
-def _close(up: lifecycle.Up, snapshot: jobs.Snapshot, files: Sequence[Path]) -> None:
+def _close(up: lifecycle.Up, snapshot: runs.Snapshot, files: Sequence[Path]) -> None:
     """The closing page: what was found, where it lies, how to look around and how to take all down."""
     login = status.airflow_login(up.workspace, up.outputs)
     console.rule("Result")

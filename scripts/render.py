@@ -15,9 +15,9 @@ from rich.text import Text
 
 from scripts.core.console import QUIET, console, plain_table, say
 from scripts.core.errors import one_line, printable
-from scripts.item_log import Attempt, ItemLog, Line
-from scripts.jobs import Snapshot
-from scripts.operating import Cancelled
+from scripts.jobs.control import Cancelled
+from scripts.jobs.item_log import Attempt, ItemLog, Line
+from scripts.jobs.runs import Snapshot
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts import jobs
 from scripts.core.console import Steps
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
-from scripts.jobs import Snapshot
+from scripts.jobs import runs
+from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
 
@@ -67,7 +67,7 @@ def check(workspace: Workspace, outputs: Outputs, release: str, steps: Steps) ->
 
 
 def _run(workspace: Workspace, outputs: Outputs, progress: Callable[[str], None]) -> Snapshot:
-    run_id = jobs.start(workspace, outputs, DAG, spec.load(DAG).validate(PARAMETERS))
+    run_id = runs.start(workspace, outputs, DAG, spec.load(DAG).validate(PARAMETERS))
     began = time.monotonic()
 
     def look(snapshot: Snapshot) -> None:
@@ -75,7 +75,7 @@ def _run(workspace: Workspace, outputs: Outputs, progress: Callable[[str], None]
         if time.monotonic() - began > TIMEOUT:
             raise JobFailed(f"the smoke job {run_id} has not ended after {TIMEOUT:.0f} s; look at it: invoke status")
 
-    snapshot = jobs.follow(workspace, outputs, DAG, run_id, look)
+    snapshot = runs.follow(workspace, outputs, DAG, run_id, look)
     if snapshot.state != "succeeded":
         reason = next(iter(snapshot.problems), "its Airflow tasks say why")
         raise JobFailed(
@@ -83,7 +83,7 @@ def _run(workspace: Workspace, outputs: Outputs, progress: Callable[[str], None]
             " invoke dags.rollback"
         )
     with tempfile.TemporaryDirectory() as folder:
-        files = jobs.fetch(workspace, outputs, snapshot, Path(folder))
+        files = runs.fetch(workspace, outputs, snapshot, Path(folder))
         judge(run_id, *(file.read_bytes() for file in files if file.name == "results.json"))
     return snapshot
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scripts import jobs
 from scripts.core.settings import Settings
+from scripts.jobs import runs
 from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
 from winbatch import spec
@@ -41,7 +41,7 @@ def read(settings: Settings) -> dict[str, Any]:
         "cluster": cluster(workspace, outputs),
         "dags_bucket": outputs.dags_bucket,
         "data_bucket": outputs.data_bucket,
-        "runs": runs(workspace, outputs),
+        "runs": last_jobs(workspace, outputs),
     }
 
 
@@ -71,7 +71,7 @@ def airflow_login(workspace: Workspace, outputs: Outputs) -> dict[str, Any]:
     return {"url": page["url"], "username": login["username"], "password": login["password"], "logs": page["logs"]}
 
 
-def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict[str, Any]]:
+def last_jobs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict[str, Any]]:
     """The last jobs of each DAG, newest first."""
     airflow = workspace.airflow(outputs)
     # A client is made once, and not by two threads.
@@ -79,7 +79,7 @@ def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict
 
     def read_job(found: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         dag, run = found
-        return job(dag, jobs.snapshot_of(workspace, outputs, dag, run))
+        return job(dag, runs.snapshot_of(workspace, outputs, dag, run))
 
     # Each DAG and each job is a request or a few, all waiting: side by side, the whole takes as long as the slowest.
     with ThreadPoolExecutor(THREADS) as pool:
@@ -88,7 +88,7 @@ def runs(workspace: Workspace, outputs: Outputs, *, limit: int = 5) -> list[dict
     return sorted(found, key=lambda entry: str(entry["started_at"]), reverse=True)
 
 
-def job(dag: str, snapshot: jobs.Snapshot) -> dict[str, Any]:
+def job(dag: str, snapshot: runs.Snapshot) -> dict[str, Any]:
     """A job, as a program reads it."""
     return {
         "dag": dag,

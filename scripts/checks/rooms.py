@@ -66,7 +66,7 @@ ROOMS: dict[str, Room] = {
     ),
     "specification": Room(
         files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
-        fast=("tests/unit/winbatch", "tests/unit/scripts/test_jobs.py", "tests/dags"),
+        fast=("tests/unit/winbatch", "tests/unit/scripts/jobs/test_runs.py", "tests/dags"),
         slow=("jobs",),
     ),
     "worker": Room(

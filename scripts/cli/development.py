@@ -30,7 +30,7 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
     """Everything that must hold (make test), or what a change touches of it: lint, types, Terraform, policies, tests.
 
     Examples: invoke check --changed; invoke check --only lint,fast; invoke check --only engine; invoke check --only
-    scripts/jobs.py; invoke check --only pipeline
+    scripts/jobs/runs.py; invoke check --only pipeline
     """
     from scripts.checks import run as checks
 

@@ -6,7 +6,8 @@ Where botocore's model has the enumeration, that is compared; else the documente
 import botocore.session
 import pytest
 
-from scripts import jobs, takedown
+from scripts import takedown
+from scripts.jobs import runs
 from scripts.terraform import imports
 from winbatch import ecs_tasks, scaling
 
@@ -122,4 +123,4 @@ def test_states_of_airflows_environment():
 
 
 def test_runs_that_have_ended():
-    assert RUN_STATES - {"queued", "running"} == jobs.ENDED
+    assert RUN_STATES - {"queued", "running"} == runs.ENDED

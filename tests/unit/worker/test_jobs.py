@@ -14,7 +14,7 @@ import pytest
 from scripts.core.errors import JobFailed
 from scripts.core.settings import ROOT, Settings
 from scripts.images import scaffold
-from scripts.jobs import Snapshot, fetch
+from scripts.jobs.runs import Snapshot, fetch
 from scripts.tools import debian
 from scripts.windows import staging
 from winbatch import job as jobs

@@ -12,9 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import jobs
 from scripts.core.errors import JobFailed, SettingsError
-from scripts.jobs import Snapshot
+from scripts.jobs import runs
+from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import attempts
 from winbatch.attempts import Record, Told
@@ -134,7 +134,7 @@ def read(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, item: int, 
             f"item {item} of stage {stage.stage} has not begun: no ECS task has claimed its shard {shard};"
             f" {snapshot.run_id} is {snapshot.state}"
         )
-    workload = jobs.read_deployment(outputs).workload(stage.workload)
+    workload = runs.read_deployment(outputs).workload(stage.workload)
     logs = workspace.aws.client("logs")
     return ItemLog(stage, item, [_with_lines(logs, workload, item, attempt) for attempt in found])
 

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts import operating, render
+from scripts import render
 from scripts.cli.jobs import _options, _refuse_together
 from scripts.core.airflow import PATH_LENGTH
 from scripts.core.errors import SettingsError
 from scripts.core.settings import Settings
-from scripts.jobs import Snapshot, cancel_note, dag_of, new_run_id
-from scripts.operating import Cancelled
+from scripts.jobs import control
+from scripts.jobs.control import Cancelled
+from scripts.jobs.runs import Snapshot, cancel_note, dag_of, new_run_id
 
-from .test_jobs import NOW, ledger, stage
+from .test_runs import NOW, ledger, stage
 
 QUEUED = "2026-11-22T18:59:00Z"
 
@@ -81,7 +82,7 @@ def test_a_stage_that_ended_before_the_run_was_queued_again_says_nothing_of_it()
     ],
 )
 def test_what_has_ended_and_lacks_something_can_be_resumed(snapshot, answer):
-    assert operating.resumption(snapshot) == answer
+    assert control.resumption(snapshot) == answer
 
 
 def test_only_runs_that_have_begun_and_not_ended_use_the_cluster():
@@ -91,14 +92,14 @@ def test_only_runs_that_have_begun_and_not_ended_use_the_cluster():
         {"dag_run_id": "b", "state": "queued"},
         {"dag_run_id": "c", "state": "success"},
     ]
-    assert operating.at_work(runs, "me") == ["a"]
+    assert control.at_work(runs, "me") == ["a"]
 
 
 def test_what_is_still_to_be_stopped_is_told():
     at_work = {"tasks_running": 5, "tasks_pending": 1, "instances_desired": 6}
-    assert operating.stopping(job("running", at_work)) == "6 ECS tasks to stop, 6 instances"
-    assert operating.stopping(job("running", {"state": "cancelled"})) == "ECS tasks are stopped; scaling in"
-    assert operating.stopping(job("running")) == "ECS tasks are stopped; scaling in"
+    assert control.stopping(job("running", at_work)) == "6 ECS tasks to stop, 6 instances"
+    assert control.stopping(job("running", {"state": "cancelled"})) == "ECS tasks are stopped; scaling in"
+    assert control.stopping(job("running")) == "ECS tasks are stopped; scaling in"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scripts import jobs
 from scripts.core.airflow import bear
 from scripts.core.errors import JobFailed
-from scripts.jobs import Snapshot
+from scripts.jobs import runs
+from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import cancelling, keys, orchestration, resuming
 
@@ -65,7 +65,7 @@ def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Sna
     Raises:
         JobFailed: there is no such run, or it has not ended.
     """
-    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    snapshot = runs.look(workspace, outputs, dag, run_id)
     match resumption(snapshot):
         case "nothing":
             return snapshot
@@ -75,8 +75,8 @@ def resume(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Sna
                 f" invoke run --follow {run_id}"
             )
     airflow = workspace.airflow(outputs)
-    jobs.wake(airflow, dag)
-    ports = jobs.ports(workspace, outputs)
+    runs.wake(airflow, dag)
+    ports = runs.ports(workspace, outputs)
     for stage in resuming.stale(snapshot.stages):
         resuming.reopen(ports, stage)
     airflow.clear(dag, run_id)
@@ -106,21 +106,21 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
         WinbatchError: what lies of it in S3 cannot be read.
     """
     airflow = workspace.airflow(outputs)
-    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    snapshot = runs.look(workspace, outputs, dag, run_id)
     if not _at_work(snapshot) and (snapshot.ended or snapshot.state == "cancelled"):
         return Cancelled(snapshot, acted=False)
     starting = (SETUP, "running") in airflow.task_states(dag, run_id)
     if (
         not snapshot.ended
         and not snapshot.cancelled
-        and not airflow.mark_failed(dag, run_id, jobs.cancel_note(snapshot.run))
+        and not airflow.mark_failed(dag, run_id, runs.cancel_note(snapshot.run))
     ):
-        cancelling.cancel(jobs.ports(workspace, outputs), dag, keys.job_id(run_id), jobs.start_of(snapshot.run))
-    jobs.wake(airflow, dag)
+        cancelling.cancel(runs.ports(workspace, outputs), dag, keys.job_id(run_id), runs.start_of(snapshot.run))
+    runs.wake(airflow, dag)
     marked = time.monotonic()
     while True:
         # It is marked, so what is left is to wait, also for an Airflow that is away.
-        snapshot = bear(lambda: jobs.look(workspace, outputs, dag, run_id))
+        snapshot = bear(lambda: runs.look(workspace, outputs, dag, run_id))
         # One that had not begun is over with that, and stays queued until Airflow gets to it: none of it will run.
         if snapshot.ended or snapshot.state == "cancelled":
             break
@@ -132,16 +132,16 @@ def cancel(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, progre
     if starting or (snapshot.ended and _at_work(snapshot)):
         # Airflow runs no teardown where the scale-out was cut short, also of a run that was cleared; or it failed.
         for pause in orchestration.scale_in(
-            _seen(dag, snapshot), jobs.ports(workspace, outputs), jobs.read_deployment(outputs)
+            _seen(dag, snapshot), runs.ports(workspace, outputs), runs.read_deployment(outputs)
         ):
             progress("Airflow runs no teardown of it: stopping its ECS tasks")
             time.sleep(pause)
-        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        snapshot = runs.look(workspace, outputs, dag, run_id)
     if snapshot.run.get("state") == "success" and snapshot.state == "cancelled":
         # Its teardown ended well, and Airflow takes that for the run's success; its page should not say so.
         airflow.mark_failed(dag, run_id, str(snapshot.run.get("note")))
     others = at_work(airflow.runs(limit=RUNS), run_id)
-    return Cancelled(snapshot, acted=True, instances=jobs.ports(workspace, outputs).group().desired, others=others)
+    return Cancelled(snapshot, acted=True, instances=runs.ports(workspace, outputs).group().desired, others=others)
 
 
 def _at_work(snapshot: Snapshot) -> bool:
@@ -152,7 +152,7 @@ def _at_work(snapshot: Snapshot) -> bool:
 def _seen(dag: str, snapshot: Snapshot) -> orchestration.Run:
     """The run, as its teardown would see it."""
     params = {"idle_instances": 0, **(snapshot.run.get("conf") or {})}
-    start = jobs.start_of(snapshot.run)
+    start = runs.start_of(snapshot.run)
     return orchestration.Run(dag=dag, run_id=snapshot.run_id, params=params, start=start)
 
 
@@ -165,6 +165,8 @@ def stopping(snapshot: Snapshot) -> str:
     return f"{ledger.tasks_running + ledger.tasks_pending} ECS tasks to stop, {ledger.instances_desired} instances"
 
 
-def at_work(runs: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
+def at_work(found: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
     """The runs beside this one that may use the cluster: all that have begun and not ended."""
-    return [str(run["dag_run_id"]) for run in runs if run.get("state") == "running" and run.get("dag_run_id") != run_id]
+    return [
+        str(run["dag_run_id"]) for run in found if run.get("state") == "running" and run.get("dag_run_id") != run_id
+    ]

@@ -8,10 +8,11 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from scripts import item_log, render
+from scripts import render
 from scripts.core.errors import JobFailed, SettingsError
-from scripts.item_log import Attempt, ItemLog, Line
-from scripts.jobs import Snapshot
+from scripts.jobs import item_log
+from scripts.jobs.item_log import Attempt, ItemLog, Line
+from scripts.jobs.runs import Snapshot
 from winbatch.attempts import Told
 from winbatch.deployment import Workload
 from winbatch.errors import JobError

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Protocol
 
-from scripts import story
 from scripts.core.errors import JobFailed, SettingsError
-from scripts.story import Sentence, many
+from scripts.jobs import story
+from scripts.jobs.story import Sentence, many
 from winbatch import keys, stored, ticks
 from winbatch.attempts import Record
 from winbatch.errors import JobError

@@ -13,10 +13,10 @@ import psutil
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from scripts import jobs, trying
 from scripts.core.aws import Aws
 from scripts.core.errors import EmulatorError, JobFailed, SettingsError
 from scripts.core.settings import ROOT
+from scripts.jobs import runs, trial
 from tests.waiting import PATIENCE, wait_for
 from winbatch import job, spec
 from winbatch.results import ItemResult, encode
@@ -84,9 +84,9 @@ def attempt(checkout, tmp_path):
     """Tries an item of a job of the checkout."""
 
     def attempt(dag, item=0, *params, inputs=None, stage=""):
-        order = trying.of_specification(checkout, dag, item, params=params, stage_name=stage, inputs=inputs)
+        order = trial.of_specification(checkout, dag, item, params=params, stage_name=stage, inputs=inputs)
         heard = []
-        tried = trying.run(checkout, order, tmp_path / "kept", heard.append)
+        tried = trial.run(checkout, order, tmp_path / "kept", heard.append)
         return SimpleNamespace(tried=tried, heard=heard, lines=list(tried.lines()), **tried.as_json())
 
     return attempt
@@ -237,20 +237,20 @@ def of_job(checkout, s3_url, tmp_path, monkeypatch):
     store = Store(aws.client("s3"), bucket)
     specified = spec.load("mine", checkout.dags / "jobs")
     values = specified.validate({"exponent": "3"})
-    planned = job.plan(specified, values, "mine-1", trying._this_machine(checkout, specified, values, ["jobs"]))
+    planned = job.plan(specified, values, "mine-1", trial._this_machine(checkout, specified, values, ["jobs"]))
     for stage, manifest in job.manifests(specified, planned):
         store.put_new(stage.manifest, manifest)
         store.put_new(stage.manifest.replace("manifest.jsonl", "stage.json"), stage.to_json().encode())
-    snapshot = jobs.Snapshot("mine-1", {"state": "success"}, [(stage, None) for stage in planned.stages])
-    monkeypatch.setattr(jobs, "look", lambda *_: snapshot)
+    snapshot = runs.Snapshot("mine-1", {"state": "success"}, [(stage, None) for stage in planned.stages])
+    monkeypatch.setattr(runs, "look", lambda *_: snapshot)
     workspace, outputs = SimpleNamespace(settings=checkout, aws=aws), SimpleNamespace(data_bucket=bucket)
 
     def put_result(stage, *results):
         store.put_new(stage.result_key(stage.shard_of(results[0].item)), encode(stage, results[0].item, results))
 
     def attempt(item, stage=""):
-        order = trying.of_job(workspace, outputs, "mine", "mine-1", item, stage_name=stage)
-        tried = trying.run(checkout, order, tmp_path / "kept", lambda _: None)
+        order = trial.of_job(workspace, outputs, "mine", "mine-1", item, stage_name=stage)
+        tried = trial.run(checkout, order, tmp_path / "kept", lambda _: None)
         return SimpleNamespace(tried=tried, lines=list(tried.lines()), **tried.as_json())
 
     return SimpleNamespace(planned=planned, put_result=put_result, attempt=attempt, store=store)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from scripts import render, status
 from scripts.core.errors import JobFailed, SettingsError
-from scripts.jobs import Snapshot, latest, new_run_id, parse_params, refreshed
+from scripts.jobs.runs import Snapshot, latest, new_run_id, parse_params, refreshed
 from winbatch.causes import causes
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.results import ItemFailure

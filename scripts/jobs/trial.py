@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts import item_log, jobs
 from scripts.core.errors import EmulatorError, JobFailed, SettingsError
 from scripts.core.settings import Settings
 from scripts.images import linux
+from scripts.jobs import item_log, runs
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import job, spec
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
@@ -157,7 +157,7 @@ def of_specification(
             f"stage {chosen.name} works on what stage {', '.join(earlier)} has left: try it in a job that has that,"
             " by --run-id"
         )
-    values = specified.validate(jobs.parse_params(params))
+    values = specified.validate(runs.parse_params(params))
     reads = bool(chosen.fetch) or specified.lists
     objects: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
@@ -178,7 +178,7 @@ def of_specification(
             ) from error
         objects, environment = _bucket(workspace, outputs), workspace.aws.environment()
         reader = Store(workspace.aws.client("s3"), outputs.data_bucket)
-        prefixes = jobs.read_deployment(outputs).data_prefixes
+        prefixes = runs.read_deployment(outputs).data_prefixes
     planned = job.plan(specified, values, f"{dag}-try", _this_machine(settings, specified, values, prefixes), reader)
     stage = planned.stage(chosen.name)
     _check_number(number, stage)
@@ -195,7 +195,7 @@ def of_job(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, number
         SettingsError: there is no such stage or item.
         WinbatchError: what lies in S3 does not parse, or S3 refuses.
     """
-    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    snapshot = runs.look(workspace, outputs, dag, run_id)
     stage = item_log.choose_stage(snapshot, number, stage_name)
     if stage.workload not in workspace.settings.workloads:
         raise SettingsError(f"stage {stage.stage} is of workload {stage.workload!r}, which this checkout does not have")

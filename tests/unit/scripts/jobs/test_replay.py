@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from scripts import replaying
 from scripts.core.errors import JobFailed, SettingsError
+from scripts.jobs import replay
 from simulation.faults import Faults
 from simulation.world import World
 from winbatch import keys, ticks
@@ -33,13 +33,13 @@ def utc(*words):
     ],
 )
 def test_a_time_is_of_the_job_and_in_utc(text, moment):
-    assert replaying.parse_time(text, FIRST) == moment
+    assert replay.parse_time(text, FIRST) == moment
 
 
 @pytest.mark.parametrize("text", ["", "now", "25:00", "19:0", "yesterday at noon", "2026-13-01T00:00:00"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(SettingsError, match=r"--at .*: a time is expected, in UTC, such as 19:00:42"):
-        replaying.parse_time(text, FIRST)
+        replay.parse_time(text, FIRST)
 
 
 class Copied:
@@ -87,7 +87,7 @@ def bucket():
 
 
 def replayed(bucket):
-    return replaying.replay(bucket, "two", "run-0")
+    return replay.replay(bucket, "two", "run-0")
 
 
 def tick_keys(bucket, stage="work"):
@@ -96,7 +96,7 @@ def tick_keys(bucket, stage="work"):
 
 def test_a_job_that_is_not_there_is_told_so(bucket):
     with pytest.raises(JobFailed, match="no job of run run-9 of DAG two lies in the data bucket"):
-        replaying.replay(bucket, "two", "run-9")
+        replay.replay(bucket, "two", "run-9")
 
 
 def test_a_job_of_a_release_that_kept_no_ticks_is_told_so_in_one_line_and_its_items_have_their_records(bucket):
@@ -110,10 +110,10 @@ def test_a_job_of_a_release_that_kept_no_ticks_is_told_so_in_one_line_and_its_it
     assert not job.kept
     assert job.lines() == ["run-0 has no ticks to replay: it has not begun, or ran under a release that kept none"]
     assert job.problem() == ""
-    texts = [sentence.text for sentence in replaying.why(bucket, job, 0)]
+    texts = [sentence.text for sentence in replay.why(bucket, job, 0)]
     assert texts[-2:] == ["attempt 0 ended for the item: done", "item 0 is done"]
     with pytest.raises(JobFailed, match="has no ticks that tell of 19:00"):
-        replaying.at(job, "19:00")
+        replay.at(job, "19:00")
 
 
 def test_what_is_not_kept_and_what_cannot_be_read_is_counted(bucket):
@@ -158,26 +158,26 @@ def test_times_before_the_first_tick_and_after_the_last_are_told(bucket):
     job = replayed(bucket)
     first, last = job.parts[0].ticks[0].tick, job.parts[-1].ticks[-1].tick
     with pytest.raises(JobFailed, match=f"ticks of run-0 are kept from {first.seen.now:%Y-%m-%d %H:%M:%S} UTC on"):
-        replaying.at(job, (first.seen.now - dt.timedelta(seconds=2)).isoformat())
-    told = replaying.at(job, (last.seen.now + dt.timedelta(days=2)).isoformat())
+        replay.at(job, (first.seen.now - dt.timedelta(seconds=2)).isoformat())
+    told = replay.at(job, (last.seen.now + dt.timedelta(days=2)).isoformat())
     assert told[0].text == f"tick {last.number} of stage merge, by the stage's Airflow task"
     assert told[-1].text == "no later tick is kept"
-    of_work = replaying.at(job, (last.seen.now + dt.timedelta(days=2)).isoformat(), "work")
+    of_work = replay.at(job, (last.seen.now + dt.timedelta(days=2)).isoformat(), "work")
     assert "it ends the stage as succeeded" in [sentence.text for sentence in of_work]
 
 
 def test_every_time_that_is_shown_can_be_typed_and_means_its_tick(bucket):
     job = replayed(bucket)
     shown = {f"{each.tick.seen.now:%Y-%m-%d %H:%M:%S}" for part in job.parts for each in part.ticks}
-    assert {replaying.at(job, text)[0].line()[: len(text)] for text in shown} == shown
+    assert {replay.at(job, text)[0].line()[: len(text)] for text in shown} == shown
 
 
 def test_stages_and_items_that_are_not_there_are_refused(bucket):
     job = replayed(bucket)
     with pytest.raises(SettingsError, match="run-0 has no stage 'dream'; there are work, merge"):
-        replaying.why(bucket, job, 0, "dream")
+        replay.why(bucket, job, 0, "dream")
     with pytest.raises(SettingsError, match="--why 1: stage merge of run-0 has items 0 to 0"):
-        replaying.why(bucket, job, 1, "merge")
+        replay.why(bucket, job, 1, "merge")
 
 
 def test_an_item_that_nobody_has_claimed_tells_what_the_stage_waits_for(bucket):
@@ -189,14 +189,14 @@ def test_an_item_that_nobody_has_claimed_tells_what_the_stage_waits_for(bucket):
             del bucket.objects[key]
     at = part.ticks[0].tick.ledger.started_at
     bucket.replace(keys.ledger_key(part.stage), Ledger.begin(part.stage, at).to_json().encode())
-    told = replaying.why(bucket, replayed(bucket), 0)
+    told = replay.why(bucket, replayed(bucket), 0)
     assert told[0].text.endswith("free to be claimed")
     assert told[-1].text.startswith("nobody has claimed it yet; it saw 0 of ")
 
 
 def test_a_program_reads_what_a_person_reads(bucket):
     job = replayed(bucket)
-    told = replaying.why(bucket, job, 0)
+    told = replay.why(bucket, job, 0)
     data = json.loads(json.dumps(job.as_json(told)))
     assert (data["run_id"], data["dag"], data["same"]) == ("run-0", "two", True)
     assert [stage["stage"] for stage in data["stages"]] == ["work", "merge"]

@@ -1,0 +1,4 @@
+"""Starts jobs, follows them and takes them in hand: fetch, cancel, resume, logs, replay, an item tried on this machine.
+
+`runs.py` is a job as the others know it. Imports images, terraform, tools and core.
+"""
