@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import lifecycle, render, setup, status
+from scripts import render
 from scripts.core.console import console
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
+from scripts.environments import lifecycle, setup, status
 from scripts.jobs import runs
 from winbatch import spec
 

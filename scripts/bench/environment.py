@@ -16,14 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import lifecycle
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import BenchError, OperatorError
 from scripts.core.settings import Settings
+from scripts.environments import lifecycle
+from scripts.environments.lifecycle import Up
 from scripts.images import linux
 from scripts.images.interpreters import interpreter_folder
-from scripts.lifecycle import Up
 from scripts.terraform.workspace import Outputs, Workspace
 from scripts.tools import emulator
 from scripts.windows import staging

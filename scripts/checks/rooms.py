@@ -106,7 +106,11 @@ ROOMS: dict[str, Room] = {
     ),
     "parity": Room(
         files=("scripts/verify/*", "scripts/parity.py"),
-        fast=("tests/unit/verify", "tests/unit/scripts/test_parity.py", "tests/unit/scripts/test_takedown.py"),
+        fast=(
+            "tests/unit/verify",
+            "tests/unit/scripts/test_parity.py",
+            "tests/unit/scripts/environments/test_teardown.py",
+        ),
         slow=("verify",),
     ),
     "operator": Room(

@@ -171,6 +171,6 @@ def format_(_: Context) -> None:
 @command()
 def clean(_: Context) -> None:
     """Remove what can be made again: build/ and the cache folder. The local environment must be down."""
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.clean(Settings.load("local"))

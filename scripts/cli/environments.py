@@ -6,12 +6,12 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from scripts import status
 from scripts.cli.command import DRIFTED, ENV, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.core import checkout, given
 from scripts.core.console import console, emit, say, show
 from scripts.core.errors import SettingsError
 from scripts.core.settings import Settings
+from scripts.environments import status
 from scripts.terraform import plan_tables
 
 
@@ -21,7 +21,7 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
 
     Example: invoke setup --tests
     """
-    from scripts import setup
+    from scripts.environments import setup
 
     setup.run(Settings.load(env), tests=tests)
 
@@ -42,7 +42,7 @@ def bootstrap(
 
     Examples: invoke bootstrap --env dev; invoke bootstrap --env dev --github acme/winbatch
     """
-    from scripts import foundation
+    from scripts.environments import foundation
 
     settings = Settings.load(env)
     laid = foundation.lay(settings, repository=github, bucket=bucket, confirm=not yes)
@@ -84,7 +84,7 @@ def deploy(_: Context, env: str = "", json: bool = False, plan: str = "", smoke:
 
 
 def _bring_up(settings: Settings, plan: str, *, confirm: bool, smoke: bool, json: bool) -> None:
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     done = lifecycle.up(settings, confirm=confirm, plan=Path(plan) if plan else None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
@@ -128,7 +128,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke plan; invoke plan --env dev --json; invoke plan --env prod --out prod.plan --markdown
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     if json and markdown:
         raise SettingsError("--json and --markdown both mean standard output: choose one")
@@ -157,7 +157,7 @@ def drift(_: Context, env: str = "", json: bool = False, issue: bool = False) ->
 
     Examples: invoke drift --env prod; invoke drift --env prod --issue
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     settings = Settings.load(env)
     found = lifecycle.plan(settings, judge=False)
@@ -185,7 +185,7 @@ def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
 
     Example: invoke apply --env prod --plan prod.plan
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     saved = lifecycle.apply(Settings.load(env), Path(plan))
     if json:
@@ -198,7 +198,7 @@ def unlock(_: Context, id: str, env: str = "", yes: bool = False) -> None:  # no
 
     Example: invoke unlock --env dev --id 7f3e
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.unlock(Settings.load(env), id, confirm=not yes)
 
@@ -215,7 +215,7 @@ def down(_: Context, env: str = "", yes: bool = False, delete_data: bool = False
 
     Examples: invoke down; invoke down --env dev
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.down(Settings.load(env), confirm=not yes, delete_data=delete_data)
 
@@ -226,7 +226,7 @@ def smoke_(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke smoke --env dev
     """
-    from scripts import smoke
+    from scripts.environments import smoke
 
     done = smoke.run(Settings.load(env))
     if json:

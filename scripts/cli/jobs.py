@@ -11,12 +11,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.text import Text
 
-from scripts import render, status
+from scripts import render
 from scripts.cli.command import ENV, INTERRUPTED, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.core import errors, given
 from scripts.core.console import Steps, console, emit, say, show
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.core.settings import Settings
+from scripts.environments import status
 from scripts.jobs import control, item_log, runs
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import keys, spec

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import smoke
 from scripts.checks import report
 from scripts.core.console import Step
 from scripts.core.errors import JobFailed, OperatorError
+from scripts.environments import smoke
 from scripts.jobs import control, runs
 from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from scripts import foundation
 from scripts.checks import provider
 from scripts.core.settings import ROOT, Settings
+from scripts.environments import foundation
 from scripts.terraform.workspace import terraform_environ
 from scripts.tools import emulator as sessions
 from scripts.tools import providers

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import takedown
 from scripts.core.settings import Settings
+from scripts.environments import teardown
 from scripts.images.linux import assemble, push
 from scripts.terraform import imports, state
 
@@ -20,7 +20,7 @@ from .policed import check_policies
 pytestmark = pytest.mark.slow
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
 STATE = "winbatch-local-tfstate"
-TARGET = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
+TARGET = teardown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
@@ -92,14 +92,14 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     assert state.outputs(emulator.client("s3"), Settings.load("local")) == outputs
     emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
     push(emulator.client("ecr"), "winbatch-local/ber", assemble({"app/hello.txt": b"hello"}, {}))
-    assert any("s3:::" in arn for arn in takedown.left(emulator, TARGET))
-    takedown.drain(emulator, TARGET, print)
+    assert any("s3:::" in arn for arn in teardown.left(emulator, TARGET))
+    teardown.drain(emulator, TARGET, print)
     # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is its own;
     # revisions stay for rollbacks, as long as the environment does.
-    assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, TARGET)
+    assert "task definition winbatch-local-ber:1" in teardown.sweep(emulator, TARGET)
     terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
-    takedown.sweep(emulator, TARGET)
-    assert takedown.left(emulator, TARGET) == []
+    teardown.sweep(emulator, TARGET)
+    assert teardown.left(emulator, TARGET) == []
     assert inventory(emulator) == before
     # Else that nothing is left would say nothing.
     assert len({kind for kind in there if there[kind] != before.get(kind)}) > 15

@@ -14,7 +14,7 @@ from scripts.checks.report import Phase
 from scripts.core.console import Step as Shown
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import Settings
-from scripts.takedown import Target
+from scripts.environments.teardown import Target
 from scripts.verify import checks, leftovers, main, roles
 from scripts.verify.sequence import Note, Outcome
 
@@ -197,7 +197,7 @@ def test_where_nobody_can_say_that_instances_go_that_is_said(settings, monkeypat
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
-    monkeypatch.setattr(main.takedown, "scale_in", expired)
+    monkeypatch.setattr(main.teardown, "scale_in", expired)
     monkeypatch.setattr(main, "Workspace", expired)
     with pytest.raises(OperatorError, match=r"winbatch-verify may still run .*ExpiredToken.*log in and call again"):
         main.Verification(settings, note).make_safe()

@@ -16,11 +16,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from scripts import lifecycle
 from scripts.checks import provider
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import ROOT, Settings
 from scripts.dag_releases.store import Releases
+from scripts.environments import lifecycle
 from scripts.terraform import plan_and_apply, state
 from scripts.terraform.workspace import Workspace
 from scripts.tools import uv

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scripts import render, status
+from scripts import render
 from scripts.core.errors import JobFailed, SettingsError
+from scripts.environments import status
 from scripts.jobs.runs import Snapshot, latest, new_run_id, parse_params, refreshed
 from winbatch.causes import causes
 from winbatch.ledger import GroupCount, Ledger

@@ -17,12 +17,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import preflight
 from scripts.core.aws import Aws
 from scripts.core.console import Steps, console
 from scripts.core.errors import PreflightError, SettingsError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings, assignment
+from scripts.environments import preflight
 from scripts.terraform import imports, plan_summary, plan_tables
 from scripts.terraform.cli import Terraform
 from scripts.terraform.plan_summary import PlanSummary

@@ -7,10 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from scripts import lifecycle, takedown
 from scripts.core.console import Steps
 from scripts.core.errors import AirflowError, OperatorError, PreflightError
-from scripts.takedown import Target
+from scripts.environments import lifecycle, teardown
+from scripts.environments.teardown import Target
 
 REGION = "eu-central-1"
 TARGET = Target("winbatch-dev", "dev", "winbatch-dev", "winbatch-dev")
@@ -51,9 +51,9 @@ def repository(aws):
 def test_every_version_and_every_image_goes(aws):
     s3, ecr = bucket(aws), repository(aws)
     names = ["dags", "gone"], ["winbatch-dev/ber", "winbatch-dev/gone"]
-    assert takedown.held(aws, *names) == {"dags": 3, "winbatch-dev/ber": 1}
-    takedown.empty(aws, ["dags"], ["winbatch-dev/ber"], print)
-    assert takedown.held(aws, *names) == {}
+    assert teardown.held(aws, *names) == {"dags": 3, "winbatch-dev/ber": 1}
+    teardown.empty(aws, ["dags"], ["winbatch-dev/ber"], print)
+    assert teardown.held(aws, *names) == {}
     s3.delete_bucket(Bucket="dags")
     ecr.delete_repository(repositoryName="winbatch-dev/ber")
 
@@ -65,9 +65,9 @@ def test_data_is_deleted_only_when_that_was_said(aws):
         lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=False, delete_data=False)
     with pytest.raises(PreflightError, match="There is nobody to ask"):
         lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=True, delete_data=False)
-    assert takedown.held(aws, ["dags"], []) == {"dags": 3}
+    assert teardown.held(aws, ["dags"], []) == {"dags": 3}
     lifecycle._empty(workspace, ["dags"], [], Steps(), confirm=False, delete_data=True)
-    assert takedown.held(aws, ["dags"], []) == {}
+    assert teardown.held(aws, ["dags"], []) == {}
 
 
 def test_other_peoples_dags_are_named_before_all_is_deleted(aws):
@@ -97,7 +97,7 @@ def test_protected_instances_and_the_warm_pool_go(aws):
     )
     scaling.put_warm_pool(AutoScalingGroupName=TARGET.group, MinSize=1)
     aws.client("ecs").create_cluster(clusterName=TARGET.cluster)
-    assert takedown.drain(aws, TARGET, print, patience=5) == "0 ECS tasks stopped"
+    assert teardown.drain(aws, TARGET, print, patience=5) == "0 ECS tasks stopped"
     (group,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
     assert (group["MinSize"], group["DesiredCapacity"], group["Instances"]) == (0, 0, [])
     assert "WarmPoolConfiguration" not in group
@@ -140,26 +140,26 @@ class Scaling:
 def test_only_instances_whose_protection_can_be_changed_are_named_and_once():
     first = [instance(1), instance(2, "Pending"), instance(3, "Terminating:Wait"), instance(4, protected=False)]
     later = [instance(1), instance(2)]
-    scaling, asked = Scaling(first, later, later), takedown.Asked()
-    assert [takedown.scale_in(scaling, "g", asked) for _ in range(3)] == [4, 2, 2]
+    scaling, asked = Scaling(first, later, later), teardown.Asked()
+    assert [teardown.scale_in(scaling, "g", asked) for _ in range(3)] == [4, 2, 2]
     assert scaling.calls == [["i-1"], ["i-2"]]
 
 
 def test_one_that_moved_on_in_between_does_not_keep_the_others_protected():
     scaling = Scaling([instance(1), instance(2), instance(3)], moved=["i-2"])
-    takedown.scale_in(scaling, "g", takedown.Asked())
+    teardown.scale_in(scaling, "g", teardown.Asked())
     assert scaling.calls == [["i-1", "i-2", "i-3"], ["i-1"], ["i-2"], ["i-3"]]
 
 
 def test_a_group_that_is_at_something_else_is_asked_again_at_the_next_look():
     scaling = Scaling([instance(1)], [instance(1)], minimum=1, busy=1)
-    asked = takedown.Asked()
-    assert [takedown.scale_in(scaling, "g", asked) for _ in range(2)] == [1, 1]
+    asked = teardown.Asked()
+    assert [teardown.scale_in(scaling, "g", asked) for _ in range(2)] == [1, 1]
     assert scaling.calls == [["i-1"], "busy", "update"]
 
 
 def test_without_cluster_and_group_there_is_nothing_to_drain(aws):
-    assert takedown.drain(aws, TARGET, print, patience=5) == "0 ECS tasks stopped"
+    assert teardown.drain(aws, TARGET, print, patience=5) == "0 ECS tasks stopped"
 
 
 def test_what_terraform_leaves_is_swept_and_nothing_of_others(aws):
@@ -173,7 +173,7 @@ def test_what_terraform_leaves_is_swept_and_nothing_of_others(aws):
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=specification)["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
     ec2.create_network_interface(SubnetId=subnet)
-    swept = takedown.sweep(aws, TARGET)
+    swept = teardown.sweep(aws, TARGET)
     assert [line.rsplit(" ", 1)[0] for line in swept] == ["log group"] * 2 + ["network interface", "task definition"]
     assert {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]} == {
         "/winbatch/prod/ber",
@@ -181,7 +181,7 @@ def test_what_terraform_leaves_is_swept_and_nothing_of_others(aws):
     }
     assert ecs.list_task_definitions(familyPrefix="winbatch-prod-ber")["taskDefinitionArns"]
     ec2.delete_subnet(SubnetId=subnet)
-    assert takedown.sweep(aws, TARGET) == []
+    assert teardown.sweep(aws, TARGET) == []
 
 
 def test_what_carries_our_tags_is_listed_but_for_what_is_on_its_way_out(aws):
@@ -192,17 +192,17 @@ def test_what_carries_our_tags_is_listed_but_for_what_is_on_its_way_out(aws):
     bucket(aws, "theirs").put_bucket_tagging(
         Bucket="theirs", Tagging={"TagSet": [{"Key": "root", "Value": "winbatch"}]}
     )
-    left = takedown.left(aws, TARGET)
+    left = teardown.left(aws, TARGET)
     assert len(left) == 2
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    assert takedown.left(aws, TARGET) == ["arn:aws:s3:::ours"]
+    assert teardown.left(aws, TARGET) == ["arn:aws:s3:::ours"]
 
 
 def test_every_job_that_has_not_ended_is_marked_failed():
     marked = []
     runs = [{"dag_id": "ber", "dag_run_id": "r1"}, {"dag_id": "files", "dag_run_id": "r2"}]
     airflow = SimpleNamespace(unfinished=lambda: runs, mark_failed=lambda *arguments: marked.append(arguments))
-    assert takedown.stop_jobs(airflow) == 2
+    assert teardown.stop_jobs(airflow) == 2
     assert [arguments[:2] for arguments in marked] == [("ber", "r1"), ("files", "r2")]
 
 
@@ -210,7 +210,7 @@ def test_an_airflow_that_does_not_answer_goes_with_the_rest():
     def refuse():
         raise AirflowError("no", 503)
 
-    assert takedown.stop_jobs(SimpleNamespace(unfinished=refuse)) == 0
+    assert teardown.stop_jobs(SimpleNamespace(unfinished=refuse)) == 0
 
 
 def test_destroy_lists_what_is_left_and_ends_badly(aws, tmp_path):

@@ -4,9 +4,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from scripts import foundation
 from scripts.core.errors import PreflightError, SettingsError
 from scripts.core.settings import ROOT, Settings
+from scripts.environments import foundation
 
 ACCOUNT = "123456789012"
 

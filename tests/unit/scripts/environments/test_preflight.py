@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from scripts import preflight
 from scripts.core.errors import PreflightError
 from scripts.core.settings import Settings
 from scripts.dag_releases.requirements import check, problems, read_pins
+from scripts.environments import preflight
 
 STS = SimpleNamespace(
     get_caller_identity=lambda: {"Account": "111111111111", "Arn": "arn:aws:iam::111111111111:user/a"}

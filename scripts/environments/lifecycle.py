@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 from botocore.exceptions import ClientError
 
-from scripts import mending, preflight, smoke, takedown
 from scripts.core import airflow
 from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.locking import Busy, only_one
 from scripts.core.settings import Settings
 from scripts.dag_releases import publish
+from scripts.environments import preflight, repair, smoke, teardown
 from scripts.images import linux, wine, workload_images
 from scripts.terraform import encryption, plan_and_apply, plan_tables, saved_plan, state
 from scripts.terraform.plan_summary import PlanSummary
@@ -74,7 +74,7 @@ def up(settings: Settings, *, confirm: bool = True, plan: Path | None = None, ch
             saved_plan.require_images(saved, workload_images.digests(built))
         changes = _converge(workspace, saved, doubts, steps, confirm=confirm and not settings.local)
         outputs = workspace.outputs()
-        mending.airflow(workspace, outputs, steps)
+        repair.airflow(workspace, outputs, steps)
         # The repositories are there now, and no job knows the new task definitions before the release.
         workload_images.push(workspace, built, outputs.ecr_repositories, steps)
         done = publish.release(workspace, outputs, steps)
@@ -191,26 +191,26 @@ def destroy(workspace: Workspace, steps: Steps, *, confirm: bool, delete_data: b
     settings, aws = workspace.settings, workspace.aws
     values = workspace.values()
     name = f"winbatch-{settings.environment}"
-    target = takedown.Target(name, settings.environment, values.get("cluster") or name, name)
+    target = teardown.Target(name, settings.environment, values.get("cluster") or name, name)
     if values.get("mwaa_environment"):
         with steps.step("Stop the jobs") as step:
             served = airflow.Airflow(aws.client("mwaa"), values["mwaa_environment"])
-            step.detail = f"{takedown.stop_jobs(served)} marked failed"
+            step.detail = f"{teardown.stop_jobs(served)} marked failed"
     with steps.step("Drain the cluster") as step:
-        step.detail = takedown.drain(aws, target, step.update)
+        step.detail = teardown.drain(aws, target, step.update)
     buckets = [values[key] for key in ("dags_bucket", "data_bucket") if values.get(key)]
     repositories = [linux.repository_name(url) for url in (values.get("ecr_repositories") or {}).values()]
     _empty(workspace, buckets, repositories, steps, confirm=confirm, delete_data=delete_data)
     plan_and_apply.note_made(workspace, steps)
     with steps.step("Destroy") as step, Watched(workspace, step) as progress:
-        takedown.sweep(aws, target)
+        teardown.sweep(aws, target)
         workspace.terraform.destroy(var_files=workspace.var_files, on_event=progress)
     state.note_ended(aws.client("s3"), settings)
     with steps.step("Remove what Terraform leaves") as step:
-        swept = takedown.sweep(aws, target)
+        swept = teardown.sweep(aws, target)
         step.detail = ", ".join(swept) or "nothing"
     with steps.step("Look for what is left") as step:
-        left = takedown.left(aws, target)
+        left = teardown.left(aws, target)
         if left:
             raise OperatorError(
                 f"{len(left)} things of environment {settings.environment} are left: {', '.join(left)}; call"
@@ -242,7 +242,7 @@ def _empty(
     confirm: bool,
     delete_data: bool,
 ) -> None:
-    held = takedown.held(workspace.aws, buckets, repositories)
+    held = teardown.held(workspace.aws, buckets, repositories)
     if not held:
         return
     words = ", ".join(f"{name} ({count}{' or more' if count >= 1000 else ''})" for name, count in held.items())  # noqa: PLR2004 - a page of a listing
@@ -254,7 +254,7 @@ def _empty(
             raise PreflightError(f"{words} still hold something: call with --delete-data if all of it may go")
         preflight.ask(f"{words} still hold something. Delete all of it, every version?", workspace.settings)
     with steps.step("Empty buckets and repositories") as step:
-        takedown.empty(
+        teardown.empty(
             workspace.aws,
             [name for name in buckets if name in held],
             [name for name in repositories if name in held],

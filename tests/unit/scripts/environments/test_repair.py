@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import mending
 from scripts.core import errors
 from scripts.core.errors import AirflowError
+from scripts.environments import repair
 
 ANEW = "invoke down, then invoke up"
 
@@ -31,7 +31,7 @@ class Mwaa:
 
 def bring_back(client):
     told = []
-    return mending.bring_back(client, "winbatch-local", told.append, anew=ANEW, sleep=lambda _: None), told
+    return repair.bring_back(client, "winbatch-local", told.append, anew=ANEW, sleep=lambda _: None), told
 
 
 def test_what_is_on_its_way_is_waited_for_and_not_updated():
