@@ -102,13 +102,13 @@ ROOMS: dict[str, Room] = {
     "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
     "checks": Room(
         files=("scripts/checks/*",),
-        fast=("tests/unit/checks", "tests/unit/scripts/test_workflows.py"),
+        fast=("tests/unit/checks", "tests/unit/scripts/checks/test_workflows.py"),
     ),
     "parity": Room(
-        files=("scripts/verify/*", "scripts/parity.py"),
+        files=("scripts/verify/*", "scripts/checks/parity.py"),
         fast=(
             "tests/unit/verify",
-            "tests/unit/scripts/test_parity.py",
+            "tests/unit/scripts/checks/test_parity.py",
             "tests/unit/scripts/environments/test_teardown.py",
         ),
         slow=("verify",),
@@ -123,7 +123,7 @@ ROOMS: dict[str, Room] = {
         parts=("lint", "terraform", "policies"),
         fast=(
             "tests/terraform",
-            "tests/unit/scripts/test_module_docs.py",
+            "tests/unit/scripts/checks/test_module_docs.py",
             "tests/unit/scripts/terraform/test_policy_findings.py",
         ),
         slow=("root", "bootstrap", "pipeline", "jobs"),
@@ -131,7 +131,7 @@ ROOMS: dict[str, Room] = {
     "workflows": Room(
         files=(".github/*", "Makefile", "renovate.json", ".*.yaml", ".ci/*"),
         parts=("lint",),
-        fast=("tests/unit/scripts/test_workflows.py", "tests/unit/checks"),
+        fast=("tests/unit/scripts/checks/test_workflows.py", "tests/unit/checks"),
     ),
     "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/checks",)),
     "packages": Room(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts import costs, module_docs, parity, policy_skips
-from scripts.checks import provider
+from scripts.checks import costs, module_docs, parity, policy_skips, provider
 from scripts.checks.context import Context
 from scripts.core.errors import CheckFailed
 from scripts.core.settings import Settings

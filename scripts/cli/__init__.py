@@ -1,7 +1,7 @@
 """The verbs, as invoke tasks: options in, one call, its outcome shown.
 
 A module a collection, everyday verbs at the top. What only verbs that build, deploy or check need is imported by these:
-a third of what the others would take to start.
+a third of what the others would take to start. Imports every other room.
 """
 
 from invoke.collection import Collection

@@ -4,7 +4,7 @@ import dataclasses
 
 from invoke.context import Context
 
-from scripts import render
+from scripts.cli import render
 from scripts.cli.command import ENV, JSON, command
 from scripts.core.console import emit, show
 from scripts.core.settings import Settings

@@ -15,7 +15,7 @@ BENCH_RUNS, BENCH_MINUTES = Whole(RUNS), Whole(MINUTES)
 @command(name="demo")
 def demo_(_: Context) -> None:
     """Set up, up, the main job, its results: everything, locally."""
-    from scripts import demo
+    from scripts.cli import demo
 
     demo.run(Settings.load("local"))
 
@@ -72,7 +72,7 @@ def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER
 
     Example: invoke comment --file build/plan.md --about plan-dev --number 12
     """
-    from scripts import github
+    from scripts.cli import github
 
     if not file or not about or number < 1:
         raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
@@ -126,9 +126,9 @@ def simulate(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke simulate --minutes 5; invoke simulate --seed 17; invoke simulate --mutants --json
     """
-    from scripts import simulating
+    from scripts.checks import simulations
 
-    done = simulating.run(seeds=seeds, minutes=minutes, seed=seed, first=first, mutants=mutants)
+    done = simulations.run(seeds=seeds, minutes=minutes, seed=seed, first=first, mutants=mutants)
     if json:
         emit(done.report)
     else:

@@ -163,7 +163,7 @@ def drift(_: Context, env: str = "", json: bool = False, issue: bool = False) ->
     found = lifecycle.plan(settings, judge=False)
     summary = dataclasses.replace(found, resources=[], outputs=[])
     if issue:
-        from scripts import github
+        from scripts.cli import github
 
         text = plan_tables.drift_markdown(summary) if summary.drift else ""
         github.report(f"drift-{settings.environment}", f"Drift of {settings.environment}", text)

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.text import Text
 
-from scripts import render
+from scripts.cli import render
 from scripts.cli.command import ENV, INTERRUPTED, JSON, JSON_AT_END, command, env_option, say_new_name
 from scripts.core import errors, given
 from scripts.core.console import Steps, console, emit, say, show

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from scripts import costs
+from scripts.checks import costs
 from scripts.core import checkout, given
 from scripts.core.aws import Aws
 from scripts.core.console import Step as Shown

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import parity
+from scripts.checks import parity
 from scripts.core import checkout
 from scripts.core.settings import Settings
 from scripts.tools import uv

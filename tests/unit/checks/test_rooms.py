@@ -80,7 +80,7 @@ EVERYTHING = [name for name in suites.SLOW if name not in suites.NAMED]
             ["lint", "terraform", "policies"],
             [
                 "tests/terraform",
-                "tests/unit/scripts/test_module_docs.py",
+                "tests/unit/scripts/checks/test_module_docs.py",
                 "tests/unit/scripts/terraform/test_policy_findings.py",
             ],
             ["root"],

@@ -17,7 +17,7 @@ USER = 1001
 SLICE = (
     "tests/unit/emulator/test_configuration.py",
     "tests/unit/emulator/test_processes.py",
-    "tests/unit/scripts/test_command_line.py::test_without_an_up_status_is_down_and_down_is_harmless",
+    "tests/unit/scripts/cli/test_command_line.py::test_without_an_up_status_is_down_and_down_is_harmless",
     "tests/contract/test_ecs_tasks.py::test_a_program_runs_with_its_environment_and_its_output_is_logged",
 )
 # PostgreSQL may not keep what lets the rest read a checkout that is closed to others.

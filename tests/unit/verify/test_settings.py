@@ -6,7 +6,7 @@ import json
 import hcl2
 import pytest
 
-from scripts import costs
+from scripts.checks import costs
 from scripts.core.errors import SettingsError
 from scripts.core.settings import ROOT, Settings
 from scripts.verify import checks, main

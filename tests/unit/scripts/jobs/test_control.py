@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts import render
+from scripts.cli import render
 from scripts.cli.jobs import _options, _refuse_together
 from scripts.core.airflow import PATH_LENGTH
 from scripts.core.errors import SettingsError

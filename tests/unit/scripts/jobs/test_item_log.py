@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from scripts import render
+from scripts.cli import render
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.jobs import item_log
 from scripts.jobs.item_log import Attempt, ItemLog, Line

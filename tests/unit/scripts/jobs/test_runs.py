@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scripts import render
+from scripts.cli import render
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.environments import status
 from scripts.jobs.runs import Snapshot, latest, new_run_id, parse_params, refreshed

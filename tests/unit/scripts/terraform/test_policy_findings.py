@@ -4,7 +4,7 @@ import json
 import pytest
 import yaml
 
-from scripts import policy_skips
+from scripts.checks import policy_skips
 from scripts.core.settings import ROOT
 from scripts.terraform import policy_findings
 from scripts.terraform.policy_findings import RenderedPolicy

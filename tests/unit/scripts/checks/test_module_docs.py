@@ -1,8 +1,8 @@
 import pytest
 
-from scripts import generated, module_docs
+from scripts.checks import generated, module_docs
+from scripts.checks.module_docs import Declared
 from scripts.core.errors import CheckFailed
-from scripts.module_docs import Declared
 
 VARIABLES = """
 variable "zones" {

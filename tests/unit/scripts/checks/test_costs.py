@@ -1,9 +1,9 @@
 import hcl2
 import pytest
 
-from scripts import costs
+from scripts.checks import costs
+from scripts.checks.costs import Line, Run
 from scripts.core.settings import ROOT
-from scripts.costs import Line, Run
 
 
 def test_a_line_is_the_sum_of_its_parts():

@@ -6,10 +6,10 @@ import sys
 import botocore.session
 import pytest
 
-from scripts import parity
+from scripts.checks import parity
+from scripts.checks.parity import Record, Rule
 from scripts.core.errors import CheckFailed
 from scripts.core.settings import ROOT
-from scripts.parity import Record, Rule
 
 ECS = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html"
 ONE = Rule("tests/contract/test_x.py::test_one", "ECS does | this.", ECS, "documented")

@@ -7,7 +7,7 @@ from typing import Any
 
 import hcl2
 
-from scripts import generated
+from scripts.checks import generated
 from scripts.core.errors import CheckFailed
 
 

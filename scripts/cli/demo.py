@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import render
+from scripts.cli import render
 from scripts.core.console import console
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings

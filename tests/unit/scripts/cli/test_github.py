@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scripts import github
+from scripts.cli import github
 from scripts.core.errors import PipelineError, SettingsError
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scripts import generated
+from scripts.checks import generated
 from scripts.core.errors import CheckFailed
 
 # Where contract tests are.

@@ -6,7 +6,7 @@ All prices are those of us-east-1, where public sources have them; other regions
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts import generated
+from scripts.checks import generated
 
 HOURS = 730
 # Interface endpoints that modules/network makes in each zone.
