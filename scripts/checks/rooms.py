@@ -61,7 +61,7 @@ ROOMS: dict[str, Room] = {
             "account attempts aws cancelling capacity causes coding driver ecs_tasks engine keys ledger metrics"
             " orchestration results resuming shares stage storage stored ticks times"
         ),
-        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_cluster.py"),
+        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/scripts/bench/test_cluster.py"),
         slow=("worlds", "contract", "jobs"),
     ),
     "specification": Room(
@@ -89,7 +89,7 @@ ROOMS: dict[str, Room] = {
     "images": Room(
         files=("images/*", "scripts/windows/*", "scripts/images/*", ".dockerignore"),
         parts=(*PYTHON, "terraform"),
-        fast=("tests/unit/windows", "tests/unit/scripts/images"),
+        fast=("tests/unit/scripts/windows", "tests/unit/scripts/images"),
         slow=("stage",),
     ),
     "emulator": Room(
@@ -98,24 +98,50 @@ ROOMS: dict[str, Room] = {
         slow=("contract", "windows", "root", "jobs", "pipeline"),
     ),
     "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",), slow=("worlds",)),
-    "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/chaos",), slow=("jobs",)),
-    "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
+    "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/scripts/chaos",), slow=("jobs",)),
+    "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/scripts/bench",)),
     "checks": Room(
         files=("scripts/checks/*",),
-        fast=("tests/unit/checks", "tests/unit/scripts/checks/test_workflows.py"),
+        fast=("tests/unit/scripts/checks",),
     ),
     "parity": Room(
         files=("scripts/verify/*", "scripts/checks/parity.py"),
         fast=(
-            "tests/unit/verify",
+            "tests/unit/scripts/verify",
             "tests/unit/scripts/checks/test_parity.py",
             "tests/unit/scripts/environments/test_teardown.py",
         ),
         slow=("verify",),
     ),
+    "verbs": Room(
+        files=("scripts/cli/*", "tasks.py"),
+        fast=("tests/unit/scripts/cli", "tests/unit/scripts/core"),
+        slow=("jobs", "pipeline"),
+    ),
+    "environments": Room(
+        files=("scripts/environments/*",),
+        fast=("tests/unit/scripts/environments", "tests/unit/scripts/verify"),
+        slow=("jobs", "pipeline", "stage", "bootstrap"),
+    ),
+    "releases": Room(
+        files=("scripts/dag_releases/*",),
+        fast=("tests/unit/scripts/dag_releases", "tests/dags"),
+        slow=("jobs", "pipeline"),
+    ),
+    "control": Room(
+        files=("scripts/jobs/*",),
+        fast=("tests/unit/scripts/jobs", "tests/unit/scripts/chaos"),
+        slow=("jobs", "pipeline"),
+    ),
+    "plans": Room(
+        files=("scripts/terraform/*",),
+        fast=("tests/unit/scripts/terraform", "tests/unit/scripts/environments"),
+        slow=("pipeline", "bootstrap", "root"),
+    ),
+    # What all others stand on.
     "operator": Room(
-        files=("scripts/*", "tasks.py"),
-        fast=("tests/unit/scripts", "tests/unit/checks"),
+        files=("scripts/*",),
+        fast=("tests/unit/scripts",),
         slow=("jobs", "pipeline", "stage", "bootstrap"),
     ),
     "modules": Room(
@@ -131,9 +157,9 @@ ROOMS: dict[str, Room] = {
     "workflows": Room(
         files=(".github/*", "Makefile", "renovate.json", ".*.yaml", ".ci/*"),
         parts=("lint",),
-        fast=("tests/unit/scripts/checks/test_workflows.py", "tests/unit/checks"),
+        fast=("tests/unit/scripts/checks",),
     ),
-    "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/checks",)),
+    "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/scripts/checks",)),
     "packages": Room(
         files=("pyproject.toml", "uv.lock", ".gitignore"),
         parts=EVERYTHING.parts,

@@ -26,7 +26,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": ("tests/e2e/pipeline",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
-    "stage": ("tests/unit/windows",),
+    "stage": ("tests/unit/scripts/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "windows": ("tests/windows",),
     "bootstrap": (

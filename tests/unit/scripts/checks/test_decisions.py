@@ -1,9 +1,9 @@
 """The index of decisions names each record once, by its own first line."""
 
 import re
-from pathlib import Path
+from scripts.core.settings import ROOT
 
-FOLDER = Path(__file__).resolve().parents[3] / "docs" / "decisions"
+FOLDER = ROOT / "docs" / "decisions"
 LINE = re.compile(r"- \[(\d{4})\]\((\d{4}-[a-z0-9-]+\.md)\) (.+?)(?: \(replaced .*\))?")
 
 

@@ -72,9 +72,9 @@ EVERYTHING = [name for name in suites.SLOW if name not in suites.NAMED]
         (["slow"], [], [], EVERYTHING, []),
         (["verify"], [], [], ["verify"], []),
         (["pipeline", "lint"], ["lint"], [], ["pipeline"], []),
-        (["bench"], ["lint", "types", "imports"], ["tests/unit/bench"], [], []),
-        (["scripts/bench/dags.py"], ["lint", "types", "imports"], ["tests/unit/bench"], [], []),
-        (["docs/bench.md"], ["lint"], ["tests/unit/checks"], [], []),
+        (["bench"], ["lint", "types", "imports"], ["tests/unit/scripts/bench"], [], []),
+        (["scripts/bench/dags.py"], ["lint", "types", "imports"], ["tests/unit/scripts/bench"], [], []),
+        (["docs/bench.md"], ["lint"], ["tests/unit/scripts/checks"], [], []),
         (
             ["terraform/modules/cluster/main.tf", "root"],
             ["lint", "terraform", "policies"],
