@@ -23,6 +23,7 @@ from scripts.bench import (
     orchestration,
     root,
     rules,
+    source,
     statements,
     tests,
     windows,
@@ -232,6 +233,10 @@ def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
 
+def _code(bench: Bench) -> Measured:
+    return source.measure(bench.settings.root)
+
+
 def _windows(bench: Bench) -> Measured:
     with Steps().step("Windows containers under Wine") as step:
         return windows.measure(bench.settings, bench.options.runs, step.update)
@@ -270,6 +275,7 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "deploy": _deploy,
     "terraform": _terraform,
     "tests": _tests,
+    "code": _code,
     "aws.rules": _rules,
     "aws.statements": _statements,
     "aws.memory": _memory,

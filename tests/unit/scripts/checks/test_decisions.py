@@ -1,6 +1,7 @@
 """The index of decisions names each record once, by its own first line."""
 
 import re
+
 from scripts.core.settings import ROOT
 
 FOLDER = ROOT / "docs" / "decisions"
