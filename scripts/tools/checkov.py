@@ -13,12 +13,12 @@ from scripts.tools import uv
 
 
 def folder(settings: Settings) -> Path:
-    """The environment of checkov: it pins so much that it gets along with nothing else."""
+    """Give the folder of checkov's environment: it pins so much that it gets along with nothing else."""
     return settings.cache / "checkov"
 
 
 def install(settings: Settings) -> bool:
-    """Make it from `terraform/policies/requirements.txt`.
+    """Make that environment from `terraform/policies/requirements.txt`.
 
     Returns:
         False when it was there.
