@@ -1,7 +1,7 @@
 """Which release of the DAGs this code is, and how a running job keeps the one that it began with.
 
-A release is a folder `releases/<id>/` beside the DAG file that serves it (scripts/release.py makes both). Nothing in it
-ever changes: another content has another id. In a checkout and in a workload's image there is no release.
+A release is a folder `releases/<id>/` beside the DAG file that serves it (scripts/dag_releases makes both). Nothing in
+it ever changes: another content has another id. In a checkout and in a workload's image there is no release.
 """
 
 import functools

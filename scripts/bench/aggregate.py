@@ -15,15 +15,15 @@ from typing import Any
 
 import psutil
 
-from scripts import local
-from scripts.aws import LOCAL_CREDENTIALS
 from scripts.bench import merging
 from scripts.bench.figures import Figure
 from scripts.bench.worker import peak_mb
-from scripts.console import Steps
-from scripts.errors import BenchError
-from scripts.settings import Settings
-from scripts.workspace import Workspace
+from scripts.core.aws import LOCAL_CREDENTIALS
+from scripts.core.console import Steps
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
+from scripts.terraform.workspace import Workspace
+from scripts.tools import emulator
 from winbatch import capacity
 from winbatch.stage import Stage
 
@@ -62,7 +62,7 @@ def measure(settings: Settings, runs: int) -> tuple[list[Figure], dict[str, Any]
     Raises:
         OperatorError: the emulator does not start, or a merge fails, or its totals are not exact.
     """
-    own = dataclasses.replace(settings, state_root=settings.state_root / "bench-aggregate", port=local.free_port())
+    own = dataclasses.replace(settings, state_root=settings.state_root / "bench-aggregate", port=emulator.free_port())
     packed, _ = merging.stages(ITEMS, capacity.shard_items(ITEMS, SLOTS))
     steps = Steps()
     try:
@@ -172,7 +172,7 @@ def _s3(settings: Settings, steps: Steps) -> Iterator[tuple[Mapping[str, str], A
     """An emulator with a bucket: the process environment of who reads it, and a client."""
     try:
         with steps.step("Emulator") as step:
-            local.start(settings, step)
+            emulator.start(settings, step)
         aws = Workspace(settings).aws
         client = aws.client("s3")
         client.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": settings.region})
@@ -185,4 +185,4 @@ def _s3(settings: Settings, steps: Steps) -> Iterator[tuple[Mapping[str, str], A
         }
         yield environment, client
     finally:
-        local.stop(settings)
+        emulator.stop(settings)

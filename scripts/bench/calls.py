@@ -21,10 +21,10 @@ import boto3
 import psutil
 from botocore.config import Config
 
-from scripts.aws import LOCAL_CREDENTIALS
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.aws import LOCAL_CREDENTIALS
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
 
 # Calls of one run, so many of them between two looks at the clock: the shorter a pair is, the more alike the machine
 # is to both.

@@ -5,7 +5,7 @@ from typing import Any
 from scripts.bench.figures import Figure
 from scripts.chaos import main
 from scripts.chaos.main import Tally
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 # Two or three rounds, from a seed that nobody has run.
 MINUTES = 6

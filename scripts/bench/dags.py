@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from scripts import dag_check, release
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError, ReleaseError
-from scripts.settings import Settings
+from scripts.core.errors import BenchError, ReleaseError
+from scripts.core.settings import Settings
+from scripts.dag_releases import parsing, store
 
 MAX_PARSE_MS = 50.0
 
@@ -16,12 +16,12 @@ def measure(settings: Settings, runs: int, progress: Callable[[str], None]) -> l
     Raises:
         BenchError: they do not parse.
     """
-    made = release.Release({**release.collect(settings.dags), release.DEPLOYMENT: b'{"workloads": {}}'})
+    made = store.Release({**store.collect(settings.dags), store.DEPLOYMENT: b'{"workloads": {}}'})
     milliseconds, calls = [], []
     for number in range(runs):
         progress(f"{number + 1} of {runs}")
         try:
-            parsed = dag_check.parse(settings, made, progress)
+            parsed = parsing.parse(settings, made, progress)
         except ReleaseError as error:
             raise BenchError(str(error)) from error
         milliseconds.append(parsed.seconds * 1000)

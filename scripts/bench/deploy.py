@@ -2,10 +2,10 @@
 
 import time
 
-from scripts import releasing
 from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.dag_releases import publish
 
 MAX_NOTHING_TO_DO = 25.0
 MAX_RELEASE = 45.0
@@ -54,5 +54,5 @@ def _release(settings: Settings) -> float:
     with (settings.dags / CHANGED).open("a", encoding="utf-8") as file:
         file.write(f"# {time.time()}\n")
     began = time.monotonic()
-    releasing.release_dags(settings)
+    publish.release_dags(settings)
     return time.monotonic() - began

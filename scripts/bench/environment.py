@@ -16,14 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts import airflow, images, lifecycle, local
-from scripts.console import Steps, console
-from scripts.errors import BenchError, OperatorError
-from scripts.lifecycle import Up
-from scripts.settings import Settings
+from scripts.core import airflow
+from scripts.core.console import Steps, console
+from scripts.core.errors import BenchError, OperatorError
+from scripts.core.settings import Settings
+from scripts.environments import lifecycle
+from scripts.environments.lifecycle import Up
+from scripts.images import linux
+from scripts.images.interpreters import interpreter_folder
+from scripts.terraform.workspace import Outputs, Workspace
+from scripts.tools import emulator
 from scripts.windows import staging
-from scripts.workloads import interpreter_folder
-from scripts.workspace import Outputs, Workspace
 
 FILES = Path(__file__).parent / "files"
 DAG = "bench"
@@ -205,10 +208,10 @@ def _timed[T](what: Callable[[], T]) -> Timed[T]:
 
 def _settings(settings: Settings) -> BenchSettings:
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": local.free_port()})
+    return BenchSettings(**fields | {"state_root": settings.state_root / "bench", "port": emulator.free_port()})
 
 
-def _images(settings: Settings) -> dict[str, images.Image]:
+def _images(settings: Settings) -> dict[str, linux.Image]:
     """The images of both workloads, each of which sleeps."""
     home = interpreter_folder(settings, "ber")
     ours = {
@@ -218,12 +221,12 @@ def _images(settings: Settings) -> dict[str, images.Image]:
     ours["app/sleeper.py"] = (FILES / "sleeper.py").read_bytes()
     path = {"PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"}
     return {
-        "bench": images.assemble(ours, path),
-        "sleep": images.assemble({"app/README": b"It sleeps.\n"}, {}, entrypoint=["/bin/sleep"]),
+        "bench": linux.assemble(ours, path),
+        "sleep": linux.assemble({"app/README": b"It sleeps.\n"}, {}, entrypoint=["/bin/sleep"]),
     }
 
 
-def _write(settings: BenchSettings, built: Mapping[str, images.Image], comparison: Comparison) -> None:
+def _write(settings: BenchSettings, built: Mapping[str, linux.Image], comparison: Comparison) -> None:
     """Write the values for Terraform, and the folder that is released."""
     settings.state_root.mkdir(parents=True)
     text = (FILES / "bench.tfvars").read_text(encoding="utf-8")
@@ -252,13 +255,13 @@ def _workloads(settings: Settings) -> str:
     return found[1].rstrip("\n")
 
 
-def _complete(made: Environment, built: Mapping[str, images.Image], comparison: Comparison) -> None:
+def _complete(made: Environment, built: Mapping[str, linux.Image], comparison: Comparison) -> None:
     """What Terraform does not bring: the images, the pool, and that Airflow serves the DAGs."""
     steps = Steps()
     with steps.step("Images that sleep"):
         ecr = made.client("ecr")
         for image in built.values():
-            images.push(ecr, _REPOSITORY, image)
+            linux.push(ecr, _REPOSITORY, image)
     with steps.step("Airflow serves the bench's DAGs") as step:
         body = {"name": POOL, "slots": comparison.slots, "include_deferred": True}
         made.airflow.call("POST", "/pools", body=body)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench.figures import Figure
-from scripts.debian import OCTAVE
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
+from scripts.tools.debian import OCTAVE
 
 if TYPE_CHECKING:  # numba compiles when the kernels are imported, which no other command should wait for
     from ber.kernels import Kernels

@@ -12,7 +12,7 @@ from typing import Any
 from scripts.bench import runs
 from scripts.bench.environment import DAG, Environment
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 from simulation import day, running
 from simulation.day import Hour
 from winbatch import keys, results

@@ -19,11 +19,11 @@ from scripts.bench import (
     figures,
     kernel,
     load,
-    machine,
     memory,
     orchestration,
     root,
     rules,
+    source,
     statements,
     tests,
     windows,
@@ -34,10 +34,11 @@ from scripts.bench.environment import Life
 from scripts.bench.figures import Figure
 from scripts.bench.options import Options
 from scripts.bench.simulated import Simulations
+from scripts.checks import machine
 from scripts.checks import report as test_report
-from scripts.console import Steps, console, emit
-from scripts.errors import BenchError, OperatorError, SettingsError
-from scripts.settings import Settings
+from scripts.core.console import Steps, console, emit
+from scripts.core.errors import BenchError, OperatorError, SettingsError
+from scripts.core.settings import Settings
 
 SCHEMA = 1
 PARSES = 3
@@ -232,6 +233,10 @@ def _rules(bench: Bench) -> Measured:
     return rules.measure(bench.settings.root), {}
 
 
+def _code(bench: Bench) -> Measured:
+    return source.measure(bench.settings.root)
+
+
 def _windows(bench: Bench) -> Measured:
     with Steps().step("Windows containers under Wine") as step:
         return windows.measure(bench.settings, bench.options.runs, step.update)
@@ -270,6 +275,7 @@ PARTS: Mapping[str, Callable[[Bench], Measured]] = {
     "deploy": _deploy,
     "terraform": _terraform,
     "tests": _tests,
+    "code": _code,
     "aws.rules": _rules,
     "aws.statements": _statements,
     "aws.memory": _memory,

@@ -11,8 +11,8 @@ import psutil
 
 from scripts.bench.calls import Caller, emulator
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
 
 MOST_MB = 20
 # As many once before: what allocators have to spare is taken by then.

@@ -16,8 +16,8 @@ from scripts.bench import runs
 from scripts.bench.environment import DAG, MAPPED, Comparison, Environment
 from scripts.bench.figures import Figure
 from scripts.bench.runs import Run
-from scripts.console import Steps
-from scripts.errors import BenchError
+from scripts.core.console import Steps
+from scripts.core.errors import BenchError
 
 SHARDS, SECONDS, SLOTS = 200, 6.0, 24
 IDEAL = SHARDS * SECONDS / SLOTS

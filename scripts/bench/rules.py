@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from scripts import parity
 from scripts.bench.figures import Figure
+from scripts.checks import parity
 
 # What the local AWS was found to take and AWS to refuse, when it was looked for.
 FOUND = 33

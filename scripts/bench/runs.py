@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scripts.airflow import bear
 from scripts.bench.environment import Environment
-from scripts.errors import BenchError
+from scripts.core.airflow import bear
+from scripts.core.errors import BenchError
 from winbatch import keys
 from winbatch.job import Job
 from winbatch.ledger import Ledger

@@ -15,8 +15,8 @@ from typing import Any
 
 from scripts.bench.cluster import Case, simulate, static_wall
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
 from winbatch import capacity
 
 MAX_WINDOWS_WALL_OVER_IDEAL = 1.15

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 
 NAME = "aws.statements_proven"
 PROVEN = 0.95

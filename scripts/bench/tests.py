@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.bench.figures import Figure
 from scripts.checks import report
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 
 # On two cores, s.
 BOUNDS = {"fast": 240.0, "total": 1080.0}

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import wine
 from scripts.bench.calls import Caller, emulator
 from scripts.bench.figures import Figure
 from scripts.checks import run as checks
-from scripts.console import Step, Steps
-from scripts.errors import BenchError
-from scripts.settings import Settings
+from scripts.core.console import Step, Steps
+from scripts.core.errors import BenchError
+from scripts.core.settings import Settings
+from scripts.images import wine
+from scripts.images.interpreters import interpreter_folder
 from scripts.windows import image
-from scripts.workloads import interpreter_folder
 from winbatch import keys
 from winbatch.stage import Stage
 

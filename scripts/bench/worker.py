@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
+from scripts.core.errors import BenchError
 from winbatch.stage import Stage
 
 ITEMS = 10_000

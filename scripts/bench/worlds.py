@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scripts import simulating
 from scripts.bench.figures import Figure
-from scripts.errors import BenchError
+from scripts.checks import simulations
+from scripts.core.errors import BenchError
 from simulation.mutating import Hunted
 from simulation.running import Tally
 
@@ -21,12 +21,12 @@ def measure(progress: Callable[[str], None]) -> tuple[list[Figure], dict[str, An
         BenchError: a world did not hold; it is kept, with its story shown.
     """
     progress(f"{MINUTES:g} minutes of processor time")
-    tally = simulating.some(first=simulating.fresh(), seeds=None, minutes=MINUTES)
+    tally = simulations.some(first=simulations.fresh(), seeds=None, minutes=MINUTES)
     for lived in tally.failed:
-        simulating.told(lived)
+        simulations.told(lived)
     if tally.failed:
         raise BenchError(f"{len(tally.failed)} of {tally.worlds} simulated worlds failed; their stories are above")
-    found = simulating.hunts(progress=progress)
+    found = simulations.hunts(progress=progress)
     details = {"worlds": tally.worlds, "jobs": tally.jobs, "mutants": [dataclasses.asdict(each) for each in found]}
     return figures(tally, found), details
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import checkout, local
 from scripts.chaos import faults
 from scripts.chaos.place import Place
 from scripts.checks import lanes
-from scripts.console import Steps
-from scripts.errors import EmulatorError
-from scripts.locking import only_one
-from scripts.settings import Settings
+from scripts.core import checkout
+from scripts.core.console import Steps
+from scripts.core.errors import EmulatorError
+from scripts.core.locking import only_one
+from scripts.core.settings import Settings
+from scripts.tools import emulator
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def _environ(settings: Settings, state: Path, root: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "WINBATCH_"))}
     return kept | {
         "WINBATCH_CACHE": str(settings.cache),
-        "WINBATCH_PORT": str(local.free_port()),
+        "WINBATCH_PORT": str(emulator.free_port()),
         "WINBATCH_STATE": str(state),
         "PYTHONPATH": os.pathsep.join(map(str, (root, root / "dags"))),
     }

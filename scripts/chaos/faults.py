@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 
-from scripts import local
 from scripts.chaos.place import Place
 from scripts.chaos.schedule import Kind
-from scripts.errors import OperatorError
+from scripts.core.errors import OperatorError
+from scripts.tools import emulator
 
 Do = Callable[[Place, random.Random], str]
 KINDS: dict[str, Kind] = {}
@@ -285,7 +285,7 @@ def cancel(place: Place, chance: random.Random) -> str:
 @_kind(0.15, last=True)
 def kill_emulator(place: Place, _: random.Random) -> str:
     """The emulator is killed: all that it keeps dies with it, so all comes up anew, by what the commands advise."""
-    session = local.require(place.settings)
+    session = emulator.require(place.settings)
     os.kill(session.pid, signal.SIGKILL)
     began = time.monotonic()
     place.forget()

@@ -15,9 +15,9 @@ from scripts.chaos import environment, faults
 from scripts.chaos.place import Place
 from scripts.chaos.rounds import Lived, Round
 from scripts.chaos.schedule import Schedule
-from scripts.console import Steps, console
-from scripts.errors import CheckFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core.console import Steps, console
+from scripts.core.errors import CheckFailed, SettingsError
+from scripts.core.settings import Settings
 
 MINUTES = 10
 

@@ -16,10 +16,10 @@ from typing import IO, Any
 
 import psutil
 
-from scripts import local
-from scripts.airflow import Airflow
-from scripts.settings import Settings
-from scripts.workspace import Outputs, Workspace
+from scripts.core.airflow import Airflow
+from scripts.core.settings import Settings
+from scripts.terraform.workspace import Outputs, Workspace
+from scripts.tools import emulator
 from winbatch import shares
 from winbatch.working.store import Store
 
@@ -210,7 +210,7 @@ class Place:
 
     def processes(self) -> list[psutil.Process]:
         """All of this environment."""
-        return local.ours(self.settings)
+        return emulator.ours(self.settings)
 
     def workers(self) -> list[psutil.Process]:
         """The first process of each ECS task."""

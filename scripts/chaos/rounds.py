@@ -11,12 +11,12 @@ from typing import Any
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import jobs, operating
 from scripts.chaos import faults
 from scripts.chaos.checking import About, Found, Kept, Problem, problems
 from scripts.chaos.place import Place, Verb
 from scripts.chaos.schedule import Act, Schedule, Start
-from scripts.errors import OperatorError
+from scripts.core.errors import OperatorError
+from scripts.jobs import control, runs
 from winbatch.errors import WinbatchError
 
 # Between two looks at jobs, s; each asks Airflow for something.
@@ -177,10 +177,10 @@ class Round:
             if run["dag_run_id"] not in self._before:
                 self._runs[run["dag_run_id"]] = run
 
-    def _snapshot(self, run: Mapping[str, Any]) -> jobs.Snapshot:
-        return jobs.snapshot_of(self._place.workspace, self._place.outputs, run["dag_id"], run)
+    def _snapshot(self, run: Mapping[str, Any]) -> runs.Snapshot:
+        return runs.snapshot_of(self._place.workspace, self._place.outputs, run["dag_id"], run)
 
-    def _watch(self, snapshot: jobs.Snapshot) -> None:
+    def _watch(self, snapshot: runs.Snapshot) -> None:
         """See that the results of the first stage stay; those of a later one are made anew where items were missing."""
         for stage, _ in snapshot.stages[:1]:
             for problem in self._kept.look(stage.results, dict(self._listed(stage.results))):
@@ -191,7 +191,7 @@ class Round:
         for page in pages.paginate(Bucket=self._place.outputs.data_bucket, Prefix=prefix):
             yield from ((entry["Key"], entry["ETag"]) for entry in page.get("Contents", []))
 
-    def _found(self, snapshot: jobs.Snapshot) -> list[Found]:
+    def _found(self, snapshot: runs.Snapshot) -> list[Found]:
         found = []
         for stage, ledger in snapshot.stages:
             bodies = {
@@ -224,7 +224,7 @@ class Round:
     def _all_ended(self) -> bool:
         self._look()
         self._list()
-        return not self._place.verbs and all(run["state"] in jobs.ENDED for run in self._runs.values())
+        return not self._place.verbs and all(run["state"] in runs.ENDED for run in self._runs.values())
 
     def _patiently(self, what: Callable[[], bool], sentence: str) -> bool:
         began, said = time.monotonic(), ""
@@ -236,7 +236,7 @@ class Round:
             except REFUSALS as error:
                 said = f": {error}"
             time.sleep(1.0)
-        live = ", ".join(name for name, run in self._runs.items() if run["state"] not in jobs.ENDED)
+        live = ", ".join(name for name, run in self._runs.items() if run["state"] not in runs.ENDED)
         verbs = ", ".join(" ".join(verb.words) for verb in self._place.verbs)
         self._problem("ends", f"{sentence} within {BOUND_SECONDS:.0f} s: {live or verbs or 'nothing is open'}{said}")
         return False
@@ -249,7 +249,7 @@ class Round:
             self._watch(snapshot)
             found, conf = self._found(snapshot), run.get("conf") or {}
             # A job that things which went wrong have ended is resumed once, and must be whole then.
-            final = self._resumed[name] > 0 or operating.resumption(snapshot) == "nothing"
+            final = self._resumed[name] > 0 or control.resumption(snapshot) == "nothing"
             for problem in problems(name, snapshot.state, found, conf, final=final):
                 self._problem(problem.about, problem.sentence)
             if not final and problems(name, snapshot.state, found, conf, final=True):

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts import browser, policies, providers, setup, uv
 from scripts.checks.lanes import Lanes
-from scripts.errors import CheckFailed
-from scripts.settings import Settings
-from scripts.workspace import terraform_environ
+from scripts.core.errors import CheckFailed
+from scripts.core.settings import Settings
+from scripts.terraform import policy_findings
+from scripts.terraform.workspace import terraform_environ
+from scripts.tools import browser, checkov, providers, uv
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def environment(settings: Settings) -> dict[str, str]:
         # checkov and others would keep something in the user's home.
         "XDG_CACHE_HOME": str(caches / "home"),
         "WINBATCH_CACHE": str(settings.cache),
-        **policies.SOURCE_ENVIRONMENT,
-        "WINBATCH_CHECKOV": str(setup.checkov_folder(settings) / "bin" / "checkov"),
+        **policy_findings.SOURCE_ENVIRONMENT,
+        "WINBATCH_CHECKOV": str(checkov.folder(settings) / "bin" / "checkov"),
         **({"WINBATCH_BROWSER": str(found)} if found else {}),
     }

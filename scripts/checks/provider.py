@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 # Where tests find the provider's program.
 VARIABLE = "WINBATCH_TEST_PROVIDER"

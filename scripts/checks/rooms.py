@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from scripts.checks import static, suites
-from scripts.errors import SettingsError
+from scripts.core.errors import SettingsError
 
 PYTHON = ("lint", "types", "imports")
 
@@ -61,12 +61,12 @@ ROOMS: dict[str, Room] = {
             "account attempts aws cancelling capacity causes coding driver ecs_tasks engine keys ledger metrics"
             " orchestration results resuming shares stage storage stored ticks times"
         ),
-        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/bench/test_cluster.py"),
+        fast=("tests/unit/winbatch", "tests/unit/simulation", "tests/unit/scripts/bench/test_cluster.py"),
         slow=("worlds", "contract", "jobs"),
     ),
     "specification": Room(
         files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
-        fast=("tests/unit/winbatch", "tests/unit/scripts/test_jobs.py", "tests/dags"),
+        fast=("tests/unit/winbatch", "tests/unit/scripts/jobs/test_runs.py", "tests/dags"),
         slow=("jobs",),
     ),
     "worker": Room(
@@ -76,7 +76,7 @@ ROOMS: dict[str, Room] = {
     ),
     "dags": Room(
         files=("dags/*",),
-        fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/test_release.py"),
+        fast=("tests/dags", "tests/unit/winbatch", "tests/unit/scripts/dag_releases"),
         slow=("contract", "jobs", "pipeline"),
     ),
     "ber": Room(files=("images/ber/*",), fast=("tests/unit/ber", "tests/unit/worker/test_jobs.py"), slow=("jobs",)),
@@ -87,9 +87,9 @@ ROOMS: dict[str, Room] = {
         files=("images/tools/*",), fast=("tests/unit/tools", "tests/unit/worker/test_jobs.py"), slow=("jobs",)
     ),
     "images": Room(
-        files=("images/*", "scripts/windows/*", "scripts/image*", "scripts/workload*", ".dockerignore"),
+        files=("images/*", "scripts/windows/*", "scripts/images/*", ".dockerignore"),
         parts=(*PYTHON, "terraform"),
-        fast=("tests/unit/windows", "tests/unit/scripts/test_images.py", "tests/unit/scripts/test_workload_new.py"),
+        fast=("tests/unit/scripts/windows", "tests/unit/scripts/images"),
         slow=("stage",),
     ),
     "emulator": Room(
@@ -98,34 +98,68 @@ ROOMS: dict[str, Room] = {
         slow=("contract", "windows", "root", "jobs", "pipeline"),
     ),
     "simulation": Room(files=("simulation/*",), fast=("tests/unit/simulation",), slow=("worlds",)),
-    "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/chaos",), slow=("jobs",)),
-    "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/bench",)),
+    "chaos": Room(files=("scripts/chaos/*",), fast=("tests/unit/scripts/chaos",), slow=("jobs",)),
+    "bench": Room(files=("scripts/bench/*",), fast=("tests/unit/scripts/bench",)),
     "checks": Room(
         files=("scripts/checks/*",),
-        fast=("tests/unit/checks", "tests/unit/scripts/test_workflows.py"),
+        fast=("tests/unit/scripts/checks",),
     ),
     "parity": Room(
-        files=("scripts/verify/*", "scripts/parity.py"),
-        fast=("tests/unit/verify", "tests/unit/scripts/test_parity.py", "tests/unit/scripts/test_takedown.py"),
+        files=("scripts/verify/*", "scripts/checks/parity.py"),
+        fast=(
+            "tests/unit/scripts/verify",
+            "tests/unit/scripts/checks/test_parity.py",
+            "tests/unit/scripts/environments/test_teardown.py",
+        ),
         slow=("verify",),
     ),
+    "verbs": Room(
+        files=("scripts/cli/*", "tasks.py"),
+        fast=("tests/unit/scripts/cli", "tests/unit/scripts/core"),
+        slow=("jobs", "pipeline"),
+    ),
+    "environments": Room(
+        files=("scripts/environments/*",),
+        fast=("tests/unit/scripts/environments", "tests/unit/scripts/verify"),
+        slow=("jobs", "pipeline", "stage", "bootstrap"),
+    ),
+    "releases": Room(
+        files=("scripts/dag_releases/*",),
+        fast=("tests/unit/scripts/dag_releases", "tests/dags"),
+        slow=("jobs", "pipeline"),
+    ),
+    "control": Room(
+        files=("scripts/jobs/*",),
+        fast=("tests/unit/scripts/jobs", "tests/unit/scripts/chaos"),
+        slow=("jobs", "pipeline"),
+    ),
+    "plans": Room(
+        files=("scripts/terraform/*",),
+        fast=("tests/unit/scripts/terraform", "tests/unit/scripts/environments"),
+        slow=("pipeline", "bootstrap", "root"),
+    ),
+    # What all others stand on.
     "operator": Room(
-        files=("scripts/*", "tasks.py"),
-        fast=("tests/unit/scripts", "tests/unit/checks"),
+        files=("scripts/*",),
+        fast=("tests/unit/scripts",),
         slow=("jobs", "pipeline", "stage", "bootstrap"),
     ),
     "modules": Room(
         files=("terraform/*",),
         parts=("lint", "terraform", "policies"),
-        fast=("tests/terraform", "tests/unit/scripts/test_module_docs.py", "tests/unit/scripts/test_policies.py"),
+        fast=(
+            "tests/terraform",
+            "tests/unit/scripts/checks/test_module_docs.py",
+            "tests/unit/scripts/terraform/test_policy_findings.py",
+        ),
         slow=("root", "bootstrap", "pipeline", "jobs"),
     ),
     "workflows": Room(
         files=(".github/*", "Makefile", "renovate.json", ".*.yaml", ".ci/*"),
         parts=("lint",),
-        fast=("tests/unit/scripts/test_workflows.py", "tests/unit/checks"),
+        fast=("tests/unit/scripts/checks",),
     ),
-    "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/checks",)),
+    "docs": Room(files=("docs/*", "*.md", "LICENSE"), parts=("lint",), fast=("tests/unit/scripts/checks",)),
     "packages": Room(
         files=("pyproject.toml", "uv.lock", ".gitignore"),
         parts=EVERYTHING.parts,

@@ -1,6 +1,6 @@
 """A plugin of pytest that writes down the rules of AWS that tests are marked with, as soon as the tests are collected.
 
-It is loaded by `scripts.parity` alone: `python -m pytest --collect-only -p scripts.checks.rules`.
+It is loaded by `scripts.checks.parity` alone: `python -m pytest --collect-only -p scripts.checks.rules`.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import parity
+from scripts.checks import parity
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

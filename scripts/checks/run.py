@@ -9,15 +9,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from scripts import checkout
-from scripts.bench import machine
-from scripts.checks import provider, report, rooms, static, suites
+from scripts.checks import machine, provider, report, rooms, static, suites
 from scripts.checks.context import Context, environment
 from scripts.checks.lanes import Lanes, sweep
 from scripts.checks.rooms import Selection
-from scripts.console import Steps, console, done
-from scripts.errors import CheckFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core import checkout
+from scripts.core.console import Steps, console, done
+from scripts.core.errors import CheckFailed, SettingsError
+from scripts.core.settings import Settings
 from winbatch.working import folders
 
 # Slow tests wait for clocks and processes for half of their time, on two cores. A group of them takes up to 3 GB.

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts import actionlint, costs, module_docs, parity, policy_skips, toolchain
-from scripts.checks import provider
+from scripts.checks import costs, module_docs, parity, policy_skips, provider
 from scripts.checks.context import Context
-from scripts.errors import CheckFailed
-from scripts.settings import Settings
+from scripts.core.errors import CheckFailed
+from scripts.core.settings import Settings
+from scripts.tools import actionlint, terraform_command
 from winbatch import spec
 from winbatch.errors import SpecError
 
@@ -79,7 +79,7 @@ def imports(context: Context) -> list[Check]:
 def terraform(context: Context) -> list[Check]:
     """Format, validity, generated tables, native tests. Nothing answers for AWS: a check that needed it would fail."""
     settings = context.settings
-    binary = str(toolchain.find_terraform(settings))
+    binary = str(terraform_command.find_terraform(settings))
     environ = context.terraform
     program = initialise(context)
     # They ask the provider what there is and no more, so they can share one.
@@ -103,7 +103,7 @@ def terraform(context: Context) -> list[Check]:
 
 def initialise(context: Context) -> Path:
     """Lay out the data folder that all of Terraform's checks stand on; the provider's program in it."""
-    binary, root = str(toolchain.find_terraform(context.settings)), context.settings.terraform_root
+    binary, root = str(terraform_command.find_terraform(context.settings)), context.settings.terraform_root
     command = [binary, "init", "-input=false", "-no-color", "-backend=false", "-lockfile=readonly"]
     context.tool("terraform-init", command, cwd=root, environ=context.terraform)
     return provider.find(context.caches / "terraform")
@@ -135,7 +135,7 @@ def format_all(context: Context) -> None:
     settings = context.settings
     context.tool("format", context.command("ruff", "format", *PYTHON_FOLDERS))
     context.tool("format", context.command("ruff", "check", "--fix", *PYTHON_FOLDERS))
-    context.tool("format", [str(toolchain.find_terraform(settings)), "fmt", "-recursive", "terraform"])
+    context.tool("format", [str(terraform_command.find_terraform(settings)), "fmt", "-recursive", "terraform"])
     pages = _generated(settings)
     for path in _stale(pages):
         path.write_text(pages[path], encoding="utf-8")

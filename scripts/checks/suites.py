@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.checks import lanes, report
 from scripts.checks.context import Context
-from scripts.errors import CheckFailed
+from scripts.core.errors import CheckFailed
 
 FAST = "fast"
 # pytest's exit code when it was given files in which no test was chosen: those of slow tests, say.
@@ -26,7 +26,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": ("tests/e2e/pipeline",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
-    "stage": ("tests/unit/windows",),
+    "stage": ("tests/unit/scripts/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
     "windows": ("tests/windows",),
     "bootstrap": (

@@ -1,14 +1,14 @@
 """The verbs, as invoke tasks: options in, one call, its outcome shown.
 
 A module a collection, everyday verbs at the top. What only verbs that build, deploy or check need is imported by these:
-a third of what the others would take to start.
+a third of what the others would take to start. Imports every other room.
 """
 
 from invoke.collection import Collection
 
 from scripts.cli import dags, development, environments, files, images, jobs, trials, workloads
 from scripts.cli.command import renamed
-from scripts.console import prepare_streams
+from scripts.core.console import prepare_streams
 
 # Below their collections' names: `invoke dags.release`.
 COLLECTIONS = {

@@ -14,9 +14,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from scripts import errors, given
-from scripts.console import OutputClosed, console
-from scripts.settings import Settings
+from scripts.core import errors, given
+from scripts.core.console import OutputClosed, console
+from scripts.core.settings import Settings
 
 INTERRUPTED = 130
 # As of a program that SIGPIPE ended.

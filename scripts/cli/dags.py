@@ -4,10 +4,10 @@ import dataclasses
 
 from invoke.context import Context
 
-from scripts import render
+from scripts.cli import render
 from scripts.cli.command import ENV, JSON, command
-from scripts.console import emit, show
-from scripts.settings import Settings
+from scripts.core.console import emit, show
+from scripts.core.settings import Settings
 
 
 @command("dags", help={"env": ENV, "json": JSON})
@@ -16,9 +16,9 @@ def release(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke dags.release --env dev
     """
-    from scripts import releasing
+    from scripts.dag_releases import publish
 
-    done = releasing.release_dags(Settings.load(env))
+    done = publish.release_dags(Settings.load(env))
     if json:
         emit(dataclasses.asdict(done))
 
@@ -29,9 +29,9 @@ def rollback(_: Context, release: str = "", env: str = "", json: bool = False) -
 
     Examples: invoke dags.rollback; invoke dags.rollback --release 1f2e3d4c5b6a --env prod
     """
-    from scripts import releasing
+    from scripts.dag_releases import publish
 
-    done = releasing.roll_back(Settings.load(env), release)
+    done = publish.roll_back(Settings.load(env), release)
     if json:
         emit(dataclasses.asdict(done))
 
@@ -42,9 +42,9 @@ def list_(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke dags.list
     """
-    from scripts import releasing
+    from scripts.dag_releases import publish
 
-    found = releasing.listing(Settings.load(env))
+    found = publish.listing(Settings.load(env))
     if json:
         emit(dataclasses.asdict(found))
     else:

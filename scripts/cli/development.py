@@ -2,12 +2,12 @@
 
 from invoke.context import Context
 
-from scripts import errors, given
 from scripts.bench.options import MINUTES, RUNS, Options
 from scripts.cli.command import JSON, NO_NUMBER, Whole, command
-from scripts.console import console, emit, say
-from scripts.errors import SettingsError
-from scripts.settings import Settings
+from scripts.core import errors, given
+from scripts.core.console import console, emit, say
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
 
 BENCH_RUNS, BENCH_MINUTES = Whole(RUNS), Whole(MINUTES)
 
@@ -15,7 +15,7 @@ BENCH_RUNS, BENCH_MINUTES = Whole(RUNS), Whole(MINUTES)
 @command(name="demo")
 def demo_(_: Context) -> None:
     """Set up, up, the main job, its results: everything, locally."""
-    from scripts import demo
+    from scripts.cli import demo
 
     demo.run(Settings.load("local"))
 
@@ -30,7 +30,7 @@ def check(_: Context, only: str = "", changed: bool = False) -> None:
     """Everything that must hold (make test), or what a change touches of it: lint, types, Terraform, policies, tests.
 
     Examples: invoke check --changed; invoke check --only lint,fast; invoke check --only engine; invoke check --only
-    scripts/jobs.py; invoke check --only pipeline
+    scripts/jobs/runs.py; invoke check --only pipeline
     """
     from scripts.checks import run as checks
 
@@ -72,7 +72,7 @@ def comment(_: Context, file: str = "", about: str = "", number: int = NO_NUMBER
 
     Example: invoke comment --file build/plan.md --about plan-dev --number 12
     """
-    from scripts import github
+    from scripts.cli import github
 
     if not file or not about or number < 1:
         raise SettingsError("--file, --about and --number say what to say, about what, and on which pull request")
@@ -126,9 +126,9 @@ def simulate(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke simulate --minutes 5; invoke simulate --seed 17; invoke simulate --mutants --json
     """
-    from scripts import simulating
+    from scripts.checks import simulations
 
-    done = simulating.run(seeds=seeds, minutes=minutes, seed=seed, first=first, mutants=mutants)
+    done = simulations.run(seeds=seeds, minutes=minutes, seed=seed, first=first, mutants=mutants)
     if json:
         emit(done.report)
     else:
@@ -171,6 +171,6 @@ def format_(_: Context) -> None:
 @command()
 def clean(_: Context) -> None:
     """Remove what can be made again: build/ and the cache folder. The local environment must be down."""
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.clean(Settings.load("local"))

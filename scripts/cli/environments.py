@@ -6,11 +6,13 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from scripts import checkout, given, render, status
 from scripts.cli.command import DRIFTED, ENV, JSON, JSON_AT_END, command, env_option, say_new_name
-from scripts.console import console, emit, say, show
-from scripts.errors import SettingsError
-from scripts.settings import Settings
+from scripts.core import checkout, given
+from scripts.core.console import console, emit, say, show
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
+from scripts.environments import status
+from scripts.terraform import plan_tables
 
 
 @command(name="setup", help={"env": ENV, "tests": "also what only make test needs: checkov, a browser"})
@@ -19,7 +21,7 @@ def setup_(_: Context, env: str = "", tests: bool = False) -> None:
 
     Example: invoke setup --tests
     """
-    from scripts import setup
+    from scripts.environments import setup
 
     setup.run(Settings.load(env), tests=tests)
 
@@ -40,7 +42,7 @@ def bootstrap(
 
     Examples: invoke bootstrap --env dev; invoke bootstrap --env dev --github acme/winbatch
     """
-    from scripts import foundation
+    from scripts.environments import foundation
 
     settings = Settings.load(env)
     laid = foundation.lay(settings, repository=github, bucket=bucket, confirm=not yes)
@@ -82,7 +84,7 @@ def deploy(_: Context, env: str = "", json: bool = False, plan: str = "", smoke:
 
 
 def _bring_up(settings: Settings, plan: str, *, confirm: bool, smoke: bool, json: bool) -> None:
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     done = lifecycle.up(settings, confirm=confirm, plan=Path(plan) if plan else None, check=smoke)
     login = status.airflow_login(done.workspace, done.outputs)
@@ -126,7 +128,7 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke plan; invoke plan --env dev --json; invoke plan --env prod --out prod.plan --markdown
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     if json and markdown:
         raise SettingsError("--json and --markdown both mean standard output: choose one")
@@ -144,9 +146,9 @@ def plan(  # noqa: PLR0917 - invoke reads its options from here
     if json:
         emit(summary.as_json())
     elif markdown:
-        say(render.plan_markdown(summary, settings.environment, checkout.commit(settings.root) or ""))
+        say(plan_tables.plan_markdown(summary, settings.environment, checkout.commit(settings.root) or ""))
     else:
-        show(*render.plan(summary))
+        show(*plan_tables.plan(summary))
 
 
 @command(help={"env": ENV, "json": JSON, "issue": ISSUE})
@@ -155,20 +157,20 @@ def drift(_: Context, env: str = "", json: bool = False, issue: bool = False) ->
 
     Examples: invoke drift --env prod; invoke drift --env prod --issue
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     settings = Settings.load(env)
     found = lifecycle.plan(settings, judge=False)
     summary = dataclasses.replace(found, resources=[], outputs=[])
     if issue:
-        from scripts import github
+        from scripts.cli import github
 
-        text = render.drift_markdown(summary) if summary.drift else ""
+        text = plan_tables.drift_markdown(summary) if summary.drift else ""
         github.report(f"drift-{settings.environment}", f"Drift of {settings.environment}", text)
     if json:
         emit(summary.as_json())
     else:
-        show(render.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
+        show(plan_tables.drift(summary) if summary.drift else "Nothing was changed behind Terraform's back.")
     if summary.drift and not issue:
         raise Exit(
             f"{len(summary.drift)} resources of {settings.environment} were changed behind Terraform's back: invoke up"
@@ -183,7 +185,7 @@ def apply(_: Context, plan: str, env: str = "", json: bool = False) -> None:
 
     Example: invoke apply --env prod --plan prod.plan
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     saved = lifecycle.apply(Settings.load(env), Path(plan))
     if json:
@@ -196,7 +198,7 @@ def unlock(_: Context, id: str, env: str = "", yes: bool = False) -> None:  # no
 
     Example: invoke unlock --env dev --id 7f3e
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.unlock(Settings.load(env), id, confirm=not yes)
 
@@ -213,7 +215,7 @@ def down(_: Context, env: str = "", yes: bool = False, delete_data: bool = False
 
     Examples: invoke down; invoke down --env dev
     """
-    from scripts import lifecycle
+    from scripts.environments import lifecycle
 
     lifecycle.down(Settings.load(env), confirm=not yes, delete_data=delete_data)
 
@@ -224,7 +226,7 @@ def smoke_(_: Context, env: str = "", json: bool = False) -> None:
 
     Example: invoke smoke --env dev
     """
-    from scripts import smoke
+    from scripts.environments import smoke
 
     done = smoke.run(Settings.load(env))
     if json:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from scripts import given
 from scripts.cli.command import ENV, JSON, command
-from scripts.console import Steps, emit, show
-from scripts.errors import SettingsError
-from scripts.settings import Settings
-from scripts.workspace import Workspace
+from scripts.core import given
+from scripts.core.console import Steps, emit, show
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
+from scripts.terraform.workspace import Workspace
 
 
 @command(
@@ -35,7 +35,7 @@ def download(_: Context, prefix: str, folder: str, env: str = "", json: bool = F
 
 
 def _move(verb: str, folder: str, prefix: str, env: str, *, json: bool) -> None:
-    from scripts import transfers
+    from scripts.jobs import transfers
 
     settings = Settings.load(env)
     if not folder.strip():

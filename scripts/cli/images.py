@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from scripts.cli.command import ENV, JSON, command
-from scripts.console import Steps, emit, show
-from scripts.settings import Settings
-from scripts.workspace import Workspace
+from scripts.core.console import Steps, emit, show
+from scripts.core.settings import Settings
+from scripts.terraform.workspace import Workspace
 
 if TYPE_CHECKING:
-    from scripts.image_verbs import Image
+    from scripts.images.workload_images import Image
 
 WORKLOAD = "a folder of images/; default: all"
 
@@ -22,9 +22,9 @@ def build(_: Context, env: str = "", workload: str = "", json: bool = False) -> 
 
     Example: invoke images.build --workload ber --env dev
     """
-    from scripts import image_verbs
+    from scripts.images import workload_images
 
-    _show_images(image_verbs.build(Settings.load(env), Steps(), workload), json=json)
+    _show_images(workload_images.build(Settings.load(env), Steps(), workload), json=json)
 
 
 @command("images", help={"env": ENV, "json": JSON, "workload": WORKLOAD})
@@ -33,20 +33,20 @@ def push(_: Context, env: str = "", workload: str = "", json: bool = False) -> N
 
     Example: invoke images.push --workload ber --env dev
     """
-    from scripts import image_verbs
+    from scripts.images import workload_images
 
     settings, steps = Settings.load(env), Steps()
-    built = image_verbs.build(settings, steps, workload)
+    built = workload_images.build(settings, steps, workload)
     workspace = Workspace(settings)
-    image_verbs.push(workspace, built, workspace.values().get("ecr_repositories") or {}, steps)
+    workload_images.push(workspace, built, workspace.values().get("ecr_repositories") or {}, steps)
     _show_images(built, json=json)
 
 
 def _show_images(built: Mapping[str, "Image"], *, json: bool) -> None:
-    from scripts import image_verbs
+    from scripts.images import workload_images
 
     if json:
-        emit(image_verbs.digests(built))
+        emit(workload_images.digests(built))
         return
     for name, image in built.items():
         show(f"{name}: {image.digest}, {image.words}", soft_wrap=True)

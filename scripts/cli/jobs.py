@@ -11,12 +11,15 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.text import Text
 
-from scripts import errors, given, item_log, jobs, operating, render, status
+from scripts.cli import render
 from scripts.cli.command import ENV, INTERRUPTED, JSON, JSON_AT_END, command, env_option, say_new_name
-from scripts.console import Steps, console, emit, say, show
-from scripts.errors import JobFailed, SettingsError
-from scripts.settings import Settings
-from scripts.workspace import Outputs, Workspace
+from scripts.core import errors, given
+from scripts.core.console import Steps, console, emit, say, show
+from scripts.core.errors import JobFailed, SettingsError
+from scripts.core.settings import Settings
+from scripts.environments import status
+from scripts.jobs import control, item_log, runs
+from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import keys, spec
 
 DAG = "the job's DAG; default: what its run id begins with, else the one that has such a job in S3"
@@ -36,7 +39,7 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
     settings = Settings.load(env)
     if run_id:
         workspace, outputs, dag = run_of(settings, run_id, dag)
-        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        snapshot = runs.look(workspace, outputs, dag, run_id)
         if json:
             emit(status.job(dag, snapshot))
             return
@@ -90,9 +93,9 @@ def run(  # noqa: PLR0917 - invoke reads its options from here
         show(render.parameters(spec.load(dag or MAIN_DAG)))
         return
     settings = Settings.load(env)
-    values = {} if follow else spec.load(dag or MAIN_DAG).validate(jobs.parse_params(param or ()))
+    values = {} if follow else spec.load(dag or MAIN_DAG).validate(runs.parse_params(param or ()))
     workspace, outputs, dag = run_of(settings, follow, dag)
-    run_id = follow or jobs.start(workspace, outputs, dag, values)
+    run_id = follow or runs.start(workspace, outputs, dag, values)
     console.print(f"{'Following' if follow else 'Started'} {run_id}", markup=False)
     _go_on(workspace, outputs, dag, run_id, wait=wait, json=json)
 
@@ -112,7 +115,7 @@ def _go_on(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, wai
         return
     snapshot = _follow(workspace, outputs, dag, run_id)
     if json:
-        emit(jobs.summary(outputs, snapshot))
+        emit(runs.summary(outputs, snapshot))
     _show_problems(snapshot)
     if snapshot.state != "succeeded":
         for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
@@ -138,11 +141,11 @@ def resume_(_: Context, run_id: str, env: str = "", dag: str = "", wait: bool = 
     """
     settings = Settings.load(env)
     workspace, outputs, dag = run_of(settings, run_id, dag)
-    ended = operating.resume(workspace, outputs, dag, run_id)
+    ended = control.resume(workspace, outputs, dag, run_id)
     if ended is not None:
         console.print(f"{run_id} succeeded, and nothing of it is missing: nothing to do", markup=False)
         if json:
-            emit(jobs.summary(outputs, ended))
+            emit(runs.summary(outputs, ended))
         return
     console.print(f"Resumed {run_id}", markup=False)
     _go_on(workspace, outputs, dag, run_id, wait=wait, json=json)
@@ -165,11 +168,11 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     settings = Settings.load(env)
     workspace, outputs, named = run_of(settings, run_id, dag)
     last = [dag] if dag else spec.names()
-    dag, run_id = (named, run_id) if run_id else jobs.latest(workspace.airflow(outputs), last)
+    dag, run_id = (named, run_id) if run_id else runs.latest(workspace.airflow(outputs), last)
     folder = Path(out) if out else settings.root / "build" / "results" / keys.job_id(run_id)
-    snapshot = jobs.look(workspace, outputs, dag, run_id)
+    snapshot = runs.look(workspace, outputs, dag, run_id)
     with given.path("--out", folder):
-        files = jobs.fetch(workspace, outputs, snapshot, folder)
+        files = runs.fetch(workspace, outputs, snapshot, folder)
     if json:
         emit({"dag": dag, "run_id": run_id, "files": [str(file) for file in files]})
         return
@@ -201,7 +204,7 @@ def cancel(_: Context, run_id: str, env: str = "", dag: str = "", json: bool = F
 
     try:
         with steps.step(f"Cancelling {run_id}") as step:
-            done = operating.cancel(workspace, outputs, dag, run_id, progress)
+            done = control.cancel(workspace, outputs, dag, run_id, progress)
             step.detail = done.snapshot.state
     except KeyboardInterrupt:
         if not marked:
@@ -243,7 +246,7 @@ def logs(  # noqa: PLR0917 - invoke reads its options from here
     workspace, outputs, dag = run_of(settings, run_id, dag)
     shown = render.ItemLogPrinter()
     while True:
-        snapshot = jobs.look(workspace, outputs, dag, run_id)
+        snapshot = runs.look(workspace, outputs, dag, run_id)
         try:
             found = item_log.read(workspace, outputs, snapshot, number, stage)
         except item_log.NotBegun:
@@ -254,7 +257,7 @@ def logs(  # noqa: PLR0917 - invoke reads its options from here
                 shown(found)
             if not follow or snapshot.ended or found.done:
                 break
-        time.sleep(jobs.RUN_SECONDS)
+        time.sleep(runs.RUN_SECONDS)
     if json:
         emit(found.as_json(run_id))
 
@@ -288,7 +291,7 @@ def replay_(  # noqa: PLR0917 - invoke reads its options from here
     Examples: invoke replay ber-20261122-190000; invoke replay ber-20261122-190000 --why 12;
     invoke replay ber-20261122-190000 --at 19:00:42; invoke replay ber-20261122-190000 --why 0 --stage aggregate
     """
-    from scripts import replaying
+    from scripts.jobs import replay
 
     if why and at:
         raise SettingsError("--why tells of an item and --at of a time: choose one")
@@ -296,15 +299,15 @@ def replay_(  # noqa: PLR0917 - invoke reads its options from here
     number = item_log.parse_item(why, "--why") if why else None
     if at:
         # What is no time is refused before anything is asked.
-        replaying.parse_time(at, datetime.now(UTC))
+        replay.parse_time(at, datetime.now(UTC))
     workspace, outputs, dag = run_of(settings, run_id, dag)
-    bucket = jobs.ports(workspace, outputs)
-    replayed = replaying.replay(bucket, dag, run_id)
-    told = replaying.why(bucket, replayed, number, stage) if number is not None else []
+    bucket = runs.ports(workspace, outputs)
+    replayed = replay.replay(bucket, dag, run_id)
+    told = replay.why(bucket, replayed, number, stage) if number is not None else []
     if not replayed.kept and not told:
         raise JobFailed(replayed.lines()[0])
     if at:
-        told = replaying.at(replayed, at, stage)
+        told = replay.at(replayed, at, stage)
     if json:
         emit(replayed.as_json(told))
     for line in replayed.lines():
@@ -323,14 +326,14 @@ def run_of(settings: Settings, run_id: str, given: str) -> tuple[Workspace, Outp
         workspace = Workspace(settings)
         return workspace, workspace.outputs()
 
-    dag = jobs.dag_of(run_id, given, spec.names(), lambda: jobs.lying(*there(), run_id)) if run_id else given
+    dag = runs.dag_of(run_id, given, spec.names(), lambda: runs.lying(*there(), run_id)) if run_id else given
     return *there(), dag or MAIN_DAG
 
 
-def _follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> jobs.Snapshot:
+def _follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> runs.Snapshot:
     try:
         with render.JobProgress() as progress:
-            return jobs.follow(workspace, outputs, dag, run_id, progress)
+            return runs.follow(workspace, outputs, dag, run_id, progress)
     except KeyboardInterrupt:
         again = f"invoke run --follow {run_id}{_options(workspace.settings, run_id, dag)}"
         raise Exit(f"The job goes on. Follow it again: {again}", INTERRUPTED) from None
@@ -352,7 +355,7 @@ def _refuse_together(*, param: Sequence[str] | None, follow: str, resume: str) -
         )
 
 
-def _show_problems(snapshot: jobs.Snapshot) -> None:
+def _show_problems(snapshot: runs.Snapshot) -> None:
     for line in snapshot.problems:
         console.print(line, markup=False, soft_wrap=True)
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from scripts import given, item_log
 from scripts.cli.command import ENV, JSON_AT_END, command
 from scripts.cli.jobs import MAIN_DAG, SPECIFICATION, run_of
-from scripts.console import console, emit, say
-from scripts.errors import JobFailed, SettingsError
-from scripts.settings import Settings
+from scripts.core import given
+from scripts.core.console import console, emit, say
+from scripts.core.errors import JobFailed, SettingsError
+from scripts.core.settings import Settings
+from scripts.jobs import item_log
 
 
 @command(
@@ -48,7 +49,7 @@ def try_(  # noqa: PLR0917 - invoke reads its options from here
 
     Examples: invoke try --dag mine --item 0 --param value=3; invoke try --run-id mine-20261122-190000 --item 12
     """
-    from scripts import trying
+    from scripts.jobs import trial
 
     settings = Settings.load(env)
     number = item_log.parse_item(item)
@@ -56,17 +57,17 @@ def try_(  # noqa: PLR0917 - invoke reads its options from here
         raise SettingsError("--param and --inputs do not go with --run-id: that job has its parameters and inputs")
     if run_id:
         workspace, outputs, dag = run_of(settings, run_id, dag)
-        order = trying.of_job(workspace, outputs, dag, run_id, number, stage_name=stage)
+        order = trial.of_job(workspace, outputs, dag, run_id, number, stage_name=stage)
     else:
         folder = Path(inputs) if inputs else None
-        order = trying.of_specification(
+        order = trial.of_specification(
             settings, dag or MAIN_DAG, number, params=param or (), stage_name=stage, inputs=folder
         )
     name = f"{order.stage.stage}-{number}"
     kept = Path(out).absolute() if out else settings.root / "build" / "try" / order.stage.dag / name
     show = functools.partial(console.print, markup=False, soft_wrap=True) if json else say
     with given.path("--out", kept):
-        tried = trying.run(settings, order, kept, show)
+        tried = trial.run(settings, order, kept, show)
     if json:
         emit(tried.as_json())
     for line in tried.lines():

@@ -2,10 +2,10 @@
 
 from invoke.context import Context
 
-from scripts import workload_new as maker
 from scripts.cli.command import command
-from scripts.console import console
-from scripts.settings import Settings
+from scripts.core.console import console
+from scripts.core.settings import Settings
+from scripts.images import scaffold as maker
 
 
 @command(

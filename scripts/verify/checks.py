@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import jobs, operating, smoke
 from scripts.checks import report
-from scripts.console import Step
-from scripts.errors import JobFailed, OperatorError
-from scripts.jobs import Snapshot
+from scripts.core.console import Step
+from scripts.core.errors import JobFailed, OperatorError
+from scripts.environments import smoke
+from scripts.jobs import control, runs
+from scripts.jobs.runs import Snapshot
+from scripts.terraform.workspace import Outputs, Workspace
 from scripts.verify.sequence import Outcome
 from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings
-from scripts.workspace import Outputs, Workspace
 from winbatch import spec
 
 # Says to the contract tests that AWS is meant, and which region of it.
@@ -117,9 +118,9 @@ def table_job(settings: VerifySettings, step: Step) -> Outcome:
 def cancelled(settings: VerifySettings, step: Step) -> Outcome:
     """Cancel a job whose items are at work: it must end cancelled, and the cluster at zero."""
     workspace, outputs = _environment(settings)
-    run_id = jobs.start(workspace, outputs, smoke.DAG, spec.load(smoke.DAG).validate(dict(LONG)))
+    run_id = runs.start(workspace, outputs, smoke.DAG, spec.load(smoke.DAG).validate(dict(LONG)))
     _wait(lambda: _at_work(workspace, outputs, run_id), START_SECONDS, f"{run_id} to be at work", step)
-    done = operating.cancel(workspace, outputs, smoke.DAG, run_id, step.update)
+    done = control.cancel(workspace, outputs, smoke.DAG, run_id, step.update)
     ok = done.snapshot.state == "cancelled" and not done.instances
     return Outcome(ok=ok, detail=f"{run_id} {done.snapshot.state}, {done.instances} instances asked for")
 
@@ -127,7 +128,7 @@ def cancelled(settings: VerifySettings, step: Step) -> Outcome:
 def lost_instance(settings: VerifySettings, step: Step) -> Outcome:
     """Terminate the instance that a job works on: another one must take over, and every item be there."""
     workspace, outputs = _environment(settings)
-    run_id = jobs.start(workspace, outputs, smoke.DAG, spec.load(smoke.DAG).validate(dict(SOME)))
+    run_id = runs.start(workspace, outputs, smoke.DAG, spec.load(smoke.DAG).validate(dict(SOME)))
     _wait(lambda: _at_work(workspace, outputs, run_id), START_SECONDS, f"{run_id} to be at work", step)
     (instance, *_) = _instances(workspace, outputs)
     workspace.aws.client("ec2").terminate_instances(InstanceIds=[instance])
@@ -168,12 +169,12 @@ def _rows(
     Raises:
         JobFailed: it did not succeed, or left none.
     """
-    run_id = jobs.start(workspace, outputs, dag, spec.load(dag).validate({**parameters, "max_instances": 1}))
+    run_id = runs.start(workspace, outputs, dag, spec.load(dag).validate({**parameters, "max_instances": 1}))
     snapshot = _follow(workspace, outputs, dag, run_id, step)
     if snapshot.state != "succeeded":
         raise JobFailed(f"{run_id} {snapshot.state}: {'; '.join(snapshot.problems) or 'its Airflow tasks say why'}")
     with tempfile.TemporaryDirectory() as folder:
-        for file in jobs.fetch(workspace, outputs, snapshot, Path(folder)):
+        for file in runs.fetch(workspace, outputs, snapshot, Path(folder)):
             if file.name == "results.csv":
                 return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
     raise JobFailed(f"{run_id} succeeded and left no results.csv")
@@ -187,7 +188,7 @@ def _follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, step:
         if time.monotonic() - began > START_SECONDS:
             raise JobFailed(f"{run_id} has not ended after {START_SECONDS:.0f} s")
 
-    return jobs.follow(workspace, outputs, dag, run_id, look)
+    return runs.follow(workspace, outputs, dag, run_id, look)
 
 
 def _wait[T](look: Callable[[], T], seconds: float, what: str, step: Step) -> T:
@@ -212,7 +213,7 @@ def _at_work(workspace: Workspace, outputs: Outputs, run_id: str) -> bool:
     Raises:
         JobFailed: it has ended.
     """
-    snapshot = jobs.look(workspace, outputs, smoke.DAG, run_id)
+    snapshot = runs.look(workspace, outputs, smoke.DAG, run_id)
     if snapshot.ended:
         raise JobFailed(f"{run_id} {snapshot.state} too soon: {'; '.join(snapshot.problems)}")
     return any(ledger and ledger.tasks_running for _, ledger in snapshot.stages)

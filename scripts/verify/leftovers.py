@@ -8,10 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts import takedown
-from scripts.aws import Aws
-from scripts.console import Step
-from scripts.takedown import Target
+from scripts.core.aws import Aws
+from scripts.core.console import Step
+from scripts.environments import teardown
+from scripts.environments.teardown import Target
 
 # Of a key that nobody can use meanwhile, days: the least that AWS takes.
 KEY_DAYS = 7
@@ -28,7 +28,7 @@ def left(aws: Aws, target: Target, bucket: str) -> list[str]:
         target: the environment.
         bucket: of its state.
     """
-    found = [f"tagged: {arn}" for arn in takedown.left(aws, target)]
+    found = [f"tagged: {arn}" for arn in teardown.left(aws, target)]
     for service, look in LOOKS.items():
         try:
             found += [f"{service}: {name}" for name in look(aws, target.name, target.environment)]
@@ -69,7 +69,7 @@ def remove_foundation(aws: Aws, name: str, bucket: str, step: Step) -> str:
     if _there(s3.head_bucket, Bucket=bucket):
         # Its policy keeps every version; who means it takes it away first.
         s3.delete_bucket_policy(Bucket=bucket)
-        takedown.empty(aws, [bucket], [], step.update)
+        teardown.empty(aws, [bucket], [], step.update)
         s3.delete_bucket(Bucket=bucket)
         gone += 1
     alias = f"alias/{name}-tfstate"

@@ -14,17 +14,19 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 
-from scripts import checkout, costs, foundation, given, lifecycle, preflight, takedown
-from scripts.aws import Aws
-from scripts.console import Step as Shown
-from scripts.console import Steps, console
-from scripts.errors import OperatorError, PreflightError
-from scripts.settings import Settings
-from scripts.takedown import Target
+from scripts.checks import costs
+from scripts.core import checkout, given
+from scripts.core.aws import Aws
+from scripts.core.console import Step as Shown
+from scripts.core.console import Steps, console
+from scripts.core.errors import OperatorError, PreflightError
+from scripts.core.settings import Settings
+from scripts.environments import foundation, lifecycle, preflight, teardown
+from scripts.environments.teardown import Target
+from scripts.terraform.workspace import Workspace
 from scripts.verify import checks, leftovers, roles, sequence
 from scripts.verify.sequence import Note, Outcome, Step
 from scripts.verify.settings import BACKSTOP_MINUTES, VerifySettings
-from scripts.workspace import Workspace
 from winbatch.errors import WinbatchError
 
 SCHEMA = 1
@@ -233,9 +235,9 @@ class Verification:
             # What was applied half has no outputs, but it may have instances.
             with suppress(ClientError, BotoCoreError, OperatorError, WinbatchError):
                 workspace = Workspace(self.settings)
-                takedown.stop_jobs(workspace.airflow(workspace.outputs()))
-            takedown.scale_in(aws.client("autoscaling"), self.target.group)
-        return takedown.drain(aws, self.target, step.update)
+                teardown.stop_jobs(workspace.airflow(workspace.outputs()))
+            teardown.scale_in(aws.client("autoscaling"), self.target.group)
+        return teardown.drain(aws, self.target, step.update)
 
     @contextmanager
     def _as(self, role: str) -> Iterator[None]:
@@ -251,8 +253,8 @@ class Verification:
 
         def do(shown: Shown) -> Outcome:
             workspace = Workspace(self.settings)
-            if takedown.stop_jobs(workspace.airflow(workspace.outputs())):
-                takedown.drain(workspace.aws, self.target, shown.update)
+            if teardown.stop_jobs(workspace.airflow(workspace.outputs())):
+                teardown.drain(workspace.aws, self.target, shown.update)
             return check(self.settings, shown)
 
         return do

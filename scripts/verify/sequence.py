@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from scripts.console import Step as Shown
-from scripts.console import Steps, console
-from scripts.errors import OperatorError, line
+from scripts.core.console import Step as Shown
+from scripts.core.console import Steps, console
+from scripts.core.errors import OperatorError, line
 
 
 @dataclass(frozen=True)

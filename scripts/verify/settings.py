@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import hcl2
 
-from scripts import given
-from scripts.errors import SettingsError
-from scripts.settings import Settings
+from scripts.core import given
+from scripts.core.errors import SettingsError
+from scripts.core.settings import Settings
 
 NAME = "verify"
 # What jobs of each kind need; an image that no job runs is not built.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.errors import ImageError
+from scripts.core.errors import ImageError
 from scripts.windows.dockerfile import WindowsStage
 from scripts.windows.registry import INDEXES, Repository
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.errors import ImageError
+from scripts.core.errors import ImageError
 
 ALLOWED = ("FROM", "COPY", "ENV", "USER", "WORKDIR", "ENTRYPOINT")
 _BASE = re.compile(r"(?P<name>[^\s@]+)@(?P<digest>sha256:[0-9a-f]{64})")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from scripts import uv
-from scripts.console import Step, Steps
-from scripts.errors import ImageError
-from scripts.settings import Settings
+from scripts.core.console import Step, Steps
+from scripts.core.errors import ImageError
+from scripts.core.settings import Settings
+from scripts.tools import uv
 from scripts.windows import attestations, base, dockerfile, imports, layers, sources, staging, stand_in
 from scripts.windows.base import Base
 from scripts.windows.registry import MANIFESTS, Document, Repository, digest_of

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.errors import ImageError
+from scripts.core.errors import ImageError
 from scripts.windows.staging import EPOCH
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"

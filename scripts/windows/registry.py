@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from scripts.errors import ImageError
+from scripts.core.errors import ImageError
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.checkout import git
-from scripts.errors import ImageError
+from scripts.core.checkout import git
+from scripts.core.errors import ImageError
 
 # What goes into the image of any workload, beside its folder; what makes the image is part of it.
 _SHARED = ("dags/winbatch", "images/python.toml", "scripts/windows", "pyproject.toml", "uv.lock")

@@ -19,10 +19,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts import uv
-from scripts.debian import MINGW
-from scripts.errors import ImageError
-from scripts.settings import Settings
+from scripts.core.errors import ImageError
+from scripts.core.settings import Settings
+from scripts.tools import uv
+from scripts.tools.debian import MINGW
 from scripts.windows.base import BUILDS, Base
 from scripts.windows.dockerfile import WindowsStage
 from scripts.windows.registry import digest_of

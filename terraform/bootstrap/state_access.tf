@@ -1,10 +1,10 @@
 # The environment's state, and nothing of this root's own.
 
 locals {
-  # What scripts/state.py notes beside the state: the plan that was applied last, and that an apply has begun.
+  # What scripts/terraform/state.py notes beside the state: the plan that was applied last, and that an apply has begun.
   notes = ["applied.json", "begun"]
 
-  # KMS's encryption context of a saved plan, as scripts/plans.py has it.
+  # KMS's encryption context of a saved plan, as scripts/terraform/saved_plan.py has it.
   sealed_plan = { environment = var.environment, purpose = "plan" }
 }
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import takedown
+from scripts.environments import teardown
 from tests.processes import runs
 from tests.waiting import wait_for
 
@@ -418,12 +418,12 @@ def test_programs_leave_the_processors_to_everything_else(cluster):
 def test_down_calls_a_task_left_until_it_has_stopped(cluster, client):
     environment = cluster.name
     tags = [{"key": "environment", "value": environment}, {"key": "root", "value": "winbatch"}]
-    target = takedown.Target(cluster.name, environment, cluster.name, cluster.name)
+    target = teardown.Target(cluster.name, environment, cluster.name, cluster.name)
     aws = SimpleNamespace(client=client)
     cluster.scale(1)
     arn = cluster.start(cluster.define("exec sleep 600"), tags=tags)
     cluster.reach(arn, "RUNNING")
-    assert takedown.left(aws, target) == [arn]
+    assert teardown.left(aws, target) == [arn]
     cluster.ecs.stop_task(cluster=cluster.name, task=arn)
     cluster.reach(arn, "STOPPED")
-    assert takedown.left(aws, target) == []
+    assert teardown.left(aws, target) == []

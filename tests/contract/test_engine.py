@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from scripts import images
+from scripts.images import linux
 from tests.waiting import PATIENCE, wait_for
 from winbatch import attempts, capacity, driver, engine, keys
 from winbatch.aws import AwsPorts
@@ -105,8 +105,8 @@ class Job:
             for path in winbatch.rglob("*.py")
         }
         files["app/tiny.py"] = code.encode()
-        image = images.assemble(files, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
-        images.push(self.cluster.ecr, self.cluster.repository, image)
+        image = linux.assemble(files, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+        linux.push(self.cluster.ecr, self.cluster.repository, image)
         reference = f"{world.ACCOUNT}.dkr.ecr.{world.REGION}.amazonaws.com/{self.cluster.repository}@{image.digest}"
         tasks = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
         trust = json.dumps({"Version": "2012-10-17", "Statement": [tasks]})

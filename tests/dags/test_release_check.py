@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from scripts.dag_check import check
-from scripts.errors import ReleaseError
-from scripts.release import DEPLOYMENT, Release, collect
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import ReleaseError
+from scripts.core.settings import ROOT, Settings
+from scripts.dag_releases.parsing import check
+from scripts.dag_releases.store import DEPLOYMENT, Release, collect
 
 pytestmark = pytest.mark.slow
 

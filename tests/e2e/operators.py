@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 
 from emulator.mwaa.database import free_port
-from scripts import checkout
 from scripts.chaos.faults import choose_airflow
 from scripts.checks import lanes, provider
-from scripts.workspace import terraform_environ
+from scripts.core import checkout
+from scripts.terraform.workspace import terraform_environ
 from tests.waiting import PATIENCE
 
 # AWS's times of a host, a hundredth of them: six minutes from its launch to ECS, two from its end to its being gone.

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from scripts import debian
+from scripts.tools import debian
 
 pytestmark = pytest.mark.slow
 

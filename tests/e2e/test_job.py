@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from scipy.stats import binom
 
-from scripts import browser
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import browser
 from tests.waiting import PATIENCE, wait_for, wait_until_empty
 
 from .operators import INVOKE

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import checkout, parity, uv
-from scripts.settings import Settings
+from scripts.checks import parity
+from scripts.core import checkout
+from scripts.core.settings import Settings
+from scripts.tools import uv
 from tests.emulated import emulating
 from tests.waiting import wait_for
 

@@ -15,9 +15,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from scripts import providers, toolchain
 from scripts.checks import provider
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import providers, terraform_command
 from tests.emulated import emulating
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def terraform(tmp_path: Path, emulator: Emulator) -> Iterator[Terraform]:
     folder = tmp_path / "terraform"
     shutil.copytree(ROOT / "terraform", folder, ignore=LEFT_OUT)
     result = Terraform(
-        toolchain.find_terraform(Settings.load("local")),
+        terraform_command.find_terraform(Settings.load("local")),
         folder,
         clean_environ()
         | {

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts import policies
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.terraform import policy_findings
 
 # Resources that are a policy, or have one.
 POLICIES = {
@@ -28,12 +28,12 @@ def check_policies(plans: Mapping[Path, str | None]) -> None:
         plans: as JSON; and of each which addresses' policies it must know: after an apply all of them, "", and None:
             some.
     """
-    found = policies.findings(list(plans), Settings.load("local"))
+    found = policy_findings.findings(list(plans), Settings.load("local"))
     assert not found, "\n".join(map(str, found))
     for plan, rendered_below in plans.items():
         document = json.loads(plan.read_text())
         wanted = {change["address"] for change in document["resource_changes"] if change["type"] in POLICIES}
-        rendered = {policy.address.rsplit(".", 1)[0] for policy in policies.rendered(document)}
+        rendered = {policy.address.rsplit(".", 1)[0] for policy in policy_findings.rendered(document)}
         assert len(wanted) > 10
         if rendered_below is None:
             assert wanted & rendered

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from scripts import toolchain
 from scripts.checks import provider
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import terraform_command
 
 from . import authorization
 from .authorization import Statement
@@ -57,7 +57,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statem
     # Terraform's test takes down what it made, mocked as it is.
     for file in (root / "bootstrap").glob("*.tf"):
         file.write_text(file.read_text().replace("prevent_destroy = true", "prevent_destroy = false"))
-    binary = str(toolchain.find_terraform(Settings.load("local")))
+    binary = str(terraform_command.find_terraform(Settings.load("local")))
     environ = clean_environ() | {"TF_CLI_CONFIG_FILE": str(cli_config(folder)), "TF_IN_AUTOMATION": "1"}
     subprocess.run(
         [binary, "init", "-backend=false", "-input=false", "-lockfile=readonly"],

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from scripts import foundation, local, providers
 from scripts.checks import provider
-from scripts.settings import ROOT, Settings
-from scripts.workspace import terraform_environ
+from scripts.core.settings import ROOT, Settings
+from scripts.environments import foundation
+from scripts.terraform.workspace import terraform_environ
+from scripts.tools import emulator as sessions
+from scripts.tools import providers
 
 from .conftest import REGION, Emulator, clean_environ
 
@@ -26,8 +28,8 @@ pytestmark = pytest.mark.slow
 def settings(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The local environment in the test's emulator, with a state folder of the test's own."""
     port = int(emulator.endpoint.rpartition(":")[2])
-    session = local.Session(os.getpid(), 0.0, port)
-    monkeypatch.setattr(local, "require", lambda _: session)
+    session = sessions.Session(os.getpid(), 0.0, port)
+    monkeypatch.setattr(sessions, "require", lambda _: session)
     environ = {"WINBATCH_STATE": str(tmp_path / "state"), "WINBATCH_CACHE": str(Settings.load("local").cache)}
     found = Settings.load("local", environ=environ, root=ROOT)
     reached = terraform_environ(

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import policies, setup
-from scripts.policies import RenderedPolicy
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.terraform import policy_findings
+from scripts.terraform.policy_findings import RenderedPolicy
+from scripts.tools import checkov
 
 from .conftest import ROOT, clean_environ
 
@@ -23,17 +24,15 @@ EXAMPLES = Path(__file__).parent / "policy_examples"
 pytestmark = pytest.mark.slow
 
 
-def checkov(folder: Path, *arguments: str) -> dict[str, Any]:
+def checked(folder: Path, *arguments: str) -> dict[str, Any]:
     """checkov's report of a folder."""
-    command = os.environ.get("WINBATCH_CHECKOV") or str(
-        setup.checkov_folder(Settings.load("local")) / "bin" / "checkov"
-    )
+    command = os.environ.get("WINBATCH_CHECKOV") or str(checkov.folder(Settings.load("local")) / "bin" / "checkov")
     if shutil.which(command) is None:
         pytest.fail(f"{command} is missing: call `invoke setup --tests`")
     done = subprocess.run(
         [command, "--framework", "terraform", "--output", "json", *arguments],
         cwd=folder,
-        env=clean_environ() | policies.SOURCE_ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=clean_environ() | policy_findings.SOURCE_ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -48,7 +47,7 @@ def checkov(folder: Path, *arguments: str) -> dict[str, Any]:
 def own_checks() -> dict[str, Any]:
     own_folder = ROOT / "terraform" / "policies"
     own = "CKV_WB_*"
-    return checkov(
+    return checked(
         EXAMPLES, "--directory", ".", "--external-checks-dir", str(own_folder), "--check", own, "--skip-download"
     )
 
@@ -82,7 +81,7 @@ def found_in_plan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str
         write_plan(folder / f"{part}.json", {check: examples[check] for check in checks[part::2]}) for part in (0, 1)
     ]
     found: dict[str, set[str]] = {}
-    for finding in policies.findings(files, Settings.load("local")):
+    for finding in policy_findings.findings(files, Settings.load("local")):
         found.setdefault(finding.check.lower(), set()).add(finding.resource.split(".", 1)[1])
     return found
 
@@ -118,7 +117,7 @@ OBJECTS = "arn:aws:s3:::bucket/jobs/*"
 
 
 # Whose policy a statement is in, the statement, and what is wrong with it.
-STATEMENTS: dict[str, tuple[policies.Kind, dict[str, Any], str | None]] = {
+STATEMENTS: dict[str, tuple[policy_findings.Kind, dict[str, Any], str | None]] = {
     "trust": ("trust", TRUST, None),
     "identity": ("identity", {"Action": "s3:GetObject", "Resource": OBJECTS}, None),
     # The one that is known and needed.
@@ -157,7 +156,7 @@ def analysed() -> dict[str, set[str]]:
         document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Sid": "One"} | statement]}
         given.append(RenderedPolicy(name, kind, json.dumps(document)))
     found: dict[str, set[str]] = {name: set() for name in STATEMENTS}
-    for finding in policies.analysed(given, Settings.load("local")):
+    for finding in policy_findings.analysed(given, Settings.load("local")):
         found[finding.resource].add(finding.check)
     return found
 

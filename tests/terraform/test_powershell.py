@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from scripts import toolchain
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import terraform_command
 from tests.powershell import broken
 
 MODULES = Path(__file__).parents[2] / "terraform/modules"
@@ -22,7 +22,7 @@ POOL = {"state": "Stopped"}
 
 def render(template: Path, folder: Path, **values: Any) -> str:
     expression = f"base64encode(templatefile({json.dumps(str(template))}, {json.dumps(values)}))\n"
-    binary = toolchain.find_terraform(Settings.load("local"))
+    binary = terraform_command.find_terraform(Settings.load("local"))
     done = subprocess.run([binary, "console"], input=expression, cwd=folder, capture_output=True, text=True, check=True)
     return base64.b64decode(done.stdout.strip().strip('"')).decode()
 

@@ -18,11 +18,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts import sealing, toolchain
 from scripts.checks import provider
-from scripts.errors import PlanRefused
-from scripts.images import assemble, push
-from scripts.settings import Settings
+from scripts.core.errors import PlanRefused
+from scripts.core.settings import Settings
+from scripts.images.linux import assemble, push
+from scripts.terraform import encryption
+from scripts.tools import terraform_command
 from tests.emulated import emulating
 from tests.waiting import wait_for
 
@@ -75,7 +76,7 @@ def commands(emulator: Emulator, folder: Path, home: Path, role: dict[str, str] 
         **keys,
     }
     with provider.kept(provider.for_tests(), environ, home) as variables:
-        binary = toolchain.find_terraform(Settings.load("local"))
+        binary = terraform_command.find_terraform(Settings.load("local"))
         yield Terraform(binary, folder, environ | variables)
 
 
@@ -176,10 +177,10 @@ def pipeline(name: str, emulator: Emulator, folder: Path) -> Iterator[Pipeline]:
 def beside_terraform(made: Pipeline) -> None:
     """What the verbs do by the pipeline's roles beside Terraform: plans sealed and opened, images, releases."""
     context = {"environment": made.name, "purpose": "plan"}
-    packed = sealing.seal(made.client(made.plan, "kms"), made.key, b"plan", context)
-    assert sealing.unseal(made.client(made.apply, "kms"), packed, context) == b"plan"
+    packed = encryption.seal(made.client(made.plan, "kms"), made.key, b"plan", context)
+    assert encryption.unseal(made.client(made.apply, "kms"), packed, context) == b"plan"
     with pytest.raises(PlanRefused, match="kms:Decrypt"):
-        sealing.unseal(made.client(made.plan, "kms"), packed, context)
+        encryption.unseal(made.client(made.plan, "kms"), packed, context)
     state = {"Bucket": f"winbatch-{made.name}-tfstate", "Key": "begun"}
     s3, ecr = made.client(made.apply, "s3"), made.client(made.apply, "ecr")
     s3.put_object(**state, Body=b"")

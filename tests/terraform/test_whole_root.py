@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import adoption, state, takedown
-from scripts.images import assemble, push
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.environments import teardown
+from scripts.images.linux import assemble, push
+from scripts.terraform import imports, state
 
 from .conftest import Emulator, Terraform
 from .inventory import inventory
@@ -19,7 +20,7 @@ from .policed import check_policies
 pytestmark = pytest.mark.slow
 DIGESTS = {"ber": f"sha256:{'a' * 64}"}
 STATE = "winbatch-local-tfstate"
-TARGET = takedown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
+TARGET = teardown.Target("winbatch-local", "local", "winbatch-local", "winbatch-local")
 EVERY_OPTION = Path(__file__).parent / "every_option.tfvars"
 PLANNED_OPTIONS = Path(__file__).parent / "planned_options.tfvars"
 PARTITIONS = {"cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov"}
@@ -48,15 +49,15 @@ def check_taken_over(terraform: Terraform, emulator: Emulator, values: list[str]
     while True:
         terraform.run("plan", "-input=false", "-out=found.plan", *values, digests=DIGESTS)
         plan = json.loads(terraform.shown("found.plan").read_text())
-        found = adoption.unnoted(emulator, plan)  # type: ignore[arg-type]  # its clients are all that is asked for
+        found = imports.unnoted(emulator, plan)  # type: ignore[arg-type]  # its clients are all that is asked for
         if not found:
             break
         existing |= found
-        blocks.write_text(adoption.blocks(existing))
+        blocks.write_text(imports.blocks(existing))
     blocks.unlink()
     left = {entry["type"] for entry in plan["resource_changes"] if entry["change"]["actions"] == ["create"]}
     assert left
-    assert left.isdisjoint(adoption.FINDERS)
+    assert left.isdisjoint(imports.FINDERS)
     terraform.run("apply", "-input=false", "found.plan", digests=DIGESTS)
     terraform.run("plan", "-input=false", "-detailed-exitcode", *values, digests=DIGESTS)
     after = inventory(emulator)
@@ -91,14 +92,14 @@ def test_every_option_is_applied_and_leaves_nothing(terraform: Terraform, emulat
     assert state.outputs(emulator.client("s3"), Settings.load("local")) == outputs
     emulator.client("s3").put_object(Bucket=outputs["data_bucket"], Key="jobs/ber/x/job.json", Body=b"{}")
     push(emulator.client("ecr"), "winbatch-local/ber", assemble({"app/hello.txt": b"hello"}, {}))
-    assert any("s3:::" in arn for arn in takedown.left(emulator, TARGET))
-    takedown.drain(emulator, TARGET, print)
+    assert any("s3:::" in arn for arn in teardown.left(emulator, TARGET))
+    teardown.drain(emulator, TARGET, print)
     # As `invoke down`: before Terraform, which may wait for what others left, and after it. What is in use is its own;
     # revisions stay for rollbacks, as long as the environment does.
-    assert "task definition winbatch-local-ber:1" in takedown.sweep(emulator, TARGET)
+    assert "task definition winbatch-local-ber:1" in teardown.sweep(emulator, TARGET)
     terraform.run("destroy", "-input=false", "-auto-approve", *values, digests=DIGESTS)
-    takedown.sweep(emulator, TARGET)
-    assert takedown.left(emulator, TARGET) == []
+    teardown.sweep(emulator, TARGET)
+    assert teardown.left(emulator, TARGET) == []
     assert inventory(emulator) == before
     # Else that nothing is left would say nothing.
     assert len({kind for kind in there if there[kind] != before.get(kind)}) > 15

@@ -6,8 +6,8 @@ import functools
 from dataclasses import replace
 
 from emulator.ecs.images import Image
-from scripts.console import Steps
-from scripts.settings import Settings
+from scripts.core.console import Steps
+from scripts.core.settings import Settings
 from scripts.windows import image
 from tests.windows.host import Host
 

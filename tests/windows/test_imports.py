@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 from scripts.windows import staging
 from tests.windows import images
 
@@ -78,7 +78,7 @@ print(json.dumps([u.find_spec(n) is not None for n in ("tools", "beside", "item_
     ids=["script", "code"],
 )
 def test_what_a_program_of_python_finds(windows, words, expected):
-    """`tests/unit/windows/test_same.py` says the same of the Python here."""
+    """`tests/unit/scripts/windows/test_same.py` says the same of the Python here."""
     files = {"data/sub/beside.py": b"", "data/sub/main.py": FOUND.encode()}
     image = windows.on(images.of(windows, "tools"), files)
     code, said = windows.run(image, *words)

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import pytest
 
-from scripts import uv
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import uv
 from scripts.windows.staging import PLATFORM
 from tests.emulated import ROOT
 from tests.windows import images

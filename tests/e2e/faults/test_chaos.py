@@ -6,7 +6,7 @@ from scripts.chaos import faults
 from scripts.chaos.place import Place
 from scripts.chaos.rounds import Round
 from scripts.chaos.schedule import Schedule
-from scripts.settings import Settings
+from scripts.core.settings import Settings
 
 pytestmark = pytest.mark.slow
 

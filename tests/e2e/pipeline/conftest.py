@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from emulator.mwaa import versions
-from scripts import checkout
 from scripts.chaos.faults import choose_airflow
+from scripts.core import checkout
 from tests.e2e.operators import ROOT, Operator, keeping_provider, make_operator
 from tests.e2e.pipeline import interrupting
 from tests.e2e.pipeline.interrupting import Interruption

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from scripts.terraform import GRACE
+from scripts.terraform.cli import GRACE
 from tests.e2e.operators import INVOKE, Operator
 from tests.e2e.world import clients
 from tests.waiting import PATIENCE

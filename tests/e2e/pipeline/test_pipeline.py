@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from scripts.release import Releases
+from scripts.dag_releases.store import Releases
 from tests.e2e.operators import INVOKE
 from tests.e2e.pipeline.conftest import commit, git, last
 from tests.e2e.world import NAME

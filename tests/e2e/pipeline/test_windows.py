@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import binom
 
 from emulator.mwaa import versions
-from scripts import wine
 from scripts.chaos.faults import choose_airflow
-from scripts.errors import PreflightError
+from scripts.core.errors import PreflightError
+from scripts.images import wine
 from tests.e2e.operators import JOBS
 from tests.e2e.pipeline.conftest import commit
 from tests.e2e.world import NAME, World

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from scripts import debian
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
+from scripts.tools import debian
 from winbatch import spec
 
 SCRIPTS = ROOT / "images" / "ber-octave" / "files"

@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 from ber import aggregate, kernels, plot, sums, theory
 from ber.interval import proportion_interval
 from ber.simulate import Point, count
-from scripts import browser
-from scripts.settings import Settings
+from scripts.core.settings import Settings
+from scripts.tools import browser
 from winbatch.account import Account
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure, ItemResult

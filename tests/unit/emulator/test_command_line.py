@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from emulator.__main__ import main
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 
 @pytest.mark.parametrize(

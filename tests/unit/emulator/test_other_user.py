@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from emulator.mwaa import database
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 # No account has it on most machines, as in a container that is started with a user's number.
 USER = 1001
 SLICE = (
     "tests/unit/emulator/test_configuration.py",
     "tests/unit/emulator/test_processes.py",
-    "tests/unit/scripts/test_command_line.py::test_without_an_up_status_is_down_and_down_is_harmless",
+    "tests/unit/scripts/cli/test_command_line.py::test_without_an_up_status_is_down_and_down_is_harmless",
     "tests/contract/test_ecs_tasks.py::test_a_program_runs_with_its_environment_and_its_output_is_logged",
 )
 # PostgreSQL may not keep what lets the rest read a checkout that is closed to others.

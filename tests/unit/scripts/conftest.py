@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.settings import ROOT, Settings
+from scripts.core.settings import ROOT, Settings
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scripts import bootstrap
-from scripts.settings import ROOT
+from scripts.core.settings import ROOT
 
 
 def script(path, text):

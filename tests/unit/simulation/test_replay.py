@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import replaying, story
+from scripts.jobs import replay, story
 from simulation.faults import Faults
 from simulation.scenario import Scenario
 from simulation.sizes import Sizes
@@ -37,7 +37,7 @@ class Lived:
         assert self.world.live().problems == ()
         self.bucket = self.world._person()
         self.jobs = [
-            replaying.replay(self.bucket, run.spec.dag, run.run_id)
+            replay.replay(self.bucket, run.spec.dag, run.run_id)
             for run in self.world.runs
             if self.bucket.get(keys.job_key(run.spec.dag, keys.job_id(run.run_id)))
         ]
@@ -50,16 +50,14 @@ class Lived:
         """Every item, with its story in one text."""
         for job, part in self.parts:
             for item in range(part.stage.items):
-                told = replaying.why(self.bucket, job, item, part.stage.stage)
+                told = replay.why(self.bucket, job, item, part.stage.stage)
                 yield part, item, "\n".join(sentence.text for sentence in told)
 
     def decisions(self):
         """Every tick, with its story in one text."""
         for _, part in self.parts:
             for place, replayed in enumerate(part.ticks):
-                told = story.of_tick(
-                    part.stage, replayed, replaying._before(part, place), replaying._after(part, place)
-                )
+                told = story.of_tick(part.stage, replayed, replay._before(part, place), replay._after(part, place))
                 yield replayed, "\n".join(sentence.text for sentence in told)
 
 
@@ -126,7 +124,7 @@ def test_another_process_with_other_hashes_comes_to_the_same(tmp_path):
 def test_an_engine_that_decides_otherwise_is_found_and_the_first_tick_is_named(monkeypatch, name, value, said):
     worlds = [of_seed(seed) for seed in SEEDS]
     monkeypatch.setattr(engine, name, value)
-    problems = [replaying.replay(lived.bucket, job.dag, job.run_id).problem() for lived in worlds for job in lived.jobs]
+    problems = [replay.replay(lived.bucket, job.dag, job.run_id).problem() for lived in worlds for job in lived.jobs]
     found = [problem for problem in problems if problem]
     assert found
     assert all(problem.startswith("stage ") and ", tick " in problem for problem in found)
@@ -136,9 +134,9 @@ def test_an_engine_that_decides_otherwise_is_found_and_the_first_tick_is_named(m
 
 def test_a_difference_of_another_release_says_so(monkeypatch):
     lived = of_seed(5)
-    monkeypatch.setattr(replaying, "code", lambda: "another")
+    monkeypatch.setattr(replay, "code", lambda: "another")
     monkeypatch.setattr(engine, "POLL_SOON", 3.0)
-    job = replaying.replay(lived.bucket, lived.jobs[0].dag, lived.jobs[0].run_id)
+    job = replay.replay(lived.bucket, lived.jobs[0].dag, lived.jobs[0].run_id)
     assert job.problem().endswith("; then it was decided by another winbatch, that of a checkout")
     assert any("decided by another winbatch than this checkout's: release a checkout" in line for line in job.lines())
 

@@ -6,7 +6,9 @@ Where botocore's model has the enumeration, that is compared; else the documente
 import botocore.session
 import pytest
 
-from scripts import adoption, jobs, takedown
+from scripts.environments import teardown
+from scripts.jobs import runs
+from scripts.terraform import imports
 from winbatch import ecs_tasks, scaling
 
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html; botocore has a plain string.
@@ -55,7 +57,7 @@ def test_each_failure_reason_is_want_of_room_or_has_its_advice(reason):
 
 def test_lifecycle_states():
     assert set(scaling.LEAVING) == {state.partition(":")[0] for state in enumeration("autoscaling", "LifecycleState")}
-    assert enumeration("autoscaling", "LifecycleState") > takedown.PROTECTABLE
+    assert enumeration("autoscaling", "LifecycleState") > teardown.PROTECTABLE
 
 
 def test_activities_that_came_to_nothing():
@@ -103,14 +105,14 @@ def test_states_of_an_instance_that_down_waits_for():
 
 def test_what_is_on_its_way_out():
     assert enumeration("ec2", "NatGatewayState") == {"pending", "failed", "available", "deleting", "deleted"}
-    assert enumeration("ec2", "NatGatewayState") > takedown.GOING["natgateway"]
-    assert enumeration("ec2", "InstanceStateName") > takedown.GOING["instance"]
-    assert takedown.GOING["task"] == {status for status, ours in ecs_tasks.STATUSES.items() if ours == "stopped"}
+    assert enumeration("ec2", "NatGatewayState") > teardown.GOING["natgateway"]
+    assert enumeration("ec2", "InstanceStateName") > teardown.GOING["instance"]
+    assert teardown.GOING["task"] == {status for status, ours in ecs_tasks.STATUSES.items() if ours == "stopped"}
     assert enumeration("autoscaling", "WarmPoolStatus") == {"PendingDelete"}
 
 
 def test_states_of_airflows_environment():
-    assert enumeration("mwaa", "EnvironmentStatus") - adoption.AIRFLOW_READY - adoption.AIRFLOW_GONE == {
+    assert enumeration("mwaa", "EnvironmentStatus") - imports.AIRFLOW_READY - imports.AIRFLOW_GONE == {
         "CREATING",
         "CREATING_SNAPSHOT",
         "MAINTENANCE",
@@ -121,4 +123,4 @@ def test_states_of_airflows_environment():
 
 
 def test_runs_that_have_ended():
-    assert RUN_STATES - {"queued", "running"} == jobs.ENDED
+    assert RUN_STATES - {"queued", "running"} == runs.ENDED

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts import debian, workload_new
-from scripts.errors import JobFailed
-from scripts.jobs import Snapshot, fetch
-from scripts.settings import ROOT, Settings
+from scripts.core.errors import JobFailed
+from scripts.core.settings import ROOT, Settings
+from scripts.images import scaffold
+from scripts.jobs.runs import Snapshot, fetch
+from scripts.tools import debian
 from scripts.windows import staging
 from winbatch import job as jobs
 from winbatch import spec
@@ -202,7 +203,7 @@ def checkout(tmp_path):
     shutil.copytree(ROOT / "images" / "tools", root / "images" / "tools")
     shutil.copytree(ROOT / "terraform" / "environments", root / "terraform" / "environments")
     shutil.copy(ROOT / "pyproject.toml", root)
-    workload_new.make(Settings.load("local", environ={}, root=root), "my-work")
+    scaffold.make(Settings.load("local", environ={}, root=root), "my-work")
     return root
 
 
