@@ -318,7 +318,7 @@ class Cloud:
                 host.draining = True
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
-        if not 1 <= count <= engine.RUN_BATCH:
+        if not 1 <= count <= engine.workers.RUN_BATCH:
             self.broken.append(f"RunTask of {count} ECS tasks")
         self.run_times.append(self.clock.seconds)
         if not self._submitted("ecs.RunTask") or (not self.quiet and self.clock.chance(self.faults.throttle)):

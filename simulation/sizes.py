@@ -22,10 +22,10 @@ class Sizes:
         block: shards that are listed together.
     """
 
-    run_batch: int = engine.RUN_BATCH
-    run_burst: float = engine.RUN_BURST
-    run_rate: float = engine.RUN_RATE
-    max_pending: int = engine.MAX_PENDING
+    run_batch: int = engine.workers.RUN_BATCH
+    run_burst: float = engine.workers.RUN_BURST
+    run_rate: float = engine.workers.RUN_RATE
+    max_pending: int = engine.workers.MAX_PENDING
     block: int = stage.BLOCK
 
     @classmethod
@@ -34,10 +34,10 @@ class Sizes:
         if chance.choice([True, False]):
             return cls()
         return cls(
-            run_batch=chance.choice([1, 2, engine.RUN_BATCH]),
+            run_batch=chance.choice([1, 2, engine.workers.RUN_BATCH]),
             run_burst=chance.choice([1.0, 2.0]),
-            run_rate=chance.choice([0.02, 0.1, engine.RUN_RATE]),
-            max_pending=chance.choice([4, engine.MAX_PENDING]),
+            run_rate=chance.choice([0.02, 0.1, engine.workers.RUN_RATE]),
+            max_pending=chance.choice([4, engine.workers.MAX_PENDING]),
             block=chance.choice([3, 10, stage.BLOCK]),
         )
 
@@ -45,11 +45,12 @@ class Sizes:
     def there(self) -> Iterator[None]:
         """Have the product's own code be of these sizes."""
         places = (
-            (engine, "RUN_BATCH", self.run_batch),
-            (engine, "RUN_BURST", self.run_burst),
-            (engine, "RUN_RATE", self.run_rate),
-            (engine, "MAX_PENDING", self.max_pending),
-            (engine, "BLOCK", self.block),
+            (engine.workers, "RUN_BATCH", self.run_batch),
+            (engine.workers, "RUN_BURST", self.run_burst),
+            (engine.workers, "RUN_RATE", self.run_rate),
+            (engine.workers, "MAX_PENDING", self.max_pending),
+            (engine.counting, "BLOCK", self.block),
+            (engine.tick, "BLOCK", self.block),
             (claims, "BLOCK", self.block),
         )
         before = [(module, name, getattr(module, name)) for module, name, _ in places]

@@ -178,7 +178,7 @@ def tick(
             return ledger, 0.0
         ledger = ledger.again(now)
     elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and looked < ledger.due_at + OVERDUE:
-        return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
+        return ledger, max(engine.tick.POLL_SOON, (ledger.due_at - now).total_seconds())
     ledger = dataclasses.replace(
         ledger,
         attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))},
@@ -203,7 +203,7 @@ def tick(
         ports.put(key, ledger.to_json().encode(), etag=etag, new=etag is None)
     except Conflict:
         log.info("%s: another engine is at work on this stage; looking again", key)
-        return dataclasses.replace(done.ledger, state="running"), engine.POLL_SOON
+        return dataclasses.replace(done.ledger, state="running"), engine.tick.POLL_SOON
     if not hands_over:
         _tell(ports, stage, done.demand, board, board_etag)
     if sample is not None:
@@ -244,7 +244,7 @@ def _look(
     # What is being ended takes no ECS task any more, though ECS lists it for minutes.
     instances = [instance for instance in ports.instances() if instance.ec2_id not in group.leaving]
     why = ledger.short_at if engine.asks_why(ledger, ports.now()) and len(instances) < group.desired else None
-    said = ports.why_short(why - engine.SAID_BEFORE) if why else None
+    said = ports.why_short(why - engine.instances.SAID_BEFORE) if why else None
     listed_marks: dict[ClaimMark, dt.datetime] = {}
     there: list[int] = []
     unsettled = engine.unsettled(stage, ledger.done)
@@ -381,7 +381,7 @@ def _settle(
     # One that this tick does not know may have begun since it looked: another engine has started it, and ECS itself may
     # not know it yet.
     strangers = sorted(set(owners) - live - ended.keys() - {""})
-    young = ports.now() - engine.UNKNOWN_GRACE
+    young = ports.now() - engine.counting.UNKNOWN_GRACE
     new = {owner for owner, claimed_at in zip(owners, marks.values(), strict=True) if claimed_at > young}
     here = live | {
         worker.arn

@@ -1,5 +1,4 @@
-"""Starts jobs, follows them and takes them in hand: fetch, cancel, resume, logs, replay, an item tried on this machine,
-a person's files.
+"""Starts jobs, follows them and takes them in hand: fetch, cancel, resume, logs, replay, an item tried here, files.
 
 `runs.py` is a job as the others know it. Imports images, terraform, tools and core.
 """

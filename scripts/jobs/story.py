@@ -324,7 +324,7 @@ def _does(action: Action, replayed: Replayed, step: Step) -> str:
             needed = max(step.need.instances if step.need else 0, limits.keep_instances)
             return (
                 f"lets nothing more be placed on {names('instance', arns)}: without an ECS task for"
-                f" {engine.IDLE_GRACE.total_seconds():.0f} s, and {needed} are needed"
+                f" {engine.instances.IDLE_GRACE.total_seconds():.0f} s, and {needed} are needed"
             )
         case engine.Terminate(ids):
             return f"has {names('instance', ids)} ended, which are drained and empty"

@@ -27,7 +27,7 @@ class Starts:
         calls = self._calls[stage]
         calls.append(now)
         for number, began in enumerate(calls):
-            allowed = self._engines * engine.RUN_BURST + engine.RUN_RATE * (now - began) + 1e-6
+            allowed = self._engines * engine.workers.RUN_BURST + engine.workers.RUN_RATE * (now - began) + 1e-6
             if len(calls) - number > allowed:
                 self._problems.append(f"{len(calls) - number} RunTask calls of a stage in {now - began:.0f} s")
                 break

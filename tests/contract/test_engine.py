@@ -315,7 +315,7 @@ def test_a_worker_that_is_asked_to_leave_goes_after_its_shards_and_another_takes
 
 
 def test_an_instance_with_nothing_to_do_is_gone_before_the_stage_ends(job, monkeypatch):
-    monkeypatch.setattr(engine, "IDLE_GRACE", dt.timedelta(seconds=1))
+    monkeypatch.setattr(engine.instances, "IDLE_GRACE", dt.timedelta(seconds=1))
     job = job(items=24, seconds=0.2, slow={23: 20})
     instances = []
 

@@ -17,7 +17,7 @@ def _quiet():
 
 @pytest.mark.slow
 def test_what_is_kept_is_as_large_after_some_hours_as_after_one(monkeypatch):
-    monkeypatch.setattr(engine, "ENDED_KEPT", engine.ENDED_KEPT / 8)
+    monkeypatch.setattr(engine.outcomes, "ENDED_KEPT", engine.outcomes.ENDED_KEPT / 8)
     hours, problems = day.live(6)
     assert problems == ()
     early, late = day.Hour.most(hours[1:3]), day.Hour.most(hours[4:6])

@@ -19,20 +19,20 @@ def _quiet():
 
 
 def test_a_cost_that_is_told_twice_is_found(monkeypatch):
-    cost = engine._cost
+    cost = engine.counting._cost
 
     def twice(limits, ledger, seen, live):
         told = cost(limits, ledger, seen, live)
         more = told.instance_seconds - ledger.instance_seconds
         return dataclasses.replace(told, instance_seconds=told.instance_seconds + more)
 
-    monkeypatch.setattr(engine, "_cost", twice)
+    monkeypatch.setattr(engine.counting, "_cost", twice)
     assert any("instance-seconds are told of" in problem for problem in World(0, Faults()).live().problems)
 
 
 def test_instances_that_stay_for_nobody_are_found(monkeypatch):
     monkeypatch.setattr(orchestration, "_scale_in", lambda *_: None)
-    monkeypatch.setattr(engine, "_let_go", lambda limits, ledger, *_args, **_more: (ledger, ()))
+    monkeypatch.setattr(engine.instances, "let_go", lambda limits, ledger, *_args, **_more: (ledger, ()))
     assert any("runs need fewer" in problem for problem in World(3, Faults()).live().problems)
 
 

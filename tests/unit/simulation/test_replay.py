@@ -112,18 +112,18 @@ def test_another_process_with_other_hashes_comes_to_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("module", "name", "value", "said"),
     [
-        ("POLL_SOON", 3.0, "then to look again after 2.0 s"),
-        ("_retire", lambda ledger, *_: (ledger, ()), ""),
-        ("_ask", lambda ledger, *_: (ledger, ()), "now nothing"),
-        ("_verdict", lambda *_: None, "then succeeded '', now running ''"),
-        ("_count", None, "the engine of this checkout fails on what it saw: TypeError"),
+        (engine.tick, "POLL_SOON", 3.0, "then to look again after 2.0 s"),
+        (engine.workers, "retire", lambda ledger, *_: (ledger, ()), ""),
+        (engine.instances, "ask", lambda ledger, *_: (ledger, ()), "now nothing"),
+        (engine.ending, "verdict", lambda *_: None, "then succeeded '', now running ''"),
+        (engine.counting, "count", None, "the engine of this checkout fails on what it saw: TypeError"),
     ],
 )
-def test_an_engine_that_decides_otherwise_is_found_and_the_first_tick_is_named(monkeypatch, name, value, said):
+def test_an_engine_that_decides_otherwise_is_found_and_the_first_tick_is_named(monkeypatch, module, name, value, said):
     worlds = [of_seed(seed) for seed in SEEDS]
-    monkeypatch.setattr(engine, name, value)
+    monkeypatch.setattr(module, name, value)
     problems = [replay.replay(lived.bucket, job.dag, job.run_id).problem() for lived in worlds for job in lived.jobs]
     found = [problem for problem in problems if problem]
     assert found
@@ -135,7 +135,7 @@ def test_an_engine_that_decides_otherwise_is_found_and_the_first_tick_is_named(m
 def test_a_difference_of_another_release_says_so(monkeypatch):
     lived = of_seed(5)
     monkeypatch.setattr(replay, "code", lambda: "another")
-    monkeypatch.setattr(engine, "POLL_SOON", 3.0)
+    monkeypatch.setattr(engine.tick, "POLL_SOON", 3.0)
     job = replay.replay(lived.bucket, lived.jobs[0].dag, lived.jobs[0].run_id)
     assert job.problem().endswith("; then it was decided by another winbatch, that of a checkout")
     assert any("decided by another winbatch than this checkout's: release a checkout" in line for line in job.lines())

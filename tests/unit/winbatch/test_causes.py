@@ -32,9 +32,9 @@ def test_the_ledger_keeps_a_log_of_each_cause():
 
 def test_the_ledger_keeps_so_many_logs_and_no_more():
     ledger = Ledger.begin(STAGE, dt.datetime(2026, 11, 29, tzinfo=dt.UTC))
-    odd = [ItemFailure(n, n, "program", "x" * n, ("log",)) for n in range(3 * engine.LOGS_KEPT)]
+    odd = [ItemFailure(n, n, "program", "x" * n, ("log",)) for n in range(3 * engine.outcomes.LOGS_KEPT)]
     ledger = engine.explained(ledger, range(len(odd)), odd)
-    assert sum(bool(failure.log) for failure in ledger.failures) == engine.LOGS_KEPT
+    assert sum(bool(failure.log) for failure in ledger.failures) == engine.outcomes.LOGS_KEPT
     assert len(ledger.failures) == len(odd)
 
 

@@ -162,7 +162,7 @@ def test_no_room_is_nobodys_fault_however_long_it_lasts(reason):
         ledger, wait = world.tick()
         assert (ledger.state, ledger.faults) == ("running", ())
         world.pass_time(wait)
-    assert all(pause >= engine.CROWDED_PAUSE for pause in pauses(world)[1:])
+    assert all(pause >= engine.workers.CROWDED_PAUSE for pause in pauses(world)[1:])
     world.cloud.start_fails = ""
     assert drive(world).state == "succeeded"
 
@@ -174,7 +174,7 @@ def test_a_place_that_runtask_does_not_find_is_asked_for_again_after_a_pause():
         ledger, wait = world.tick()
         assert not ledger.waves
         world.pass_time(wait)
-    assert all(pause >= engine.CROWDED_PAUSE for pause in pauses(world))
+    assert all(pause >= engine.workers.CROWDED_PAUSE for pause in pauses(world))
     del world.cloud._places
     assert drive(world).state == "succeeded"
 
@@ -271,7 +271,7 @@ def test_a_look_that_takes_minutes_gives_up_nobody_who_was_young_when_it_began()
     listing = world.listing
 
     def slow(*where):
-        world.pass_time(engine.UNKNOWN_GRACE.total_seconds())
+        world.pass_time(engine.counting.UNKNOWN_GRACE.total_seconds())
         return listing(*where)
 
     world.listing = slow
@@ -666,7 +666,7 @@ def test_who_follows_only_looks_until_the_leader_is_late():
     ledger, _ = world.tick(who="0")
     before = world.objects
     again, wait = world.tick(who="1", leads=lambda _: False)
-    assert (again, wait) == (ledger, engine.POLL_SOON)
+    assert (again, wait) == (ledger, engine.tick.POLL_SOON)
     assert world.objects == before
     world.pass_time(30)
     later, _ = world.tick(who="1", leads=lambda _: False)

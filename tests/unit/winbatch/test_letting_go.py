@@ -76,14 +76,14 @@ def test_an_instance_that_drains_for_nobody_is_let_go_after_a_while():
     """Whoever drained it has ended before it let it go: the cluster has no other place."""
     begun = tick(Ledger.begin(STAGE, NOW), 0, instance())
     assert not any(isinstance(action, Terminate) for action in begun.actions)
-    later = tick(begun.ledger, engine.STRAY_GRACE.total_seconds(), instance())
+    later = tick(begun.ledger, engine.instances.STRAY_GRACE.total_seconds(), instance())
     assert Terminate(("i-0",)) in later.actions
 
 
 @pytest.mark.parametrize("left", [instance(tasks=1), instance(draining=False)])
 def test_an_instance_with_work_or_in_use_stays(left):
     begun = tick(Ledger.begin(STAGE, NOW), 0, left)
-    later = tick(begun.ledger, engine.STRAY_GRACE.total_seconds(), left)
+    later = tick(begun.ledger, engine.instances.STRAY_GRACE.total_seconds(), left)
     assert not any(isinstance(action, Drain | Terminate) for action in later.actions)
 
 
@@ -101,7 +101,7 @@ def test_a_claim_of_whom_the_tick_does_not_know_is_lost_only_when_ecs_says_so(st
     assert lost == (status == "stopped")
 
 
-@pytest.mark.parametrize(("age", "lost"), [(0, False), (engine.UNKNOWN_GRACE.total_seconds(), True)])
+@pytest.mark.parametrize(("age", "lost"), [(0, False), (engine.counting.UNKNOWN_GRACE.total_seconds(), True)])
 def test_a_claim_of_whom_ecs_does_not_know_is_lost_only_when_it_is_not_young(age, lost):
     """Another engine has just started the ECS task, and ECS does not know it yet."""
     clock = Clock(1)
@@ -165,6 +165,6 @@ def test_a_call_that_came_late_does_not_find_its_token_refilled_since_the_look()
 
 
 def test_with_more_jobs_than_calls_each_may_call_now_and_then():
-    others = {f"d/j{number}/s": 1.0 for number in range(2 * int(engine.RUN_BURST))}
+    others = {f"d/j{number}/s": 1.0 for number in range(2 * int(engine.workers.RUN_BURST))}
     step = tick(Ledger.begin(STAGE, NOW), 0, instance(draining=False), others=others)
     assert any(isinstance(action, Run) for action in step.actions)

@@ -66,7 +66,7 @@ class World(StageWorld):
 def drive(world, *, drivers=1, ticks=4000, attempt=1):
     """Tick until the stage is finished; a crash loses everything but S3 and ECS."""
     for _ in range(ticks):
-        wait = engine.POLL_SOON
+        wait = engine.tick.POLL_SOON
         for _ in range(drivers):
             try:
                 ledger, wait = world.tick(attempt=attempt)
@@ -90,5 +90,5 @@ def pauses(world):
 
 def assert_run_rate(world):
     """No window of RunTask calls is above what the engine's token bucket allows."""
-    bucket = TokenBucket(engine.RUN_BURST, engine.RUN_RATE)
+    bucket = TokenBucket(engine.workers.RUN_BURST, engine.workers.RUN_RATE)
     assert all(bucket.take(1, at) for at in world.cloud.run_times)
