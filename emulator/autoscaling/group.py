@@ -9,25 +9,23 @@ import copy
 import datetime as dt
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState, LifecycleHook
+from moto.autoscaling.models import InstanceState, LifecycleHook
 from moto.ec2.models.instances import InstanceState as Ec2State
 from moto.ecs.models import ecs_backends
 
 from emulator import user_data
 from emulator.autoscaling.activities import at, now
-from emulator.autoscaling.capacity import ON_DEMAND, Configuration, Refusal, refusal
+from emulator.autoscaling.base import BaseGroup
+from emulator.autoscaling.capacity import ON_DEMAND, Refusal, refusal
 from emulator.autoscaling.journal import Journal
-from emulator.autoscaling.launching import COMING, RESOLVED, configuration, launch, places, subnets
+from emulator.autoscaling.launching import COMING, RESOLVED, launch, places, subnets
 from emulator.ecs.model import ContainerInstance
 from emulator.faults import Faults
 from emulator.instances import ecs_of, join_cluster, may_say
 from emulator.timers import Timers
-
-if TYPE_CHECKING:
-    from emulator.autoscaling.backend import GroupsBackend
 
 _GOING = frozenset({"Terminating", "Terminating:Wait", "Warmed:Terminating"})
 _LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -39,18 +37,17 @@ _WARM = 0.25
 _LEAST_RETRY_SECONDS = 0.5
 
 
-class Group(FakeAutoScalingGroup):
+class Group(BaseGroup):
     """moto's group with instances that live."""
 
     timers: Timers
     faults: Faults
     instance_seconds: float
-    autoscaling_backend: GroupsBackend
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.status: str | None = None
         self.warm_pool = None
-        self.pool: list[InstanceState] = []
+        self.pool = []
         self._initialised: set[str] = set()
         self._in_service_since: dict[str, dt.datetime] = {}
         # The hooks that hold an instance in a wait state, by its id: each wait is its own.
@@ -62,15 +59,6 @@ class Group(FakeAutoScalingGroup):
     @property
     def warm_pool_size(self) -> int | None:
         return len(self.pool) if self.warm_pool else None
-
-    @property
-    def configuration(self) -> Configuration:
-        """What the launch template and the mixed instances policy ask for."""
-        return configuration(self)
-
-    def weight(self, state: InstanceState) -> int:
-        """How much of the capacity an instance is."""
-        return self.configuration.weights.get(state.instance_type, 1)
 
     # --- what it is asked for
 

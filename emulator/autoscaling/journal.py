@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from moto.autoscaling.models import InstanceState
 
 from emulator.autoscaling.activities import Activity, at
+from emulator.autoscaling.base import BaseGroup
 from emulator.autoscaling.capacity import Refusal
-
-if TYPE_CHECKING:
-    from emulator.autoscaling.group import Group
 
 _DIFFERENCE = "in response to a difference between desired and actual capacity"
 
@@ -19,7 +16,7 @@ _DIFFERENCE = "in response to a difference between desired and actual capacity"
 class Journal:
     """A group's part of the region's scaling activities."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: BaseGroup) -> None:
         self._group = group
         # Why the desired capacity is what it is, until somebody came or went for it.
         self._why = ""

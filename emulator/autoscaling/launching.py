@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 from moto.ec2.models.instances import InstanceState as Ec2State
 from moto.ssm.models import ssm_backends
 
-from emulator.autoscaling.capacity import SPOT, Configuration, Place
-
-if TYPE_CHECKING:
-    from emulator.autoscaling.group import Group
+from emulator.autoscaling.base import BaseGroup
+from emulator.autoscaling.capacity import SPOT, Place
 
 RESOLVED = "resolve:ssm:"
 COMING = frozenset({"Pending", "Pending:Wait", "InService"})
 
 
-def configuration(group: Group) -> Configuration:
-    """What a group's launch template and mixed instances policy ask for."""
-    template = group.ec2_launch_template
-    if template is None:
-        spot = bool(group.launch_config.spot_price)
-    else:
-        options = template.get_version(group.launch_template_version).data.get("InstanceMarketOptions") or {}
-        spot = options.get("MarketType") == SPOT
-    return Configuration.of(group.mixed_instances_policy, group.instance_type, template_spot=spot)
-
-
-def subnets(group: Group) -> list[str]:
+def subnets(group: BaseGroup) -> list[str]:
     """Where a group may launch, those with the fewest instances first, as Auto Scaling balances zones."""
     there = [*group.instance_states, *group.pool]
     named = (group.vpc_zone_identifier or "").split(",")
     return sorted(named, key=lambda wanted: sum(state.instance.subnet_id == wanted for state in there))
 
 
-def places(group: Group, where: Sequence[str], desired: int) -> list[Place]:
+def places(group: BaseGroup, where: Sequence[str], desired: int) -> list[Place]:
     """Where the next instance may come from, in the order in which EC2 is asked.
 
     Another zone is tried when one has nothing (Auto Scaling guide, "Auto Scaling benefits"), and in it the types in
     their order, as "prioritized" takes them; Spot's strategies are not emulated.
     """
-    asked = configuration(group)
+    asked = group.configuration
     on_demand = sum(
         group.weight(state)
         for state in group.instance_states
@@ -57,7 +43,7 @@ def places(group: Group, where: Sequence[str], desired: int) -> list[Place]:
     return [Place(kind, zones[subnet], subnet or None, market) for subnet in where for kind in asked.weights]
 
 
-def launch(group: Group, place: Place, lifecycle_state: str) -> InstanceState:
+def launch(group: BaseGroup, place: Place, lifecycle_state: str) -> InstanceState:
     """Launch an instance, which is none of the group's yet."""
     # moto puts all into the first subnet and knows neither overrides nor the launch template's version.
     template = group.ec2_launch_template
@@ -88,12 +74,12 @@ def launch(group: Group, place: Place, lifecycle_state: str) -> InstanceState:
         lifecycle_state=lifecycle_state,
         protected_from_scale_in=group.new_instances_protected_from_scale_in,
     )
-    if any(weight != 1 for weight in configuration(group).weights.values()):
+    if any(weight != 1 for weight in group.configuration.weights.values()):
         state.weighted_capacity = str(group.weight(state))  # type: ignore[attr-defined]
     return state
 
 
-def resolved_image(group: Group) -> str:
+def resolved_image(group: BaseGroup) -> str:
     """The AMI of a group's instances.
 
     Raises:

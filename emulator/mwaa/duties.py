@@ -12,7 +12,7 @@ from emulator.identity.gate import Acting
 from emulator.mwaa import rules
 
 if TYPE_CHECKING:
-    from emulator.mwaa.environment import Identity
+    from emulator.mwaa.identity import Identity
     from emulator.mwaa.rules import Settings
 
 _BUCKET = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, RLock, Thread
 from typing import Any
@@ -21,6 +20,7 @@ from emulator.mwaa.bucket import Bucket
 from emulator.mwaa.commands import Runner
 from emulator.mwaa.configuration import LOGIN
 from emulator.mwaa.errors import CancelledError, LaunchError
+from emulator.mwaa.identity import Identity
 from emulator.mwaa.rest import Client
 from emulator.mwaa.rules import Settings
 
@@ -30,21 +30,6 @@ log = logging.getLogger(__name__)
 READY = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 UPDATABLE = READY | {"UNAVAILABLE"}
 _ERROR_CHARACTERS = 1024
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What never changes of an environment."""
-
-    name: str
-    account: str
-    region: str
-    partition: str
-
-    @property
-    def arn(self) -> str:
-        """The environment's ARN."""
-        return f"arn:{self.partition}:airflow:{self.region}:{self.account}:environment/{self.name}"
 
 
 class Environment:

@@ -15,8 +15,9 @@ from emulator import locks
 from emulator.context import Context
 from emulator.mwaa import rules
 from emulator.mwaa.bucket import Bucket
-from emulator.mwaa.environment import UPDATABLE, Environment, Identity
+from emulator.mwaa.environment import UPDATABLE, Environment
 from emulator.mwaa.exceptions import ResourceNotFoundException, ValidationException
+from emulator.mwaa.identity import Identity
 
 # MWAA looks every 30 s or so; nobody wants to wait for that at a desk.
 _SYNC_SECONDS = 2.0

@@ -49,7 +49,7 @@ _MARKERS = "osD^"
 
 
 class Point(Protocol):
-    """What is plotted of a point; see `ber.aggregate.CurvePoint`."""
+    """What is plotted of a point; see `ber.curve.CurvePoint`."""
 
     @property
     def ebn0_db(self) -> float: ...

@@ -15,7 +15,7 @@ from winbatch.account import Account
 from winbatch.causes import causes
 
 if TYPE_CHECKING:
-    from ber.aggregate import Curve
+    from ber.curve import Curve
 
 _PACKAGES = ("numpy", "numba", "matplotlib", "boto3", "arro3-io")
 _SHOWN = 200
