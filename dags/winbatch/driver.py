@@ -24,6 +24,7 @@ from winbatch.ports import Ports, Refused, Throttled
 from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
+from winbatch.starts import Start
 from winbatch.storage import Conflict, Object
 from winbatch.ticks import Tick
 
@@ -110,7 +111,7 @@ def withdraw(ports: Ports, dag: str, job: str) -> None:
     _change(ports, lambda board: board.without(dag, job))
 
 
-def close(ports: Ports, stage: Stage, start: str) -> bool:
+def close(ports: Ports, stage: Stage, start: Start) -> bool:
     """End a stage that has not begun: a sensor that is in its first tick and not killed yet begins it no more.
 
     Returns:
@@ -139,7 +140,7 @@ def tick(
     leads: Callable[[Ledger], bool] = lambda _ledger: True,
     cancel: bool = False,
     after: float = 0.0,
-    start: str = "",
+    start: Start | None = None,
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -149,13 +150,14 @@ def tick(
         workload: what its ECS tasks run.
         limits: its bounds.
         who: the Airflow task that calls, of those that drive the stage.
-        attempt: its attempt. A stage that ended without success, or with failed items, is started again by a later
-            attempt only: one that somebody stopped must not be taken up again by a process that is not killed yet.
+        attempt: its attempt.
         leads: whether the caller leads the stage, by its ledger. Who does not only looks at the ledger, unless the next
             tick is overdue.
         cancel: stop it instead, unless it is finished.
         after: instances that the job's next stage could use: they are kept for it when this one has ended well.
-        start: of the DAG run; another one than that in which the stage was closed may begin it.
+        start: of the DAG run. A stage that ended without success, or with failed items, is started again by a later
+            start only: one that somebody stopped must not be taken up again by a process that is not killed yet, nor
+            one that failed by an Airflow task whose first tick comes after that.
 
     Returns:
         The ledger as saved (`running`, too, when another engine was at work at the same time), and after how many
@@ -168,20 +170,24 @@ def tick(
     looked = ports.now()
     stored = ports.get(key)
     now = ports.now()
+    etag = stored.etag if stored else None
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, now)
     if ledger.finished:
         whole = ledger.state == "succeeded" and not ledger.items_failed
-        anew = attempt > ledger.attempts.get(who, 1) or ledger.closed_for not in {"", start}
-        if cancel or whole or not anew:
+        anew = not whole and _anew(ledger, who, attempt, start)
+        if cancel and anew and not _stays_ended(ports, key, ledger, etag, start):
+            return dataclasses.replace(ledger, state="running"), engine.POLL_SOON
+        if cancel or not anew:
             # Whoever ended it may have been killed before it said so on the board.
             _tell(ports, stage, 0.0, *_board(ports), after=after if ledger.state == "succeeded" else 0.0)
             return ledger, 0.0
         ledger = ledger.again(now)
-    elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and looked < ledger.due_at + OVERDUE:
+    elif stored and not leads(ledger) and looked < ledger.due_at + OVERDUE:
         return ledger, max(engine.POLL_SOON, (ledger.due_at - now).total_seconds())
     ledger = dataclasses.replace(
         ledger,
         attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))},
+        start=_later(ledger.start, start),
         ticks=ledger.ticks + 1,
     )
     looked = ports.now()
@@ -189,7 +195,6 @@ def tick(
     seen = _look(ports, stage, workload, ledger, board, looked=looked, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
     made = Tick.of(limits, ledger, seen, done, who=who, attempt=attempt)
-    etag = stored.etag if stored else None
     hands_over = done.ledger.state == "succeeded" and after > 0
     if hands_over:
         # Before the ledger says that the stage has ended: so the job is on the board at every moment.
@@ -210,6 +215,27 @@ def tick(
         ports.report(sample)
     _keep(ports, stage, made)
     return ledger, done.wait
+
+
+def _anew(ledger: Ledger, who: str, attempt: int, start: Start | None) -> bool:
+    """Whether somebody has started the DAG run anew since this stage ended."""
+    if start and ledger.start:
+        return start.is_after(ledger.start)
+    # It ended under an earlier release, which counted attempts.
+    return attempt > ledger.attempts.get(who, 1) or ledger.closed_for not in {"", str(start)}
+
+
+def _later(known: Start | None, start: Start | None) -> Start | None:
+    return start if known is None or (start is not None and start.is_after(known)) else known
+
+
+def _stays_ended(ports: Ports, key: str, ledger: Ledger, etag: str | None, start: Start | None) -> bool:
+    """Note that a stage is ended in this start, too; False where another engine was at work on it."""
+    try:
+        ports.put(key, dataclasses.replace(ledger, start=_later(ledger.start, start)).to_json().encode(), etag=etag)
+    except Conflict:
+        return False
+    return True
 
 
 def _keep(ports: Ports, stage: Stage, made: Tick) -> None:

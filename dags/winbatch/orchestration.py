@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Protocol
 
 from winbatch import attempts, cancelling, capacity, driver, engine, job, keys, stored
-from winbatch.cancelling import Start
 from winbatch.deployment import Deployment
 from winbatch.errors import JobError, UnavailableError, WinbatchError
 from winbatch.ledger import Ledger
@@ -24,6 +23,7 @@ from winbatch.polling import ALL, FOLLOW_SECONDS
 from winbatch.ports import Ports as TickPorts
 from winbatch.spec import Spec
 from winbatch.stage import Stage
+from winbatch.starts import Start
 from winbatch.storage import Entry
 from winbatch.times import format_time
 
@@ -177,7 +177,7 @@ def drive(
             leads=leads,
             cancel=_cancelled(run, ports),
             after=_after(planned, target, stage),
-            start=str(run.start),
+            start=run.start,
         )
         show(ledger)
         if ledger.finished or _over(ledger, sensor.index):
@@ -388,14 +388,14 @@ def _stop(ports: Ports, planned: job.Job, target: Deployment, run: Run) -> Itera
     reached = True
     for stage in planned.stages:
         ledger = driver.find_ledger(ports, stage)
-        if ledger is None and (not reached or driver.close(ports, stage, str(run.start))):
+        if ledger is None and (not reached or driver.close(ports, stage, run.start)):
             reached = False
             continue
         reached = ledger is not None and ledger.state == "succeeded"
         limits = limits_of(planned, target, stage)
         told: dict[str, dt.datetime] = {}
         while True:
-            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
+            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True, start=run.start)
             now = ports.now()
             live = ports.live_task_arns(engine.started_by(stage))
             if ledger.finished and not live:
