@@ -8,13 +8,14 @@ from typing import Any, Literal
 from simulation.clock import Clock
 from simulation.faults import Faults
 from simulation.ports import Killed, Ports, Process, UnansweredError
+from simulation.scenario import AirflowVersion
 from winbatch import orchestration
-from winbatch.cancelling import Start
 from winbatch.deployment import Deployment
 from winbatch.errors import UnavailableError, WinbatchError
 from winbatch.orchestration import Run, Sensor
 from winbatch.ports import Refused, Throttled
 from winbatch.spec import Spec
+from winbatch.starts import Start
 from winbatch.storage import Conflict
 from winbatch.times import format_time
 
@@ -67,10 +68,11 @@ class DagRun:
         run_id: str,
         params: Mapping[str, Any],
         target: Deployment,
+        version: AirflowVersion,
     ) -> None:
-        """Make it; `ports` gives those of a process."""
+        """Make it, in an Airflow of some version; `ports` gives those of a process."""
         self.clock, self.faults, self.quiet, self.ports = clock, faults, quiet, ports
-        self.spec, self.run_id, self.params = spec, run_id, params
+        self.spec, self.run_id, self.params, self.version = spec, run_id, params, version
         # What Airflow serves by now: a run goes on with that which it has begun with.
         self.served = self.release, self.target = "first", target
         self.made = clock.now()
@@ -78,6 +80,7 @@ class DagRun:
         self.state: Literal["queued", "running", "success", "failed"] = "queued"
         self.ends = 0
         self.round = 0
+        self._clears = 0
         self._tasks: dict[tuple[str, int], _Task] = {}
         # As Airflow counts: tries of an Airflow task, and how many of them there were when it was cleared last.
         self._begun: Counter[tuple[str, int]] = Counter()
@@ -92,7 +95,7 @@ class DagRun:
     @property
     def start(self) -> Start:
         """This start of it."""
-        return Start(format_time(self.made), None if self.state == "queued" else self.started)
+        return Start(format_time(self.made), None if self.state == "queued" else self.started, self._clears)
 
     @property
     def seen(self) -> Run:
@@ -112,7 +115,8 @@ class DagRun:
         """Have somebody clear the run: what is at work is killed some seconds later, and all begins anew.
 
         An Airflow task with a process is RESTARTING, which is a try more of the same start; all others are cleared, and
-        a run that has ended has another start (`airflow.models.taskinstance.clear_task_instances` of 3.2.1).
+        a run that has ended has another start (`airflow.models.taskinstance.clear_task_instances` of 3.2.1). 3.0.6 does
+        not count that somebody clears a run which is at work.
         """
         if self.state == "queued":
             return
@@ -125,6 +129,7 @@ class DagRun:
                 self._cleared[key] = self._begun[key]
         if self.ended:
             self.started = self.clock.now()
+        self._clears += self.ended or self.version != "3.0"
         self._begin(wait)
 
     def _begin(self, wait: float = 0.0) -> None:

@@ -153,6 +153,7 @@ class Cloud:
         self.run_times: list[float] = []
         self.watchers: list[Callable[[str, float, int], None]] = []
         self.terminated: Counter[str] = Counter()
+        self.lost = 0
         self.most_tasks = self.most_pending = self.most_instances = 0
         self._live: dict[str, Task] = {}
         self._pending = 0
@@ -283,6 +284,7 @@ class Cloud:
         if host.number not in self.hosts:
             return
         self.clock.say(f"host {host.number} is lost")
+        self.lost += not host.leaving
         self._gone(host)
         for task in list(host.tasks.values()):
             self.end(task, stop_code, None, "Host EC2 (instance) terminated.")

@@ -19,6 +19,8 @@ CROWDED, MOST_JOBS = 0.03, 50
 """Worlds with very many small jobs, and how many at most."""
 
 ActKind = Literal["cancel", "clear", "fail_stage", "mark", "release", "resume"]
+AirflowVersion = Literal["3.0", "3.2"]
+AIRFLOWS: tuple[AirflowVersion, ...] = ("3.0", "3.2")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Scenario:
         fault_seconds: after these nothing goes wrong any more.
         faults: their mix.
         sizes: of AWS and of ours.
+        airflow: its version.
         jobs: that are started.
     """
 
@@ -76,6 +79,7 @@ class Scenario:
     fault_seconds: float
     faults: Faults
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
+    airflow: AirflowVersion = "3.2"
     jobs: tuple[JobPlan, ...]
 
     @classmethod
@@ -100,6 +104,7 @@ class Scenario:
             fault_seconds=FAULT_SECONDS,
             faults=faults,
             sizes=sizes,
+            airflow=random.Random(f"airflow {seed}").choice(AIRFLOWS),  # noqa: S311 - a simulation
             jobs=tuple(jobs),
         )
 

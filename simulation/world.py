@@ -197,6 +197,7 @@ class World:
             run_id=f"run-{number}",
             params=spec.validate(params),
             target=self.target,
+            version=self.scenario.airflow,
         )
         self.runs.append(run)
         # The alarm `teardown` says so, and docs/operating.md what to do.
@@ -248,7 +249,9 @@ class World:
         if not run.ended:
             self._soon(LOOK, lambda: self._see_it_ended(run, starting=starting))
         elif starting or any(ledger and not ledger.finished for _, ledger in self._ledgers(run)):
-            self._take_down(orchestration.scale_in(run.seen, self._person(), self.target))
+            # Airflow's API does not say how often a run was cleared.
+            seen = dataclasses.replace(run.seen, start=dataclasses.replace(run.start, clears=None))
+            self._take_down(orchestration.scale_in(seen, self._person(), self.target))
 
     def _take_down(self, teardown: Iterator[float]) -> None:
         pause = next(teardown, None)

@@ -3,14 +3,13 @@
 The mark is of one start of the DAG run: clearing the run starts it again, and then the mark says nothing any more.
 """
 
-import dataclasses
-import datetime as dt
 import json
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from winbatch import keys
 from winbatch.errors import JobError
 from winbatch.parsing import MALFORMED
+from winbatch.starts import Start
 from winbatch.times import format_time
 
 WORDS = "cancelled by invoke cancel"
@@ -22,27 +21,6 @@ class Ports(Protocol):
     def get(self, key: str) -> Any: ...
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """One start of a DAG run.
-
-    Attributes:
-        begun: when the run was made, as job.json has it.
-        at: when it was started; None while it is queued.
-    """
-
-    begun: str
-    at: dt.datetime | None
-
-    def __str__(self) -> str:
-        return f"{self.begun}, started {format_time(self.at) if self.at else 'not yet'}"
-
-    @classmethod
-    def of(cls, run: Any) -> Self:
-        """From Airflow's DAG run, as an Airflow task sees it."""
-        return cls(format_time(run.run_after), run.start_date)
 
 
 def cancel(ports: Ports, dag: str, job: str, start: Start) -> None:

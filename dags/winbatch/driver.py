@@ -9,21 +9,22 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import batched
 
-from winbatch import attempts, capacity, engine, metrics, results, shares, ticks
+from winbatch import attempts, capacity, engine, metrics, places, results, ticks
 from winbatch.attempts import Record, ShardKind
 from winbatch.deployment import Workload
 from winbatch.ecs_tasks import Worker
 from winbatch.engine import Limits
 from winbatch.errors import JobError
-from winbatch.keys import ledger_key, ledger_key_of, stage_key
+from winbatch.keys import ledger_key, stage_key
 from winbatch.ledger import Fault, Ledger
 from winbatch.ports import Ports, Refused, Throttled
 from winbatch.results import ItemFailure
 from winbatch.shares import Board
 from winbatch.stage import ClaimKind, ClaimMark, Stage
+from winbatch.starts import Start
 from winbatch.storage import Conflict, Object
 from winbatch.ticks import Tick
 
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 OVERDUE = dt.timedelta(seconds=20)
 # By how much the clocks of ECS and of the engine may differ.
 CLOCKS = dt.timedelta(minutes=1)
-_BOARD_TRIES = 10
 # Objects that are read side by side (`winbatch.working.store`).
 _AT_ONCE = 16
 
@@ -44,10 +44,7 @@ def find_ledger(ports: Ports, stage: Stage) -> Ledger | None:
     Raises:
         JobError: it does not parse.
     """
-    return _read_ledger(ports, ledger_key(stage))
-
-
-def _read_ledger(ports: Ports, key: str) -> Ledger | None:
+    key = ledger_key(stage)
     stored = ports.get(key)
     return Ledger.from_json(stored.body, where=key) if stored else None
 
@@ -62,55 +59,7 @@ def teardown(ports: Ports, dag: str, job: str) -> Iterator[None]:
         raise
 
 
-def others(ports: Ports, stages: Iterable[Stage]) -> list[str]:
-    """Stages that are at work on the cluster beside these ones' jobs, and jobs that are about to be.
-
-    What the board says of a stage may be said by an engine that was overtaken, or not be taken back by one that was
-    killed; its ledger is right about whether it has ended.
-
-    Raises:
-        JobError: the board or the ledger of one of them does not parse.
-    """
-    jobs = {(stage.dag, stage.job) for stage in stages}
-    looked = ports.now()
-    told = _board(ports)[0].others("", looked)
-    names = [name for name in told if not any(shares.is_of(name, *job) for job in jobs)]
-    return [name for name in names if not _ended(ports, name)]
-
-
-def reserve(ports: Ports, dag: str, job: str, instances: float) -> None:
-    """Keep a place on the board for a job whose next stage has not begun: another job's teardown leaves its instances.
-
-    Raises:
-        JobError: the board does not parse.
-    """
-    _change(ports, lambda board: board.reserved(dag, job, instances, ports.now()))
-
-
-def renew(ports: Ports, dag: str, job: str, instances: float) -> None:
-    """Keep a place that a job has; where it has none any more, nobody waits for it.
-
-    Raises:
-        JobError: the board does not parse.
-    """
-    _change(
-        ports,
-        lambda board: (
-            board.reserved(dag, job, instances, ports.now()) if shares.reservation(dag, job) in board.demands else board
-        ),
-    )
-
-
-def withdraw(ports: Ports, dag: str, job: str) -> None:
-    """Take all that is a job's off the board: it has ended.
-
-    Raises:
-        JobError: the board does not parse.
-    """
-    _change(ports, lambda board: board.without(dag, job))
-
-
-def close(ports: Ports, stage: Stage, start: str) -> bool:
+def close(ports: Ports, stage: Stage, start: Start) -> bool:
     """End a stage that has not begun: a sensor that is in its first tick and not killed yet begins it no more.
 
     Returns:
@@ -121,11 +70,6 @@ def close(ports: Ports, stage: Stage, start: str) -> bool:
     except Conflict:
         return False
     return True
-
-
-def _ended(ports: Ports, name: str) -> bool:
-    ledger = _read_ledger(ports, ledger_key_of(*name.split("/")))
-    return ledger is not None and ledger.finished
 
 
 def tick(
@@ -139,7 +83,7 @@ def tick(
     leads: Callable[[Ledger], bool] = lambda _ledger: True,
     cancel: bool = False,
     after: float = 0.0,
-    start: str = "",
+    start: Start | None = None,
 ) -> tuple[Ledger, float]:
     """Advance a stage once.
 
@@ -149,13 +93,14 @@ def tick(
         workload: what its ECS tasks run.
         limits: its bounds.
         who: the Airflow task that calls, of those that drive the stage.
-        attempt: its attempt. A stage that ended without success, or with failed items, is started again by a later
-            attempt only: one that somebody stopped must not be taken up again by a process that is not killed yet.
+        attempt: its attempt.
         leads: whether the caller leads the stage, by its ledger. Who does not only looks at the ledger, unless the next
             tick is overdue.
         cancel: stop it instead, unless it is finished.
         after: instances that the job's next stage could use: they are kept for it when this one has ended well.
-        start: of the DAG run; another one than that in which the stage was closed may begin it.
+        start: of the DAG run. A stage that ended without success, or with failed items, is started again by a later
+            start only: one that somebody stopped must not be taken up again by a process that is not killed yet, nor
+            one that failed by an Airflow task whose first tick comes after that.
 
     Returns:
         The ledger as saved (`running`, too, when another engine was at work at the same time), and after how many
@@ -168,32 +113,35 @@ def tick(
     looked = ports.now()
     stored = ports.get(key)
     now = ports.now()
+    etag = stored.etag if stored else None
     ledger = Ledger.from_json(stored.body, where=key) if stored else Ledger.begin(stage, now)
     if ledger.finished:
         whole = ledger.state == "succeeded" and not ledger.items_failed
-        anew = attempt > ledger.attempts.get(who, 1) or ledger.closed_for not in {"", start}
-        if cancel or whole or not anew:
+        anew = not whole and _anew(ledger, who, attempt, start)
+        if cancel and anew and not _stays_ended(ports, key, ledger, etag, start):
+            return dataclasses.replace(ledger, state="running"), engine.tick.POLL_SOON
+        if cancel or not anew:
             # Whoever ended it may have been killed before it said so on the board.
-            _tell(ports, stage, 0.0, *_board(ports), after=after if ledger.state == "succeeded" else 0.0)
+            places.tell(ports, stage, 0.0, *places.read(ports), after=after if ledger.state == "succeeded" else 0.0)
             return ledger, 0.0
         ledger = ledger.again(now)
-    elif stored and not leads(ledger) and attempt <= ledger.attempts.get(who, 1) and looked < ledger.due_at + OVERDUE:
+    elif stored and not leads(ledger) and looked < ledger.due_at + OVERDUE:
         return ledger, max(engine.tick.POLL_SOON, (ledger.due_at - now).total_seconds())
     ledger = dataclasses.replace(
         ledger,
         attempts={**ledger.attempts, who: max(attempt, ledger.attempts.get(who, 1))},
+        start=_later(ledger.start, start),
         ticks=ledger.ticks + 1,
     )
     looked = ports.now()
-    board, board_etag = _board(ports)
+    board, board_etag = places.read(ports)
     seen = _look(ports, stage, workload, ledger, board, looked=looked, cancel=cancel)
     done = engine.step(stage, limits, ledger, seen)
     made = Tick.of(limits, ledger, seen, done, who=who, attempt=attempt)
-    etag = stored.etag if stored else None
     hands_over = done.ledger.state == "succeeded" and after > 0
     if hands_over:
         # Before the ledger says that the stage has ended: so the job is on the board at every moment.
-        _tell(ports, stage, 0.0, board, board_etag, after=after)
+        places.tell(ports, stage, 0.0, board, board_etag, after=after)
     try:
         if any(isinstance(action, engine.Run | engine.Ask | engine.Drain) for action in done.actions):
             # RunTask calls are written down before they are sent, so that a restart sends them under the same tokens;
@@ -205,11 +153,32 @@ def tick(
         log.info("%s: another engine is at work on this stage; looking again", key)
         return dataclasses.replace(done.ledger, state="running"), engine.tick.POLL_SOON
     if not hands_over:
-        _tell(ports, stage, done.demand, board, board_etag)
+        places.tell(ports, stage, done.demand, board, board_etag)
     if sample is not None:
         ports.report(sample)
     _keep(ports, stage, made)
     return ledger, done.wait
+
+
+def _anew(ledger: Ledger, who: str, attempt: int, start: Start | None) -> bool:
+    """Whether somebody has started the DAG run anew since this stage ended."""
+    if start and ledger.start:
+        return start.is_after(ledger.start)
+    # It ended under an earlier release, which counted attempts.
+    return attempt > ledger.attempts.get(who, 1) or ledger.closed_for not in {"", str(start)}
+
+
+def _later(known: Start | None, start: Start | None) -> Start | None:
+    return start if known is None or (start is not None and start.is_after(known)) else known
+
+
+def _stays_ended(ports: Ports, key: str, ledger: Ledger, etag: str | None, start: Start | None) -> bool:
+    """Note that a stage is ended in this start, too; False where another engine was at work on it."""
+    try:
+        ports.put(key, dataclasses.replace(ledger, start=_later(ledger.start, start)).to_json().encode(), etag=etag)
+    except Conflict:
+        return False
+    return True
 
 
 def _keep(ports: Ports, stage: Stage, made: Tick) -> None:
@@ -464,49 +433,3 @@ def _finished(ports: Ports, stage: Stage, shard: int) -> set[int]:
         else:
             finished |= {item.item for item in items}
     return finished
-
-
-def _board(ports: Ports) -> tuple[Board, str | None]:
-    stored = ports.get(shares.KEY)
-    if stored is None:
-        return Board(), None
-    return Board.from_json(stored.body, where=shares.KEY), stored.etag
-
-
-def _tell(ports: Ports, stage: Stage, demand: float, board: Board, etag: str | None, *, after: float = 0.0) -> None:
-    """Say on the board what the stage could use; whoever loses too many races says it again at the next tick."""
-    me = engine.name_of(stage)
-
-    def told(board: Board) -> Board:
-        now = ports.now()
-        return board.told(me, demand, now, after=after) if board.stale(me, demand, now) else board
-
-    def told_again(board: Board) -> Board:
-        # The board has changed since this tick looked. It may be the stage's teardown that has taken it off, and this a
-        # process that is not killed yet.
-        return told(board) if demand == 0 or not _ended(ports, me) else board
-
-    _change(ports, told, board, etag, again=told_again)
-
-
-def _change(
-    ports: Ports,
-    change: Callable[[Board], Board],
-    board: Board | None = None,
-    etag: str | None = None,
-    again: Callable[[Board], Board] | None = None,
-) -> None:
-    """Change the board, which others change at the same time: where they did, by `again` if that is given."""
-    if board is None:
-        board, etag = _board(ports)
-    for _ in range(_BOARD_TRIES):
-        changed = change(board)
-        if changed == board:
-            return
-        try:
-            ports.put(shares.KEY, changed.to_json().encode(), etag=etag, new=etag is None)
-        except Conflict:
-            board, etag = _board(ports)
-            change = again or change
-        else:
-            return

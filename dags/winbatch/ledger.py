@@ -14,6 +14,7 @@ from winbatch.errors import JobError
 from winbatch.parsing import MALFORMED
 from winbatch.results import ItemFailure
 from winbatch.stage import SCHEMA, Stage, load_object
+from winbatch.starts import Start
 from winbatch.times import format_time, parse_time
 
 State = Literal["running", "succeeded", "failed", "cancelled"]
@@ -105,7 +106,7 @@ class Ledger:
     """Attributes beside those of the contract; in JSON they lie under `engine`.
 
     Attributes:
-        attempts: the attempts of the Airflow tasks that drive the stage; only a later one starts an ended stage again.
+        attempts: of the Airflow tasks that drive the stage, by which an earlier release knows that it is started anew.
         rounds: how often people have started the stage; each time its shards get their attempts anew.
         ticks: that have been begun: the number of the last one.
         done: the shards that have a valid result, a bit each.
@@ -132,6 +133,8 @@ class Ledger:
         samples: items done at a time, of late.
         measured: what the metrics said last.
         closed_for: the start of the DAG run whose teardown ended the stage before it had begun; empty: it has begun.
+        start: the latest start of the DAG run that has driven or ended the stage: only a later one starts it again.
+            None of what an earlier release has left.
     """
 
     dag: str
@@ -188,6 +191,7 @@ class Ledger:
     samples: tuple[tuple[dt.datetime, int], ...] = ()
     measured: Measured | None = None
     closed_for: str = ""
+    start: Start | None = None
 
     @classmethod
     def begin(cls, stage: Stage, now: dt.datetime) -> Self:
@@ -230,11 +234,11 @@ class Ledger:
         )
 
     @classmethod
-    def closed(cls, stage: Stage, now: dt.datetime, start: str) -> Self:
+    def closed(cls, stage: Stage, now: dt.datetime, start: Start) -> Self:
         """The ledger of a stage that has not begun, and that no sensor of this start of the run may begin."""
         begun = cls.begin(stage, now)
         reason = "the job ended before this stage began"
-        return dataclasses.replace(begun, state="failed", reason=reason, rounds=0, closed_for=start)
+        return dataclasses.replace(begun, state="failed", reason=reason, rounds=0, closed_for=str(start), start=start)
 
     @property
     def shards_done(self) -> int:
@@ -316,6 +320,7 @@ class Ledger:
             if self.measured
             else None,
             "closed_for": self.closed_for,
+            "start": self.start.to_object() if self.start else None,
         }
 
     @classmethod
@@ -373,6 +378,7 @@ class Ledger:
             said=data["instances"].get("said", ""),
             ticks=engine.get("ticks", 0),
             closed_for=engine.get("closed_for", ""),
+            start=Start.from_object(start) if (start := engine.get("start")) else None,
             forgotten=engine.get("forgotten", 0),
             asked=Asked(asked["instances"], parse_time(asked["at"])) if (asked := engine.get("asked")) else None,
             asked_at=_read(engine["asked_at"]),

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from winbatch import attempts, cancelling, capacity, driver, engine, job, keys, stored
-from winbatch.cancelling import Start
+from winbatch import attempts, cancelling, capacity, driver, engine, job, keys, places, stored
 from winbatch.deployment import Deployment
 from winbatch.errors import JobError, UnavailableError, WinbatchError
 from winbatch.ledger import Ledger
@@ -24,6 +23,7 @@ from winbatch.polling import ALL, FOLLOW_SECONDS
 from winbatch.ports import Ports as TickPorts
 from winbatch.spec import Spec
 from winbatch.stage import Stage
+from winbatch.starts import Start
 from winbatch.storage import Entry
 from winbatch.times import format_time
 
@@ -118,11 +118,11 @@ def scale_out(spec: Spec, run: Run, ports: Ports, target: Deployment) -> Iterato
         yield from scale_in(run, ports, target)
         raise
     # So that nobody takes its instances for nobody's before its first tick.
-    driver.reserve(ports, *_name(planned), _demand(planned, target))
+    places.reserve(ports, *_name(planned), _demand(planned, target))
     try:
         _ask(ports, planned, target)
     except BaseException:
-        driver.withdraw(ports, *_name(planned))
+        places.withdraw(ports, *_name(planned))
         raise
 
 
@@ -138,7 +138,7 @@ def plan(spec: Spec, run: Run, ports: Ports, target: Deployment) -> list[str]:
     planned = _planned(spec, run, ports, target)
     _refuse_cancelled(run, ports)
     # By the place that the scale-out has taken: a process that is not killed yet takes none after the job's teardown.
-    driver.renew(ports, *_name(planned), _demand(planned, target))
+    places.renew(ports, *_name(planned), _demand(planned, target))
     _write(spec, run, ports, planned)
     # Airflow maps over a whole return value only, so one stage of a job can have groups.
     return [group.name for stage in planned.stages for group in stage.groups] or [ALL]
@@ -177,7 +177,7 @@ def drive(
             leads=leads,
             cancel=_cancelled(run, ports),
             after=_after(planned, target, stage),
-            start=str(run.start),
+            start=run.start,
         )
         show(ledger)
         if ledger.finished or _over(ledger, sensor.index):
@@ -205,7 +205,7 @@ def scale_in(run: Run, ports: Ports, target: Deployment) -> Iterator[float]:
         if planned:
             yield from _stop(ports, planned, target, run)
         else:
-            driver.withdraw(ports, run.dag, keys.job_id(run.run_id))
+            places.withdraw(ports, run.dag, keys.job_id(run.run_id))
         _scale_in(ports, planned, int(run.params["idle_instances"]))
 
 
@@ -369,10 +369,10 @@ def _scale_in(ports: Ports, planned: job.Job | None, idle: int) -> None:
     """Scale in, unless other jobs are at work or about to be; the last one does it."""
     stages = planned.stages if planned else ()
     if planned:
-        driver.withdraw(ports, *_name(planned))
+        places.withdraw(ports, *_name(planned))
     mine = {arn for stage in stages for arn in ports.live_task_arns(engine.started_by(stage))}
     strangers = [arn for arn in ports.live_task_arns() if arn not in mine]
-    others = driver.others(ports, stages)
+    others = places.others(ports, stages)
     if others or strangers:
         log.info("other jobs are on this cluster (%s); the last one scales in", ", ".join([*others, *strangers]))
         return
@@ -388,14 +388,14 @@ def _stop(ports: Ports, planned: job.Job, target: Deployment, run: Run) -> Itera
     reached = True
     for stage in planned.stages:
         ledger = driver.find_ledger(ports, stage)
-        if ledger is None and (not reached or driver.close(ports, stage, str(run.start))):
+        if ledger is None and (not reached or driver.close(ports, stage, run.start)):
             reached = False
             continue
         reached = ledger is not None and ledger.state == "succeeded"
         limits = limits_of(planned, target, stage)
         told: dict[str, dt.datetime] = {}
         while True:
-            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True)
+            ledger, _ = driver.tick(ports, stage, target.workload(stage.workload), limits, cancel=True, start=run.start)
             now = ports.now()
             live = ports.live_task_arns(engine.started_by(stage))
             if ledger.finished and not live:

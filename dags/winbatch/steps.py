@@ -18,11 +18,11 @@ except ImportError:  # Airflow 3.0
     from airflow.exceptions import AirflowFailException, AirflowRescheduleException
 
 from winbatch import deployment, orchestration, release
-from winbatch.cancelling import Start
 from winbatch.errors import UnavailableError, WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.orchestration import Run, Sensor
 from winbatch.spec import Spec
+from winbatch.starts import Start
 
 if TYPE_CHECKING:
     from winbatch.aws import AwsPorts

@@ -15,12 +15,12 @@ from scripts.core.errors import AirflowError, JobFailed, SettingsError, one_line
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
 from winbatch.aws import AwsPorts
-from winbatch.cancelling import Start
 from winbatch.causes import Cause
 from winbatch.job import Job
 from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure
 from winbatch.stage import Stage, count_done
+from winbatch.starts import Start
 from winbatch.times import format_time, parse_time
 from winbatch.working.store import Store
 

@@ -20,7 +20,7 @@ class NothingWrittenOver:
 
 
 class StaysEnded:
-    """A stage that was cancelled or has failed is begun again by a later round of its run only."""
+    """A stage that was cancelled or has failed is begun again by a later round of its run, or by who resumes, only."""
 
     def __init__(self, bucket: Bucket, problems: list[str], round_of: Callable[[str], int]) -> None:
         """Watch the bucket; `round_of` gives how often the run of a ledger's key has begun."""
@@ -36,5 +36,8 @@ class StaysEnded:
         ledger, this = Ledger.from_json(after, where=key), self._round_of(key) if by is None else by
         if ledger.state in {"cancelled", "failed"}:
             self._ended[key] = this
+        elif by is None:
+            # Who resumes reopens a stage before the round begins that goes on with it.
+            self._ended.pop(key, None)
         elif self._ended.pop(key, this - 1) >= this:
             self._problems.append(f"{key} is {ledger.state} again in the round that it ended in")

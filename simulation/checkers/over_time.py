@@ -8,7 +8,8 @@ from simulation.s3 import Bucket
 from winbatch import shares
 from winbatch.ledger import Ledger
 
-# Seconds. More instances than the runs may have go within the first; within the second something is written of a job
+# Seconds. More instances than the runs may have go within the first, from the last host on that was lost, since Auto
+# Scaling replaces it, and the new one is to come up and be drained; within the second something is written of a job
 # that is at work, once faults stop: the longest shard, a host's start and the longest pause are in it.
 SURPLUS = 1800.0
 STILL = 3600.0
@@ -31,6 +32,7 @@ class OverTime:
         self._runs, self._bucket, self._cloud, self.problems = runs, bucket, cloud, problems
         self._looked = self._wrote_at = 0.0
         self._surplus_at: float | None = None
+        self._lost = 0
         self._begun = 0
         self._at_work: set[str] = set()
         self._due = 0.0
@@ -61,6 +63,8 @@ class OverTime:
         used = sum(bool(host.tasks) for host in cloud.hosts.values())
         if cloud.goal <= max(used, sum(int(run.params["max_instances"]) for run in running)):
             self._surplus_at = None
+        elif cloud.lost != self._lost:
+            self._lost, self._surplus_at = cloud.lost, now
         elif now - (self._surplus_at or now) > SURPLUS:
             self.problems.append(f"{cloud.goal} instances, though {len(running)} runs need fewer")
         else:

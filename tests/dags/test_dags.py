@@ -8,14 +8,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from threading import Event
 
 import pytest
 
-from emulator.mwaa import versions
-from emulator.mwaa.commands import Runner
-from emulator.mwaa.environment_builder import install
-from emulator.processes import Supervisor
 from winbatch import spec
 from winbatch.errors import SpecError
 
@@ -101,17 +96,6 @@ for word in sys.argv[1:]:
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0, folder
 """
-
-
-@pytest.fixture(scope="module", params=versions.SUPPORTED)
-def airflow_python(request):
-    """The interpreter of an Airflow environment that the local MWAA uses."""
-    cache = Path(os.environ.get("WINBATCH_CACHE", ROOT / ".cache"))
-    processes = Supervisor()
-    try:
-        return install(request.param, cache, Runner(processes, Event()), print).python / "bin" / "python"
-    finally:
-        processes.stop_all()
 
 
 WRONG = {"x.yaml": "dag: x\ntitle: größe\n".encode("cp1252"), "._x.yaml": b"Mac OS X\0"}

@@ -8,7 +8,7 @@ from simulation.s3 import Bucket
 from simulation.scenario import Act, JobPlan, Scenario
 from simulation.sizes import Sizes
 from simulation.world import World
-from winbatch import attempts, driver, orchestration
+from winbatch import attempts, orchestration, places
 from winbatch.ledger import Ledger
 from winbatch.storage import Conflict
 
@@ -116,7 +116,7 @@ def test_seeds_differ():
 
 
 def test_a_share_that_is_not_taken_back_is_found(monkeypatch):
-    monkeypatch.setattr(driver, "withdraw", lambda *_: None)
+    monkeypatch.setattr(places, "withdraw", lambda *_: None)
     assert first_problem(range(20)) is not None
 
 

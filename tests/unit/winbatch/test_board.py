@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from simulation.faults import Faults
 from simulation.ports import Killed
 from simulation.stages import make_limits, make_stage
-from winbatch import driver, engine, shares
+from winbatch import driver, engine, places, shares
 from winbatch.shares import Board
 
 from .world import WORKLOAD, World
@@ -50,7 +50,7 @@ class Job:
                 yield
 
     def _live(self):
-        yield from self._call(lambda: driver.reserve(self.world, "d", self.name, 2.0))
+        yield from self._call(lambda: places.reserve(self.world, "d", self.name, 2.0))
         self.begun = True
         yield  # plan
         for stage in self.stages:
@@ -78,7 +78,7 @@ class Job:
                 yield from self._call(
                     lambda stage=stage: driver.tick(self.world, stage, WORKLOAD, self.world.limits, cancel=True)
                 )
-        yield from self._call(lambda: driver.withdraw(self.world, "d", self.name))
+        yield from self._call(lambda: places.withdraw(self.world, "d", self.name))
         self.ended = True
 
     def cancel(self):
@@ -109,13 +109,13 @@ def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed,
         job.step()
         if moment == cancel_at:
             jobs[0].cancel()
-        seen = driver.others(world.calm, [])
+        seen = places.others(world.calm, [])
         for each in jobs:
             there = [name for name in seen if shares.is_of(name, "d", each.name)]
             assert there or not each.needs, (each.name, seen)
             assert not (there and each.ended), (each.name, seen)
             # Its own teardown does not take it for another.
-            assert not any(shares.is_of(name, "d", each.name) for name in driver.others(world.calm, each.stages))
+            assert not any(shares.is_of(name, "d", each.name) for name in places.others(world.calm, each.stages))
         if all(each.ended for each in jobs):
             break
         world.pass_time(choose.randint(1, 4))
@@ -125,16 +125,16 @@ def test_a_job_is_on_the_board_from_its_scale_out_to_its_end_and_not_after(seed,
 
 def test_a_stage_that_has_ended_well_hands_its_place_to_the_next():
     world = World(make_stage(items=2))
-    driver.reserve(world, "d", "j", 1.5)
+    places.reserve(world, "d", "j", 1.5)
     assert list(board(world).demands) == ["d/j/+"]
     driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
     assert list(board(world).demands) == ["d/j/s"], "who is at work needs no reservation"
     while not driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)[0].finished:
         world.pass_time(2)
     assert {name: demand.instances for name, demand in board(world).demands.items()} == {"d/j/+": 2.5}
-    assert driver.others(world, []) == ["d/j/+"]
-    assert driver.others(world, [world.stage]) == []
-    driver.withdraw(world, "d", "j")
+    assert places.others(world, []) == ["d/j/+"]
+    assert places.others(world, [world.stage]) == []
+    places.withdraw(world, "d", "j")
     # Whoever looks at the ended stage once more, as the Airflow tasks of its groups do, reserves nothing again.
     driver.tick(world, world.stage, WORKLOAD, world.limits, after=2.5)
     assert board(world).demands == {}
@@ -149,8 +149,8 @@ def test_a_stage_that_ended_badly_hands_nothing_over():
 
 def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not_in_its_own():
     world = World(make_stage(items=400), make_limits(instances=4))
-    driver.reserve(world, "d", "j", 4.0)
-    driver.reserve(world, "d", "k", 4.0)
+    places.reserve(world, "d", "j", 4.0)
+    places.reserve(world, "d", "k", 4.0)
     driver.tick(world, world.stage, WORKLOAD, world.limits)
     assert board(world).others("d/j/s", world.now()) == {"d/k/+": 4.0}
     assert board(world).others("d/k/s", world.now()) == {"d/j/s": 4.0}
@@ -161,14 +161,14 @@ def test_a_job_that_is_about_to_begin_counts_in_the_shares_of_the_others_and_not
 
 def test_a_tick_that_is_not_killed_yet_takes_no_place_after_its_jobs_teardown(monkeypatch):
     world = World()
-    driver.reserve(world, "d", "j", 1.0)
+    places.reserve(world, "d", "j", 1.0)
     put = world.put
 
     def stands_still(key, body, **conditions):
         if key == shares.KEY:
             monkeypatch.undo()
             driver.tick(world.calm, world.stage, WORKLOAD, world.limits, cancel=True)
-            driver.withdraw(world.calm, "d", "j")
+            places.withdraw(world.calm, "d", "j")
         return put(key, body, **conditions)
 
     monkeypatch.setattr(world, "put", stands_still)
@@ -178,8 +178,8 @@ def test_a_tick_that_is_not_killed_yet_takes_no_place_after_its_jobs_teardown(mo
 
 def test_a_place_is_kept_by_who_has_it_only():
     world = World()
-    driver.renew(world, "d", "j", 1.0)
+    places.renew(world, "d", "j", 1.0)
     assert board(world).demands == {}, "its teardown has taken it back"
-    driver.reserve(world, "d", "j", 1.0)
-    driver.renew(world, "d", "j", 2.5)
+    places.reserve(world, "d", "j", 1.0)
+    places.renew(world, "d", "j", 2.5)
     assert {name: demand.instances for name, demand in board(world).demands.items()} == {"d/j/+": 2.5}

@@ -2,7 +2,7 @@ import datetime as dt
 
 from simulation.clock import START
 from winbatch import cancelling
-from winbatch.cancelling import Start
+from winbatch.starts import Start
 
 from .world import World
 

@@ -1,23 +1,27 @@
 """The engine, driven through its ports in a simulated world with a clock of its own and every kind of fault."""
 
 import contextlib
+import dataclasses
 import datetime as dt
+import json
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from simulation.clock import START
 from simulation.cloud import Hardware
 from simulation.containers import Work
 from simulation.faults import Faults
 from simulation.ports import Killed
 from simulation.stages import make_limits, make_stage
-from winbatch import attempts, driver, engine, keys, results, shares
+from winbatch import attempts, driver, engine, keys, places, results, shares
 from winbatch.capacity import Group as Instances
 from winbatch.errors import JobError
 from winbatch.ledger import Ledger
 from winbatch.ports import Refused
 from winbatch.stage import Group
+from winbatch.starts import Start
 
 from .world import WORKLOAD, World, assert_run_rate, drive, pauses
 
@@ -344,18 +348,66 @@ def test_an_engine_that_was_not_killed_yet_does_not_take_up_a_cancelled_stage():
     assert all(task.status == "stopped" for task in world.cloud.tasks.values())
 
 
-def test_a_stage_that_its_jobs_teardown_closed_is_begun_by_another_start_or_attempt_only():
-    for again in ({"start": "second"}, {"start": "first", "attempt": 2}):
-        world = World()
-        assert driver.close(world, world.stage, "first")
-        for _ in range(2):
-            ledger, wait = world.tick(start="first")
-            assert (ledger.state, ledger.reason, wait) == ("failed", "the job ended before this stage began", 0.0)
-        assert not world.cloud.goal, "nothing is asked for"
-        ledger, _ = world.tick(**again)
-        assert (ledger.state, ledger.rounds, ledger.closed_for) == ("running", 1, "")
-        assert not driver.close(world, world.stage, "second"), "it has begun"
-        assert drive(world).state == "succeeded"
+FIRST = Start("2026-11-30T00:00:00.000Z", START, 0)
+CLEARED = dataclasses.replace(FIRST, clears=1)
+RESUMED = Start(FIRST.begun, START + dt.timedelta(hours=1), 2)
+
+
+@pytest.mark.parametrize("again", [CLEARED, RESUMED])
+def test_a_stage_that_its_jobs_teardown_closed_is_begun_by_a_later_start_only(again):
+    world = World()
+    assert driver.close(world, world.stage, FIRST)
+    for attempt in (1, 2):
+        ledger, wait = world.tick(start=FIRST, attempt=attempt)
+        assert (ledger.state, ledger.reason, wait) == ("failed", "the job ended before this stage began", 0.0)
+    assert not world.cloud.goal, "nothing is asked for"
+    ledger, _ = world.tick(start=again)
+    assert (ledger.state, ledger.rounds, ledger.closed_for) == ("running", 1, "")
+    assert not driver.close(world, world.stage, again), "it has begun"
+    assert drive(world).state == "succeeded"
+
+
+def test_an_attempt_that_was_cleared_before_the_stage_failed_does_not_begin_it_again():
+    """A run is cleared while it works; one group's sensor ends the stage before another's has ticked since."""
+    world = World(work=Work(poisoned=frozenset({15})))
+    assert drive(world, attempt=2, start=CLEARED).state == "failed"
+    for start in (FIRST, CLEARED):
+        ledger, wait = world.tick(who="2", attempt=2, start=start)
+        assert (ledger.state, wait) == ("failed", 0.0)
+    assert world.tick(who="2", attempt=2, start=RESUMED)[0].state == "running"
+
+
+def test_a_stage_whose_run_was_started_anew_and_ended_before_it_ticked_stays_ended():
+    """A teardown of that start finds the stage ended, and a process of it is not killed yet."""
+    world = World(work=Work(poisoned=frozenset({15})))
+    assert drive(world, start=FIRST).state == "failed"
+    assert world.tick(cancel=True, start=CLEARED)[0].state == "failed"
+    assert world.tick(attempt=2, start=CLEARED)[0].state == "failed"
+    assert world.tick(attempt=2, start=RESUMED)[0].state == "running"
+
+
+def test_who_stops_a_stage_without_knowing_how_often_its_run_was_cleared_takes_nothing_back():
+    """As `invoke cancel` does: Airflow's API does not tell."""
+    world = World(make_stage(items=400))
+    world.tick(start=CLEARED)
+    assert world.tick(cancel=True, start=dataclasses.replace(CLEARED, clears=None))[0].state == "cancelled"
+    assert world.tick(start=CLEARED)[0].state == "cancelled"
+    assert world.tick(start=RESUMED)[0].state == "running"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_stage_that_ended_under_an_earlier_release_is_begun_again_as_that_would(closed):
+    world = World(work=Work(poisoned=frozenset({15})))
+    if closed:
+        driver.close(world, world.stage, FIRST)
+    else:
+        assert drive(world).state == "failed"
+    key = keys.ledger_key(world.stage)
+    data = json.loads(world.objects[key])
+    del data["engine"]["start"]
+    world.put(key, json.dumps(data).encode())
+    assert world.tick(start=FIRST)[0].state == "failed"
+    assert world.tick(start=RESUMED, attempt=1 if closed else 2)[0].state == "running"
 
 
 def test_an_engine_overtaken_by_a_cancellation_asks_for_nothing():
@@ -597,10 +649,10 @@ def test_a_job_that_died_is_forgotten_by_the_others():
 
 def test_who_ends_knows_which_jobs_are_at_work():
     world, other = two_jobs()
-    assert driver.others(world, [world.stage]) == []
+    assert places.others(world, [world.stage]) == []
     driver.tick(world, other, WORKLOAD, world.limits)
-    assert driver.others(world, [world.stage]) == ["d/k/s"]
-    assert driver.others(world, [other]) == []
+    assert places.others(world, [world.stage]) == ["d/k/s"]
+    assert places.others(world, [other]) == []
 
 
 def on_the_board(world):
@@ -634,7 +686,7 @@ def test_a_stage_whose_engine_was_killed_before_it_said_so_keeps_nobody_from_sca
         world.tick(cancel=True)
     assert driver.find_ledger(world, world.stage).state == "cancelled"
     assert on_the_board(world) == ["d/j/s"]
-    assert driver.others(world, [other]) == []
+    assert places.others(world, [other]) == []
     world.tick(cancel=True)
     assert on_the_board(world) == []
 
@@ -645,7 +697,7 @@ def test_what_an_overtaken_engine_says_of_a_stage_that_has_ended_keeps_nobody_fr
     world.tick()
     assert driver.find_ledger(world, world.stage).state == "cancelled"
     assert on_the_board(world) == ["d/j/s"]
-    assert driver.others(world, [other]) == []
+    assert places.others(world, [other]) == []
 
 
 GROUPS = (Group("x=1", 0, 13), Group("x=2", 13, 14), Group("x=3", 27, 13))
@@ -761,7 +813,7 @@ def test_whatever_happens_it_ends_and_nothing_is_lost_or_done_twice(
             good.add(shard)
     assert world.cloud.most_tasks <= world.limits.max_workers
     assert_run_rate(world)
-    assert driver.others(world.calm, []) == []
+    assert places.others(world.calm, []) == []
     assert ledger.shards_done == len(good)
     if ledger.state == "succeeded":
         assert good == set(range(world.stage.shards))

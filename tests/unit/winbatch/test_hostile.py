@@ -18,7 +18,6 @@ from simulation.containers import Work
 from simulation.stages import make_limits, make_stage
 from winbatch import attempts, cancelling, results, ticks
 from winbatch.attempts import Record
-from winbatch.cancelling import Start
 from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.errors import WinbatchError
 from winbatch.job import Job
@@ -28,6 +27,7 @@ from winbatch.results import ItemResult
 from winbatch.shares import Board
 from winbatch.sources import from_manifest
 from winbatch.stage import SCHEMA, ClaimMark, Stage
+from winbatch.starts import Start
 from winbatch.storage import LARGEST
 
 from .world import World, drive

@@ -63,13 +63,13 @@ class World(StageWorld):
             self.pass_time(wait)
 
 
-def drive(world, *, drivers=1, ticks=4000, attempt=1):
+def drive(world, *, drivers=1, ticks=4000, attempt=1, start=None):
     """Tick until the stage is finished; a crash loses everything but S3 and ECS."""
     for _ in range(ticks):
         wait = engine.tick.POLL_SOON
         for _ in range(drivers):
             try:
-                ledger, wait = world.tick(attempt=attempt)
+                ledger, wait = world.tick(attempt=attempt, start=start)
             except Killed:
                 continue
             if ledger.finished:
