@@ -32,7 +32,7 @@ PACKAGES = {
 }
 FILES = {
     "winbatch": ["deployment", "filenames", "spec", "template"],
-    "worker": ["folders", "inputs", "manifest", "owner", "settling", "stopping"],
+    "worker": ["folders", "inputs", "manifest", "owner", "settling", "starting", "stopping"],
 }
 # Of the files whose tests start workers, each of which takes seconds under Wine: one or two tests a kind.
 TESTS = {

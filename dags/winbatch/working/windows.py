@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from winbatch.working.starting import patiently
+
 if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
@@ -92,15 +94,17 @@ if sys.platform == "win32":
             """
             self._job = _job()
             try:
-                self.process = subprocess.Popen(
-                    words,
-                    executable=program,
-                    cwd=folder,
-                    env=environment,
-                    stdin=stdin,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | _SUSPENDED,
+                self.process = patiently(
+                    lambda: subprocess.Popen(
+                        words,
+                        executable=program,
+                        cwd=folder,
+                        env=environment,
+                        stdin=stdin,
+                        stdout=subprocess.PIPE,
+                        stderr=stderr,
+                        creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | _SUSPENDED,
+                    )
                 )
             except OSError:
                 _kernel.CloseHandle(self._job)

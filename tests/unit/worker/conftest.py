@@ -17,6 +17,7 @@ from tests.nursery import Nursery
 from tests.waiting import PATIENCE
 from winbatch.ledger import Ledger
 from winbatch.stage import ClaimMark, Stage
+from winbatch.working.starting import patiently
 from winbatch.working.store import Store
 
 CREDENTIALS = {
@@ -140,14 +141,17 @@ class Job:
         }
         if self.nursery and not under and not fresh:
             return self.nursery.start(env=environment, cwd=app, start_new_session=session)
-        return subprocess.Popen(
-            [*under, sys.executable, "-m", "winbatch.worker"],
-            cwd=app,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=session,
+        # As the worker starts what is its own: Wine has its moments.
+        return patiently(
+            lambda: subprocess.Popen(
+                [*under, sys.executable, "-m", "winbatch.worker"],
+                cwd=app,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=session,
+            )
         )
 
     def work(self, workers=1, **kwargs):
