@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts import actionlint, costs, module_docs, parity, policy_skips, toolchain
+from scripts import actionlint, costs, job_schema, module_docs, parity, policy_skips, toolchain
 from scripts.checks import provider
 from scripts.checks.context import Context
 from scripts.errors import CheckFailed
@@ -138,6 +138,7 @@ def format_all(context: Context) -> None:
     context.tool("format", [str(toolchain.find_terraform(settings)), "fmt", "-recursive", "terraform"])
     pages = _generated(settings)
     for path in _stale(pages):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages[path], encoding="utf-8")
 
 
@@ -169,7 +170,7 @@ def _generated(settings: Settings) -> dict[Path, str]:
     return {
         **module_docs.pages(settings.terraform_root),
         cost: costs.page(cost.read_text(encoding="utf-8")),
-        **dict([parity.page(settings.root)]),
+        **dict([parity.page(settings.root), job_schema.page(settings.root)]),
     }
 
 
