@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from winbatch import suggesting
 from winbatch.errors import DeploymentError, JobError
 from winbatch.parsing import MALFORMED
 from winbatch.stage import load_object
@@ -87,8 +88,9 @@ class Deployment:
         try:
             return self.workloads[name]
         except KeyError:
+            meant = suggesting.hint(name, self.workloads)
             raise DeploymentError(
-                f"workload {name!r} is not deployed in {self.environment} (there are"
+                f"workload {name!r}{meant} is not deployed in {self.environment} (there are"
                 f" {', '.join(sorted(self.workloads)) or 'none'}); push its image and apply: invoke up"
             ) from None
 

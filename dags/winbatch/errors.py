@@ -12,13 +12,34 @@
     └── WorkerError        a worker's environment, or the workload's code that it is to run
 """
 
+# Problems that are shown of many: one mistake may be made in every line.
+_SHOWN = 50
+
 
 class WinbatchError(Exception):
-    """Base of all; `str(error)` is the line that a person sees."""
+    """Base of all; `str(error)` is what a person sees: a line, of a `SpecError` perhaps several."""
 
 
 class SpecError(WinbatchError):
-    """A job specification, or a parameter given for one, is wrong."""
+    """A job specification, or a parameter given for one, is wrong.
+
+    Attributes:
+        problems: all that is wrong, a line each.
+        lines: what a person sees: the only problem, or how many there are, and then each.
+    """
+
+    def __init__(self, *problems: str, place: str = "") -> None:
+        """Make one of its problems.
+
+        Args:
+            problems: at least one.
+            place: where they are, for the line that says how many.
+        """
+        self.problems = problems
+        head = [f"{place}: {len(problems)} mistakes"] if len(problems) > 1 else []
+        left = len(problems) - _SHOWN
+        self.lines = (*head, *problems[:_SHOWN], *([f"{place}: and {left} more"] if left > 0 else []))
+        super().__init__("\n".join(self.lines))
 
 
 class DeploymentError(WinbatchError):

@@ -102,18 +102,50 @@ def read(content: str | bytes, *, where: str) -> Node:
 
     Args:
         content: the file.
-        where: its name, for the error's line.
+        where: its name, for the error's lines.
 
     Raises:
-        SpecError: it is none, with file and line.
+        SpecError: with all that is wrong with it, each with file and line.
     """
+    node, faults = scan(content, where=where)
+    if faults:
+        raise _error(faults, where)
+    return node
+
+
+def scan(content: str | bytes, *, where: str) -> tuple[Node, list["Fault"]]:
+    """Read the structure of a job file that may be wrong.
+
+    Args:
+        content: the file.
+        where: its name, for the error's line.
+
+    Returns:
+        The structure, and what is wrong with it that does not keep anybody from reading on.
+
+    Raises:
+        SpecError: it cannot be read on; with all that is wrong until there.
+    """
+    reader = None
     try:
-        return _Reader(_text(content)).document()
-    except _Problem as error:
-        raise SpecError(f"{where}:{error.line}: {error}") from error
+        reader = _Reader(_text(content))
+        return reader.document(), reader.faults
+    except Fault as error:
+        raise _error([*(reader.faults if reader else ()), error], where) from error
 
 
-class _Problem(Exception):  # noqa: N818 - it never leaves this module
+def _error(faults: Sequence["Fault"], where: str) -> SpecError:
+    ordered = sorted(faults, key=lambda fault: fault.line)
+    return SpecError(*(f"{where}:{fault.line}: {fault}" for fault in ordered), place=where)
+
+
+class Fault(Exception):  # noqa: N818 - none that is raised leaves this module
+    """What is wrong with a line.
+
+    Attributes:
+        line: from 1.
+    """
+
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
         self.line = line
@@ -121,15 +153,15 @@ class _Problem(Exception):  # noqa: N818 - it never leaves this module
 
 def _text(content: str | bytes) -> str:
     if len(content) > _LONGEST:
-        raise _Problem(1, f"larger than {_LONGEST >> 20} MiB; large inputs belong into a table in S3")
+        raise Fault(1, f"larger than {_LONGEST >> 20} MiB; large inputs belong into a table in S3")
     if isinstance(content, bytes):
         try:
             content = texts.decode(content)
         except texts.TextError as error:
-            raise _Problem(error.line, f"not YAML in UTF-8: {error}") from error
+            raise Fault(error.line, f"not YAML in UTF-8: {error}") from error
     if found := _UNPRINTABLE.search(content):
         line = content.count("\n", 0, found.start()) + 1
-        raise _Problem(line, f"the control character U+{ord(found[0]):04X} is no text; take it out")
+        raise Fault(line, f"the control character U+{ord(found[0]):04X} is no text; take it out")
     return content
 
 
@@ -140,21 +172,27 @@ class _Reader:
         self._text = text
         self._anchors: dict[str, Node] = {}
         self._quoted: list[tuple[int, int]] = []
+        self.faults: list[Fault] = []
         self._events = self._parsed()
 
     def document(self) -> Node:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise _Problem(1, "the file is empty; a job specification is expected (docs/jobs.md)")
+            raise Fault(1, "the file is empty; a job specification is expected (docs/jobs.md)")
         node = self._node(next(self._events), 0)
         next(self._events)  # the document's end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _Problem(_line(after), "a second document begins (---); a file holds one job")
+            raise Fault(_line(after), "a second document begins (---); a file holds one job")
         for tab in re.finditer("\t", self._text):
             if not any(start <= tab.start() < end for start, end in self._quoted):
-                raise _Problem(self._text.count("\n", 0, tab.start()) + 1, _TAB)
+                self._note(self._text.count("\n", 0, tab.start()) + 1, _TAB)
         return node
+
+    def _note(self, line: int, problem: str) -> None:
+        """Note what is wrong and go on; of a line, what is wrong first."""
+        if line not in {fault.line for fault in self.faults}:
+            self.faults.append(Fault(line, problem))
 
     def _parsed(self) -> Iterator[Event]:
         try:
@@ -163,18 +201,18 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             lines = self._text.splitlines()
             before = lines[mark.line][: mark.column + 1] if mark and mark.line < len(lines) else ""
-            raise _Problem(mark.line + 1 if mark else 1, _TAB if "\t" in before else _not_yaml(error)) from error
+            raise Fault(mark.line + 1 if mark else 1, _TAB if "\t" in before else _not_yaml(error)) from error
 
     def _node(self, event: Event, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise _Problem(_line(event), f"values lie in more than {_DEEPEST} others")
+            raise Fault(_line(event), f"values lie in more than {_DEEPEST} others")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise _Problem(_line(event), f"the alias *{event.anchor} names no anchor that stands before it")
+                raise Fault(_line(event), f"the alias *{event.anchor} names no anchor that stands before it")
             return self._anchors[event.anchor]
         node = self._made(event, depth)
         if node.size > _MOST:
-            raise _Problem(node.line, f"more than {_MOST:,} values, with aliases filled in")
+            raise Fault(node.line, f"more than {_MOST:,} values, with aliases filled in")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
@@ -183,7 +221,7 @@ class _Reader:
         line = _line(event)
         if event.tag not in {None, _STRING_TAG}:
             name = str(event.tag).replace("tag:yaml.org,2002:", "!!")
-            raise _Problem(line, f"the tag {name} has no meaning here; write the value itself, a text in quotes")
+            self._note(line, f"the tag {name} has no meaning here; write the value itself, a text in quotes")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, line)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -196,7 +234,7 @@ class _Reader:
             self._quoted.append((event.start_mark.index, event.end_mark.index))
             return Node(line, event.value)
         if event.tag is None and not event.value:
-            raise _Problem(line, "a value is missing; an empty text is written ''")
+            self._note(line, "a value is missing; an empty text is written ''")
         return Node(line, event.value, plain=event.tag is None)
 
     def _mapping(self, line: int, depth: int) -> Node:
@@ -204,7 +242,7 @@ class _Reader:
         for event in self._until(yaml.MappingEndEvent):
             key = self._key(event)
             if key in own:
-                raise _Problem(_line(event), f"{key!r} is given twice, first in line {own[key][0]}; keep one of them")
+                self._note(_line(event), f"{key!r} is given twice, first in line {own[key][0]}; keep one of them")
             own[key] = _line(event), self._node(next(self._events), depth + 1)
         if _MERGE in own:
             own = {**_merged(*own.pop(_MERGE)), **own}
@@ -212,11 +250,11 @@ class _Reader:
 
     def _key(self, event: Event) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Problem(_line(event), "a key is a text, not a list, a mapping or an alias")
+            raise Fault(_line(event), "a key is a text, not a list, a mapping or an alias")
         node = self._made(event, 0)
         key = str(node.value)
         if node.plain and key != _MERGE and (kind := _other_than_text(key)):
-            raise _Problem(
+            self._note(
                 node.line, f"the key {key} is {kind} to YAML, not text; write it in quotes, or call it otherwise"
             )
         return key
@@ -243,7 +281,7 @@ def _merged(line: int, node: Node) -> dict[str, tuple[int, Node]]:
     merged: dict[str, tuple[int, Node]] = {}
     for base in node.value if isinstance(node.value, list) else [node]:
         if not isinstance(base.value, dict):
-            raise _Problem(line, "<< takes the fields of other mappings over; an alias of one, or a list, is expected")
+            raise Fault(line, "<< takes the fields of other mappings over; an alias of one, or a list, is expected")
         merged = {**base.value, **merged}
     return merged
 

@@ -11,15 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from winbatch import texts, values
+from winbatch import suggesting, texts, values
 from winbatch.errors import SpecError
 from winbatch.parsing import MALFORMED
 from winbatch.stage import Group
-from winbatch.stage_spec import StageSpec
+from winbatch.stage_spec import MAX_ITEMS, StageSpec
 from winbatch.storage import Entry
-
-MAX_ITEMS = 1_000_000
-"""Items are numbered with six digits."""
 
 MAX_GROUPS = 64
 """More groups than this show nobody anything: then there are none."""
@@ -182,7 +179,7 @@ def _rows(key: str, columns: Mapping[str, str], reader: Reader) -> list[Params]:
         raise SpecError(f"{where}: not CSV in UTF-8 ({error}); save the table as such") from error
     for name in columns:
         if header.count(name) != 1:
-            there = "is there twice" if name in header else "is missing"
+            there = "is there twice" if name in header else f"is missing{suggesting.hint(name, header)}"
             raise SpecError(f"{where}, line 1: column {name!r} {there}; there are {', '.join(header) or 'none'}")
     empty = [number for number, row in rows if not any(map(str.strip, row))]
     if empty:

@@ -5,11 +5,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from winbatch import filenames, template
+from winbatch import filenames, suggesting, template, values
 from winbatch.stage import DAY
 
-# \Z and not $, before which a newline may stand.
-NAME = r"^[a-z][a-z0-9_-]{0,31}\Z"
+# Python lets $ stand before a newline at the end, too; editors know no \Z.
+_END = r"$(?!\n)"
+NAME = rf"^[a-z][a-z0-9_-]{{0,31}}{_END}"
+PARAMETER = rf"^[a-z][a-z0-9_]{{0,63}}{_END}"
+
+MAX_ITEMS = 1_000_000
+"""Items are numbered with six digits."""
 
 # What a command's words may hold beside the item's own parameters.
 _OF_THE_ITEM = ("item", "job")
@@ -17,53 +22,114 @@ _OF_THE_WORKER = ("app", "inputs", "outputs")
 _OF_OBJECTS = ("key", "name", "size")
 _SOURCES = ("items", "grid", "csv", "objects", "from")
 
-PARAMETER = r"^[a-z][a-z0-9_]{0,63}\Z"
-_NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+# Of a text that does not match, editors and `job_problems` say `patternErrorMessage`.
+TEXT: dict[str, Any] = {"type": "string"}
+NAMED: dict[str, Any] = {
+    "type": "string",
+    "pattern": NAME,
+    "patternErrorMessage": "a name is lower-case letters, digits, - and _, a letter first, at most 32",
+}
+PARAMETER_NAMED: dict[str, Any] = {
+    "pattern": PARAMETER,
+    "patternErrorMessage": "a parameter's name is lower-case letters, digits and _, a letter first, at most 64",
+}
+_REFERENCE: dict[str, Any] = {"type": "string", **PARAMETER_NAMED}
+_LIMIT: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum": 2**53}
+_NUMBER_OF: dict[str, Any] = {**_REFERENCE, "type": ["integer", "string"], "minimum": 1, "maximum": MAX_ITEMS}
 
-# What a stage may say, as JSON Schema; what depends on the rest of the specification is checked by `problems`.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["name"],
     "properties": {
-        "name": {"type": "string", "pattern": NAME},
-        "workload": {"type": "string", "pattern": NAME},
-        "run": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*\Z"},
-        "command": {"type": "array", "minItems": 1, "items": {"type": "string"}},
-        "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * DAY},
+        "name": {"description": "What the stage is called; unique in the job.", **NAMED},
+        "workload": {"description": "The workload whose image runs it, where it is not the job's.", **NAMED},
+        "run": {
+            "description": "Python code of the image, module:function; or else it has a command.",
+            "type": "string",
+            "pattern": rf"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*{_END}",
+            "patternErrorMessage": "Python code is named module:function",
+        },
+        "command": {
+            "description": "A program and its arguments, a list of words with placeholders such as {item}; no shell.",
+            "type": "array",
+            "minItems": 1,
+            "items": TEXT,
+        },
+        "timeout": {
+            "description": "Seconds that an item may take; a day unless it is said.",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 366 * DAY,
+        },
         "limits": {
+            "description": "What an item may write: log_lines, log_mib, disk_mib.",
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                name: {"type": "number", "exclusiveMinimum": 0, "maximum": 2**53}
-                for name in ("log_lines", "log_mib", "disk_mib")
+                "log_lines": {"description": "Lines of log.", **_LIMIT},
+                "log_mib": {"description": "MiB of log.", **_LIMIT},
+                "disk_mib": {"description": "MiB in its folders.", **_LIMIT},
             },
         },
-        "items": {"type": ["integer", "string"]},
-        "over": {"type": "string"},
-        "grid": {**_NAMES, "minItems": 1, "uniqueItems": True},
-        "repetitions": {"type": ["integer", "string"]},
-        "csv": {"type": "string"},
+        "items": {"description": "How many items: a number, or the integer parameter that holds it.", **_NUMBER_OF},
+        "over": {"description": "List parameter whose values are dealt out over the items.", **_REFERENCE},
+        "grid": {
+            "description": "List parameters; an item for each combination of their values.",
+            "type": "array",
+            "items": _REFERENCE,
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        "repetitions": {
+            "description": "How often each item is there: a number, or the integer parameter that holds it.",
+            **_NUMBER_OF,
+        },
+        "csv": {"description": "Parameter that holds the key of a table; an item a row.", **_REFERENCE},
         "columns": {
+            "description": "Columns of the table that items get, each with its type.",
             "type": "object",
             "minProperties": 1,
-            "propertyNames": {"pattern": PARAMETER},
+            "propertyNames": PARAMETER_NAMED,
             "additionalProperties": {"enum": ["string", "integer", "number", "boolean"]},
         },
-        "objects": {"type": "string"},
-        "from": {"type": "string"},
-        "params": {**_NAMES, "uniqueItems": True},
-        "inputs": _NAMES,
-        "fetch": {
-            "type": "object",
-            "propertyNames": {"pattern": r"^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\Z"},
-            "additionalProperties": {"type": "string", "minLength": 1},
+        "objects": {"description": "Parameter that holds a prefix; an item an object below it.", **_REFERENCE},
+        "from": {"description": "Earlier stage; an item for each of its items, with the files that it left.", **NAMED},
+        "params": {
+            "description": "Parameters of the job that each item gets as well.",
+            "type": "array",
+            "items": _REFERENCE,
+            "uniqueItems": True,
         },
-        "groups": {"type": "boolean"},
-        "item_seconds": {"type": ["number", "string"]},
-        "prefix": {"type": "string"},
+        "inputs": {
+            "description": "Earlier stages whose results Python code reads.",
+            "type": "array",
+            "items": NAMED,
+        },
+        "fetch": {
+            "description": "Objects that an item needs: path in its inputs folder to key, with placeholders.",
+            "type": "object",
+            "propertyNames": {
+                "pattern": rf"^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*{_END}",
+                "patternErrorMessage": "a file is named by letters, digits, ., - and _, with / between folders",
+            },
+            "additionalProperties": {"description": "The object's key.", **TEXT, "minLength": 1},
+        },
+        "groups": {
+            "description": "Airflow shows the stage by the values of over, or of the grid's first parameter.",
+            "type": "boolean",
+        },
+        "item_seconds": {
+            "description": "Seconds that an item is thought to take, or the parameter that says so.",
+            **_REFERENCE,
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "maximum": values.MOST,
+        },
+        "prefix": {"description": "Parameter that holds the prefix of the results.", **_REFERENCE},
     },
 }
+"""Says what a stage may hold, in JSON Schema; what depends on the rest of the file is checked by `problems`."""
 
 type Path = tuple[str | int, ...]
 type Problem = tuple[Path, str]
@@ -142,26 +208,43 @@ class StageSpec:
         return self.run or " ".join(self.command)
 
 
-def problems(stages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
-    """What is wrong with a specification's stages, as paths into the file and sentences."""
+def problems(stages: Sequence[Any], parameters: Mapping[str, Any] | None) -> list[Problem]:
+    """What is wrong with a specification's stages, as paths into the file and sentences.
+
+    Args:
+        stages: as the file has them. A value, or a whole stage, that is known to be wrong stands as None, and nothing
+            is said of what only follows from it.
+        parameters: the job's own, by name; as for stages.
+    """
     found: list[Problem] = []
-    names: dict[str, list[str]] = {}
+    # The names of an item's parameters, of each stage so far; None: not known.
+    names: dict[str | None, list[str] | None] = {}
+    grouped = False
     for index, stage in enumerate(stages):
-        if stage["name"] in names:
-            found.append((("stages", index, "name"), f"a second stage {stage['name']!r}"))
+        if stage is None:
+            names[None] = None
             continue
-        own = names.get(stage.get("from", ""), []) + _own_names(stage)
+        if stage["name"] is not None and stage["name"] in names:
+            found.append((("stages", index, "name"), f"a second stage {stage['name']!r}; call it otherwise"))
+            continue
+        own = _own_names(stage, names)
         for path, text in _stage_problems(stage, parameters, list(names), own):
             found.append((("stages", index, *path), text))
         names[stage["name"]] = own
-        if stage.get("groups") and any(other.get("groups") for other in stages[:index]):
+        if stage.get("groups") and grouped:
             found.append((("stages", index, "groups"), "a second stage with groups; a job can show one by groups"))
+        grouped = grouped or bool(stage.get("groups"))
     return found
 
 
-def _own_names(stage: Mapping[str, Any]) -> list[str]:
-    """The parameters that a stage itself gives its items."""
-    names = [stage["over"]] if "over" in stage else []
+def _own_names(stage: Mapping[str, Any], earlier: Mapping[str | None, list[str] | None]) -> list[str] | None:
+    """The names of the parameters that a stage's items have; None where they cannot be known."""
+    before = earlier.get(stage["from"]) if "from" in stage else []
+    if before is None or None in [stage.get(key, ()) for key in ("over", "grid", "columns", "params")]:
+        return None
+    # Where something else says what the items are, that is what is wrong with `over`.
+    dealt = "over" in stage and not {"grid", "csv", "objects", "from"} & stage.keys()
+    names = [*before, *([stage["over"]] if dealt else ())]
     names += stage.get("grid", ())
     names += stage.get("columns", ())
     names += _OF_OBJECTS if "objects" in stage else ()
@@ -171,26 +254,27 @@ def _own_names(stage: Mapping[str, Any]) -> list[str]:
 
 def _stage_problems(
     stage: Mapping[str, Any],
-    parameters: Mapping[str, Mapping[str, Any]],
-    earlier: Sequence[str],
-    own: Sequence[str],
+    parameters: Mapping[str, Any] | None,
+    earlier: Sequence[str | None],
+    own: Sequence[str] | None,
 ) -> Iterator[Problem]:
     yield from _program_problems(stage)
-    yield from _source_problems(stage, earlier)
-    yield from _reference_problems(stage, parameters)
-    for name in stage.get("inputs", ()):
-        if name not in earlier:
-            yield ("inputs",), f"{name!r} is no earlier stage"
+    yield from _source_problems(stage)
+    yield from _earlier_problems(stage, earlier)
+    if parameters is not None:
+        yield from _reference_problems(stage, parameters)
+    for name, said in filenames.problems(stage.get("fetch") or ()).items():
+        yield ("fetch", name), f"{said}; call the file otherwise"
+    if own is None:
+        return
     for name, count in collections.Counter(own).items():
         if name in (*_OF_THE_ITEM, *_OF_THE_WORKER):
             yield (), f"an item's parameter cannot be called {name!r}, which every item has; rename it"
         elif count > 1:
             yield (), f"its items get {name!r} twice; leave it out of one place"
-    for number, word in enumerate(stage.get("command", ())):
+    for number, word in enumerate(stage.get("command") or ()):
         yield from _template_problems(("command", number), word, (*own, *_OF_THE_ITEM, *_OF_THE_WORKER))
-    for name, said in filenames.problems(stage.get("fetch", ())).items():
-        yield ("fetch", name), f"{said}; call the file otherwise"
-    for name, key in stage.get("fetch", {}).items():
+    for name, key in (stage.get("fetch") or {}).items():
         yield from _template_problems(("fetch", name), key, (*own, *_OF_THE_ITEM))
 
 
@@ -199,11 +283,11 @@ def _program_problems(stage: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("command",), "a stage has either `run` or `command`, not both"
     if "run" not in stage and "command" not in stage:
         yield (), "a stage needs `run: module:function` or `command: [program, argument, ...]`"
-    if "command" in stage and filenames.is_batch(stage["command"][0]):
+    if stage.get("command") and filenames.is_batch(stage["command"][0]):
         yield ("command", 0), filenames.BATCH
 
 
-def _source_problems(stage: Mapping[str, Any], earlier: Sequence[str]) -> Iterator[Problem]:
+def _source_problems(stage: Mapping[str, Any]) -> Iterator[Problem]:
     sources = [key for key in _SOURCES if key in stage]
     for key in sources[1:]:
         yield (key,), f"the stage's items are said by {sources[0]!r} already; one of {', '.join(_SOURCES)} is enough"
@@ -221,14 +305,27 @@ def _source_problems(stage: Mapping[str, Any], earlier: Sequence[str]) -> Iterat
         )
     if stage.get("groups") and not ("over" in stage or "grid" in stage):
         yield ("groups",), "groups are made by the values of `over`, or of the first parameter of a `grid`"
-    if "from" in stage and stage["from"] not in earlier:
-        yield ("from",), f"{stage['from']!r} is no earlier stage"
 
 
-def _reference_problems(stage: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+def _earlier_problems(stage: Mapping[str, Any], earlier: Sequence[str | None]) -> Iterator[Problem]:
+    """Names that must be those of earlier stages; nothing where one of these is not known."""
+    names = [name for name in earlier if name is not None]
+    if len(names) < len(earlier):
+        return
+    said: list[tuple[Path, str | None]] = [(("from",), stage.get("from"))]
+    said += [(("inputs", number), name) for number, name in enumerate(stage.get("inputs") or ())]
+    for path, name in said:
+        if name is not None and name not in names:
+            there = f"; before it are {', '.join(names)}" if names else "; it is the first"
+            yield path, f"{name!r} is no earlier stage{suggesting.hint(name, names)}{there}"
+
+
+def _reference_problems(stage: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[Problem]:
     """Names that must be parameters of the job, and of the right type."""
-    references: list[tuple[Path, str, tuple[str, ...]]] = [(("params",), name, ()) for name in stage.get("params", ())]
-    references += [(("grid", number), name, ("array",)) for number, name in enumerate(stage.get("grid", ()))]
+    references: list[tuple[Path, str, tuple[str, ...]]] = [
+        (("params", number), name, ()) for number, name in enumerate(stage.get("params") or ())
+    ]
+    references += [(("grid", number), name, ("array",)) for number, name in enumerate(stage.get("grid") or ())]
     of_type: Sequence[tuple[str, tuple[str, ...]]] = (
         ("items", ("integer",)),
         ("over", ("array",)),
@@ -243,14 +340,10 @@ def _reference_problems(stage: Mapping[str, Any], parameters: Mapping[str, Mappi
             references.append(((key,), stage[key], kinds))
     for path, name, kinds in references:
         if name not in parameters:
-            yield path, f"{name!r} is no parameter of this job"
-        elif kinds and parameters[name]["type"] not in kinds:
-            yield path, f"parameter {name!r} is of type {parameters[name]['type']}, not {' or '.join(kinds)}"
-    for key, least in (("items", "a stage has at least one item"), ("repetitions", "an item is there at least once")):
-        if isinstance(stage.get(key), int) and stage[key] < 1:
-            yield (key,), least
-    if isinstance(stage.get("item_seconds"), int | float) and stage["item_seconds"] <= 0:
-        yield ("item_seconds",), "an item takes more than 0 seconds"
+            there = ", ".join(parameters) or "none"
+            yield path, f"{name!r} is no parameter of this job{suggesting.hint(name, parameters)}; there are {there}"
+        elif kinds and (kind := (parameters[name] or {}).get("type")) is not None and kind not in kinds:
+            yield path, f"parameter {name!r} is of type {kind}, not {' or '.join(kinds)}; name another one"
 
 
 def _template_problems(path: Path, text: str, known: Sequence[str]) -> Iterator[Problem]:
@@ -261,4 +354,4 @@ def _template_problems(path: Path, text: str, known: Sequence[str]) -> Iterator[
         return
     for name in names:
         if name not in known:
-            yield path, f"unknown placeholder {{{name}}}; here are {', '.join(known)}"
+            yield path, f"unknown placeholder {{{name}}}{suggesting.hint(name, known)}; here are {', '.join(known)}"

@@ -13,12 +13,14 @@ from typing import Any
 LEAST = -(2**63)
 MOST = 2**63 - 1
 
+SHOWN = 120
+"""Characters of a value that is quoted in an error."""
+
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "false": False}
 # The least number of digits of which a power of ten is outside 64 bits.
 _DIGITS = 20
-# Characters of a value that is quoted in an error; and a whole number that Python may refuse to write.
-_SHOWN = 120
+# A whole number that Python may refuse to write.
 _LONG = 10**300
 
 
@@ -75,7 +77,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) > _LONG:
         return f"a whole number of {value.bit_length()} bits"
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 4 :]}"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[-SHOWN // 4 :]}"
 
 
 def problem(value: Any) -> str | None:

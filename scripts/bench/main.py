@@ -39,6 +39,7 @@ from scripts.checks import report as test_report
 from scripts.core.console import Steps, console, emit
 from scripts.core.errors import BenchError, OperatorError, SettingsError
 from scripts.core.settings import Settings
+from winbatch.suggesting import hint
 
 SCHEMA = 1
 PARSES = 3
@@ -158,7 +159,7 @@ def chosen(only: str) -> list[str]:
     names = [name.strip() for name in only.split(",") if name.strip()]
     for name in names:
         if not any(_means(name, part) for part in PARTS):
-            raise SettingsError(f"--only {name}: there are {', '.join(PARTS)}, and their beginnings")
+            raise SettingsError(f"--only {name}{hint(name, PARTS)}: there are {', '.join(PARTS)}, and their beginnings")
     return [part for part in PARTS if not names or any(_means(name, part) for name in names)]
 
 

@@ -18,6 +18,7 @@ from scripts.chaos.schedule import Schedule
 from scripts.core.console import Steps, console
 from scripts.core.errors import CheckFailed, SettingsError
 from scripts.core.settings import Settings
+from winbatch.suggesting import hint
 
 MINUTES = 10
 
@@ -94,7 +95,9 @@ def run(settings: Settings, *, minutes: int, seed: int, airflow: str = "") -> Ta
         OperatorError: the environment does not come up or go down.
     """
     if airflow and airflow not in faults.VERSIONS:
-        raise SettingsError(f"--airflow {airflow}: there are {', '.join(faults.VERSIONS)}")
+        raise SettingsError(
+            f"--airflow {airflow}{hint(airflow, faults.VERSIONS)}: there are {', '.join(faults.VERSIONS)}"
+        )
     seed = seed or int(time.time()) % 10**9
     logs = settings.root / "build" / "chaos"
     steps = Steps()

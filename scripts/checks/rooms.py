@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from scripts.checks import static, suites
 from scripts.core.errors import SettingsError
+from winbatch.suggesting import hint
 
 PYTHON = ("lint", "types", "imports")
 
@@ -65,7 +66,13 @@ ROOMS: dict[str, Room] = {
         slow=("worlds", "contract", "jobs"),
     ),
     "specification": Room(
-        files=(*_winbatch("filenames job job_file sources spec stage_spec template texts values"), "dags/jobs/*"),
+        files=(
+            *_winbatch(
+                "filenames job job_fields job_file job_problems sources spec spec_values stage_spec suggesting template"
+                " texts values"
+            ),
+            "dags/jobs/*",
+        ),
         fast=("tests/unit/winbatch", "tests/unit/scripts/jobs/test_runs.py", "tests/dags"),
         slow=("jobs",),
     ),
@@ -211,8 +218,10 @@ def _selection(name: str) -> Selection:
         return _of_test(name)
     room = ROOMS.get(name) or ROOMS.get(room_of(name) or "")
     if room is None:
+        parts = (*static.PARTS, suites.FAST, "slow")
+        meant = hint(name, (*parts, *suites.SLOW, *ROOMS))
         raise SettingsError(
-            f"--only {name}: there are {', '.join((*static.PARTS, suites.FAST, 'slow'))}; slow tests of"
+            f"--only {name}{meant}: there are {', '.join(parts)}; slow tests of"
             f" {', '.join(suites.SLOW)}; rooms {', '.join(ROOMS)}; and every file of the checkout"
         )
     return Selection(room.parts, room.fast, (), room.slow)

@@ -16,6 +16,7 @@ from simulation.mutating import Hunted
 from simulation.running import Lived, Tally
 from simulation.scenario import Scenario
 from simulation.world import Outcome, World
+from winbatch.suggesting import hint
 
 MINUTES = 1.0
 MUTANT_MINUTES = 2.0
@@ -153,7 +154,8 @@ def _scenario(name: str) -> Scenario:
         return Scenario.draw(int(name))
     except ValueError:
         raise SettingsError(
-            f"--seed {name}: a number, or one of {', '.join(kept) or 'simulation/seeds, which is empty'}"
+            f"--seed {name}{hint(name, kept)}: a number, or one of"
+            f" {', '.join(kept) or 'simulation/seeds, which is empty'}"
         ) from None
 
 

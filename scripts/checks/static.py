@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scripts.checks import costs, module_docs, parity, policy_skips, provider
+from scripts.checks import costs, job_schema, module_docs, parity, policy_skips, provider
 from scripts.checks.context import Context
 from scripts.core.errors import CheckFailed
 from scripts.core.settings import Settings
@@ -138,6 +138,7 @@ def format_all(context: Context) -> None:
     context.tool("format", [str(terraform_command.find_terraform(settings)), "fmt", "-recursive", "terraform"])
     pages = _generated(settings)
     for path in _stale(pages):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages[path], encoding="utf-8")
 
 
@@ -169,7 +170,7 @@ def _generated(settings: Settings) -> dict[Path, str]:
     return {
         **module_docs.pages(settings.terraform_root),
         cost: costs.page(cost.read_text(encoding="utf-8")),
-        **dict([parity.page(settings.root)]),
+        **dict([parity.page(settings.root), job_schema.page(settings.root)]),
     }
 
 

@@ -78,7 +78,7 @@ def command(group: str = "", **options: Any) -> Callable[[Callable[..., None]], 
                 if text is None:
                     text = f"a defect: {type(error).__name__}: {error} (WINBATCH_DEBUG=1 shows where)"
                 code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-                raise Exit(f"error: {errors.shown(text)}", code) from error
+                raise Exit("error: " + "\n".join(map(errors.shown, errors.lines(error, text))), code) from error
 
         made: Task[Any] = task(run, **{**options, "name": name})  # type: ignore[assignment]  # invoke's stubs say Callable
         return made

@@ -34,7 +34,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from winbatch import denials
-from winbatch.errors import WinbatchError
+from winbatch.errors import SpecError, WinbatchError
 
 # A path or a URL may be this long, in characters.
 _LONGEST_WORD = 300
@@ -185,6 +185,16 @@ def _line(error: BaseException, environment: str) -> str | None:
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; call as the user that owns the project's folder"
     return None
+
+
+def lines(error: BaseException, said: str) -> Sequence[str]:
+    """Give the lines that a person sees of an error: all that is wrong with a job file is said at once.
+
+    Args:
+        error: what was raised.
+        said: its one line, for all others.
+    """
+    return error.lines if isinstance(error, SpecError) and len(error.lines) > 1 else [said]
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from scripts.core.errors import SettingsError
+from winbatch.suggesting import hint
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = 5566
@@ -171,7 +172,9 @@ class Settings:
         name = environment or environ.get("WINBATCH_ENV") or "local"
         known = sorted(path.stem for path in (root / "terraform" / "environments").glob("[!.]*.tfvars"))
         if name not in known:
-            raise SettingsError(f"unknown environment {name!r}; there are {', '.join(known) or 'none'}")
+            raise SettingsError(
+                f"unknown environment {name!r}{hint(name, known)}; there are {', '.join(known) or 'none'}"
+            )
         mirror = environ.get("WINBATCH_TF_MIRROR")
         return cls(
             environment=name,

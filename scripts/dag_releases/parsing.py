@@ -141,10 +141,13 @@ def _parse(python: Path, made: store.Release, home: Path) -> Parsed:
 
 
 def _reason(trace: str, folder: Path) -> str:
-    """A traceback as a line: the last place in the release, and the last words."""
-    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    """A traceback as a line: the last place in the release, and the last words, which may be of several."""
+    written = [line for line in trace.splitlines() if line.strip()]
+    frames = [number for number, line in enumerate(written) if line.startswith(" ")]
+    said = "; ".join(written[frames[-1] + 1 :] if frames else written[-1:])
+    lines = [line.strip() for line in written]
     places = [line for line in lines if line.startswith("File ") and str(folder) in line]
-    words = lines[-1] if lines else "no reason was given"
+    words = said or "no reason was given"
     if not places:
         return f"the DAGs do not import: {words}"
     file, line, *_ = places[-1].removeprefix("File ").split(", ")

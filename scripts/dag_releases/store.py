@@ -30,6 +30,7 @@ from winbatch import job_file
 from winbatch.errors import SpecError
 from winbatch.parsing import MALFORMED
 from winbatch.release import MANIFEST
+from winbatch.suggesting import hint
 from winbatch.times import format_time, parse_time
 
 # Terraform's, beside the releases; each release has a copy of its own.
@@ -287,7 +288,8 @@ class Releases:
         body = self._get(f"{ARCHIVE}/{release}.zip")
         if body is None:
             known = ", ".join(dict.fromkeys(entry.release for entry in reversed(self.history()))) or "none"
-            raise ReleaseError(f"unknown release {release!r}; there are {known} (invoke dags.list)")
+            meant = hint(release, (entry.release for entry in self.history()))
+            raise ReleaseError(f"unknown release {release!r}{meant}; there are {known} (invoke dags.list)")
         with zipfile.ZipFile(io.BytesIO(body)) as file:
             manifest = json.loads(file.read(MANIFEST))
             files = {name: file.read(name) for name in file.namelist() if name != MANIFEST}

@@ -27,6 +27,7 @@ from scripts.core.settings import Settings
 from scripts.images.interpreters import interpreter_folder
 from scripts.tools import debian
 from scripts.windows import staging
+from winbatch.suggesting import hint
 from winbatch.working.programs import WINE
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -77,7 +78,8 @@ def build(settings: Settings, workload: str) -> Image:
         ImageError: there is no such workload, or its interpreter has not been made.
     """
     if workload not in settings.workloads:
-        raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
+        meant = hint(workload, settings.workloads)
+        raise ImageError(f"unknown workload {workload!r}{meant}; there are {', '.join(settings.workloads)} (images/)")
     paths = {f"app/{name}": path for name, path in staging.app_files(settings.root, workload)}
     files = {name: path.read_bytes() for name, path in paths.items()}
     programs = {name for name, path in paths.items() if path.stat().st_mode & stat.S_IXUSR}

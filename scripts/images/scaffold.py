@@ -15,6 +15,7 @@ from scripts.core.errors import SettingsError, ToolError
 from scripts.core.settings import Settings
 from scripts.tools import debian
 from winbatch import filenames
+from winbatch.suggesting import hint
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
 _SIZE = "{ cpu = 4096, memory = 6144 }"
@@ -92,7 +93,7 @@ def make(settings: Settings, name: str, kind: str = "python") -> Sequence[Path]:
     root = settings.root
     package = name.replace("-", "_")
     if kind not in _KINDS:
-        raise SettingsError(f"kind is {kind!r}; there are {', '.join(KINDS)}")
+        raise SettingsError(f"kind is {kind!r}{hint(kind, KINDS)}; there are {', '.join(KINDS)}")
     _check(root, name, package)
     chosen = _KINDS[kind]
     templates = _COMMON | {f"{kind}/{template}": path for template, path in chosen.files.items()}

@@ -14,6 +14,7 @@ from scripts.core.settings import Settings
 from scripts.images import linux
 from scripts.terraform.workspace import Workspace
 from scripts.windows import staging
+from winbatch.suggesting import hint
 
 if TYPE_CHECKING:
     from scripts.windows import image as windows
@@ -100,5 +101,6 @@ def _has_archives(settings: Settings, workload: str, steps: Steps) -> bool:
 
 def _chosen(settings: Settings, workload: str) -> Sequence[str]:
     if workload and workload not in settings.workloads:
-        raise ImageError(f"unknown workload {workload!r}; there are {', '.join(settings.workloads)} (images/)")
+        meant = hint(workload, settings.workloads)
+        raise ImageError(f"unknown workload {workload!r}{meant}; there are {', '.join(settings.workloads)} (images/)")
     return [workload] if workload else settings.workloads

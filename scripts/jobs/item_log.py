@@ -20,6 +20,7 @@ from winbatch import attempts
 from winbatch.attempts import Record, Told
 from winbatch.deployment import Workload
 from winbatch.stage import ClaimMark, Stage
+from winbatch.suggesting import hint
 from winbatch.working.store import Store
 
 # An ECS task's lines and its claims carry times of the same host; this is for what lies in its log driver's buffer.
@@ -162,7 +163,9 @@ def choose_stage(snapshot: Snapshot, item: int, name: str) -> Stage:
     stages = {stage.stage: stage for stage, _ in snapshot.stages}
     stage = stages.get(name) if name else next(iter(stages.values()))
     if stage is None:
-        raise SettingsError(f"{snapshot.run_id} has no stage {name!r}; there are {', '.join(stages)}")
+        raise SettingsError(
+            f"{snapshot.run_id} has no stage {name!r}{hint(name, stages)}; there are {', '.join(stages)}"
+        )
     if not 0 <= item < stage.items:
         raise SettingsError(f"--item {item}: stage {stage.stage} of {snapshot.run_id} has items 0 to {stage.items - 1}")
     return stage

@@ -19,6 +19,7 @@ from winbatch.ledger import Ledger
 from winbatch.release import code
 from winbatch.stage import ClaimMark, Stage
 from winbatch.storage import Entry, Object
+from winbatch.suggesting import hint
 from winbatch.ticks import Replayed, Tick
 
 # A time of day has no more letters than this.
@@ -296,7 +297,8 @@ def _chosen(replayed: Replay, name: str) -> Sequence[Part]:
     found = [part for part in replayed.parts if name in {"", part.stage.stage}]
     if not found:
         there = ", ".join(part.stage.stage for part in replayed.parts)
-        raise SettingsError(f"{replayed.run_id} has no stage {name!r}; there are {there}")
+        meant = hint(name, (part.stage.stage for part in replayed.parts))
+        raise SettingsError(f"{replayed.run_id} has no stage {name!r}{meant}; there are {there}")
     return found
 
 

@@ -21,6 +21,7 @@ from winbatch.ledger import Ledger
 from winbatch.results import ItemFailure
 from winbatch.stage import Stage, count_done
 from winbatch.starts import Start
+from winbatch.suggesting import hint
 from winbatch.times import format_time, parse_time
 from winbatch.working.store import Store
 
@@ -279,7 +280,7 @@ def wake(airflow: Airflow, dag: str) -> None:
     """
     known = airflow.dag(dag)
     if known is None:
-        raise AirflowError(f"Airflow does not know DAG {dag}: invoke dags.release")
+        raise AirflowError(f"Airflow does not know DAG {dag}{hint(dag, spec.names())}: invoke dags.release")
     if known.get("is_paused"):
         airflow.unpause(dag)
 
@@ -297,7 +298,8 @@ def latest(airflow: Airflow, dags: Sequence[str]) -> tuple[str, str]:
     """
     runs = airflow.runs(*dags, limit=1)
     if not runs:
-        raise JobFailed(f"no job of {', '.join(dags)} has run yet: invoke run --dag {dags[0]}")
+        meant = hint(dags[0], spec.names())
+        raise JobFailed(f"no job of {', '.join(dags)}{meant} has run yet: invoke run --dag {dags[0]}")
     return str(runs[0]["dag_id"]), str(runs[0]["dag_run_id"])
 
 
@@ -309,7 +311,7 @@ def look(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Snaps
     """
     run = workspace.airflow(outputs).run(dag, run_id)
     if run is None:
-        raise JobFailed(f"DAG {dag} has no run {run_id!r}; invoke status lists the last ones")
+        raise JobFailed(f"DAG {dag}{hint(dag, spec.names())} has no run {run_id!r}; invoke status lists the last ones")
     return snapshot_of(workspace, outputs, dag, run)
 
 

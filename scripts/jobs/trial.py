@@ -24,6 +24,7 @@ from winbatch.deployment import Cluster, Deployment, InstanceType, Workload
 from winbatch.sources import Reader
 from winbatch.spec import Spec
 from winbatch.stage import Stage
+from winbatch.suggesting import hint
 from winbatch.trial import EXIT_FAILED, EXIT_STOPPED
 from winbatch.working import folders
 from winbatch.working.bucket_folder import BucketFolder
@@ -151,7 +152,8 @@ def of_specification(
     chosen = next((stage for stage in specified.stages if stage_name in {"", stage.name}), None)
     if chosen is None:
         names = ", ".join(stage.name for stage in specified.stages)
-        raise SettingsError(f"job {dag} has no stage {stage_name!r}; there are {names}")
+        meant = hint(stage_name, (stage.name for stage in specified.stages))
+        raise SettingsError(f"job {dag} has no stage {stage_name!r}{meant}; there are {names}")
     if earlier := [*chosen.inputs, *filter(None, [chosen.source])]:
         raise SettingsError(
             f"stage {chosen.name} works on what stage {', '.join(earlier)} has left: try it in a job that has that,"

@@ -136,7 +136,10 @@ def test_a_tables_types():
         ("", "line 1: column 'name' is missing; there are none"),
         ("\n", "line 1: column 'name' is missing; there are none"),
         ("name\na\n", "line 1: column 'strike' is missing; there are name"),
-        ("name;strike_\na;1\n", "line 1: column 'strike' is missing; there are name, strike_"),
+        (
+            "name;strike_\na;1\n",
+            "line 1: column 'strike' is missing (did you mean `strike_`?); there are name, strike_",
+        ),
         ("name,strike,name\na,1,b\n", "line 1: column 'name' is there twice"),
         ("name,strike\n", "the table 'sim/t.csv' has no rows"),
         ("name,strike\na,1\nb\n", "line 3: 1 values, but 2 columns"),

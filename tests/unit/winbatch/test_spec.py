@@ -44,15 +44,15 @@ def test_every_specification_of_the_project_is_right():
 @pytest.mark.parametrize(
     ("change", "line", "words"),
     [
-        (("minimum: 1,", "minimum: one,"), 5, "not a JSON Schema"),
+        (("minimum: 1,", "minimum: one,"), 5, "parameters.count.minimum: 'one' is not of type"),
         (("default: 3", "default: 30"), 5, "the default does not fit"),
         (("items: count", "items: counts"), 13, "'counts' is no parameter"),
-        (("items: count", "items: 0"), 13, "at least one item"),
+        (("items: count", "items: 0"), 13, "0 is less than the minimum of 1"),
         (("over: points", "over: count"), 14, "is of type integer, not array"),
         (("inputs: [work]", "inputs: [wrok]"), 18, "'wrok' is no earlier stage"),
         (("name: merge", "name: work"), 16, "a second stage 'work'"),
         (("run: demo.work:run", "run: rm -rf /"), 12, "does not match"),
-        (("  where:", "  max_instances:"), 7, "a parameter that every job has"),
+        (("  any:", "  max_instances:"), 8, "a parameter that every job has"),
         (("title: Demo", "titel: Demo"), 2, "'titel' was unexpected"),
         (("title: Demo\n", ""), 1, "'title' is a required property"),
         (("title: Demo", "title: Demo\ntitel: Demo"), 3, "the field 'titel' was unexpected; here may be dag, title"),

@@ -101,7 +101,7 @@ BAD = [
     ("- name: a\n  run: m:f\n  grid: []", 2, "should be non-empty"),
     ("- name: a\n  run: m:f\n  repetitions: 3", 2, "`items` says itself"),
     ("- name: a\n  run: m:f\n  items: 2\n  repetitions: 3", 3, "`items` says itself"),
-    ("- name: a\n  run: m:f\n  grid: [points]\n  repetitions: 0", 3, "at least once"),
+    ("- name: a\n  run: m:f\n  grid: [points]\n  repetitions: 0", 3, "0 is less than the minimum of 1"),
     ("- name: a\n  run: m:f\n  grid: [points]\n  repetitions: speed", 3, "of type number, not integer"),
     ("- name: a\n  run: m:f\n  csv: where", 2, "a csv needs its columns"),
     ("- name: a\n  run: m:f\n  columns: {x: number}", 2, "columns need a csv"),
@@ -130,7 +130,7 @@ BAD = [
         "a second stage with groups",
     ),
     ("- name: a\n  run: m:f\n  item_seconds: where", 2, "of type string, not integer or number"),
-    ("- name: a\n  run: m:f\n  item_seconds: 0", 2, "more than 0 seconds"),
+    ("- name: a\n  run: m:f\n  item_seconds: 0", 2, "0 is less than or equal to the minimum of 0"),
     ("- name: a\n  run: m:f\n  shell: true", 2, "'shell' was unexpected; here may be name, workload, run"),
 ]
 

@@ -22,7 +22,7 @@ def test_a_beginning_means_all_parts_that_begin_so():
 
 
 def test_an_unknown_part_is_refused_with_those_there_are():
-    with pytest.raises(SettingsError, match=r"--only engin: there are aws\.identity"):
+    with pytest.raises(SettingsError, match=r"--only engin \(did you mean `engine.sim`\?\): there are aws\.identity"):
         main.chosen("engin")
 
 
