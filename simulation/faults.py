@@ -25,6 +25,7 @@ _MOST = {
 }
 # What came later is drawn apart, so that a seed goes on meaning the same of all else.
 _MORE = {"comes_late": 0.01, "unanswered": 0.01, "away_an_hour": 0.5}
+_MOST_SKEW = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Faults:
         comes_late: of writes to S3: they fail, and arrive some time later.
         unanswered: of calls to ECS and Auto Scaling: they are carried out, and nobody answers.
         away_an_hour: how often an hour Airflow is away for twenty minutes.
+        skew: seconds by which a process's clock is before or after AWS's, at most.
     """
 
     crash: float = 0.0
@@ -72,12 +74,14 @@ class Faults:
     comes_late: float = 0.0
     unanswered: float = 0.0
     away_an_hour: float = 0.0
+    skew: float = 0.0
 
     @classmethod
-    def draw(cls, chance: random.Random, more: random.Random) -> Self:
+    def draw(cls, chance: random.Random, more: random.Random, skew: random.Random) -> Self:
         """Draw a mix: a kind is absent in half of all worlds."""
         kinds = {kind: chance.choice([0.0, chance.uniform(0, most)]) for kind, most in _MOST.items()}
-        return cls(**kinds, **{kind: more.choice([0.0, more.uniform(0, most)]) for kind, most in _MORE.items()})
+        kinds |= {kind: more.choice([0.0, more.uniform(0, most)]) for kind, most in _MORE.items()}
+        return cls(**kinds, skew=skew.choice([0.0, skew.uniform(0, _MOST_SKEW)]))
 
     @property
     def named(self) -> str:

@@ -38,6 +38,7 @@ class Process:
 
     Attributes:
         round: of its DAG run, in which it began; None where it is not Airflow's.
+        skew: of its clock, against AWS's.
     """
 
     depth = 0
@@ -47,6 +48,7 @@ class Process:
         """Begin; while it is `quiet`, nothing hinders it but a kill."""
         self.clock, self.faults, self.quiet = clock, faults, quiet
         self.killed = False
+        self.skew = dt.timedelta(seconds=clock.random.uniform(-faults.skew, faults.skew) if faults.skew else 0.0)
 
     def before(self, *, s3: bool, waits: bool = True) -> None:
         """Let what can happen before a call happen; unless it `waits`, nothing else happens meanwhile."""
@@ -110,7 +112,7 @@ class Ports:
         return found
 
     def now(self) -> dt.datetime:
-        return self._cloud.clock.now()
+        return self._cloud.clock.now() + self._process.skew
 
     def where(self, key: str) -> str:
         return f"s3://data/{key}"

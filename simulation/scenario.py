@@ -88,7 +88,7 @@ class Scenario:
         chance = random.Random(f"scenario {seed}")  # noqa: S311 - a simulation
         # What came later is drawn apart, so that a seed goes on meaning the same of all else.
         more = random.Random(f"faults {seed}")  # noqa: S311 - a simulation
-        faults = Faults.draw(chance, more)
+        faults = Faults.draw(chance, more, random.Random(f"skew {seed}"))  # noqa: S311 - a simulation
         instances = chance.randint(1, 6)
         people = random.Random(f"people {seed}")  # noqa: S311 - a simulation
         cpu, item_seconds = chance.choice([1024, 2048, 4096]), chance.choice([2.0, 20.0, 200.0])

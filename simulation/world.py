@@ -302,7 +302,7 @@ class World:
             bucket=self.bucket,
             process=process,
             stage=stage,
-            claims=Claims(Marks(process, self.bucket), stage, task.arn, self.clock.now),
+            claims=Claims(Marks(process, self.bucket), stage, task.arn, lambda: self.clock.now() + process.skew),
             slots=self.target.workload("w").slots,
             work=self.work,
             ended=ended,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.chaos import faults
+from scripts.chaos import disk, faults
 from scripts.chaos.place import Place
 from scripts.checks import lanes
 from scripts.core import checkout
@@ -51,6 +51,7 @@ def _live(settings: Settings, folder: Path, logs: Path, steps: Steps, airflow: s
             shutil.copytree(settings.root / "tests" / "e2e" / "jobs", root / "dags" / "jobs", dirs_exist_ok=True)
             if airflow:
                 faults.choose_airflow(root, airflow)
+            disk.mount(folder / "state")
             place = Place(Settings.load("local", environ=environ, root=root), environ, logs)
             _call(place, "up", "--no-smoke", progress=step.update)
             step.detail = f"{root}, port {environ['WINBATCH_PORT']}"
@@ -83,6 +84,7 @@ def _down(place: Place, folder: Path) -> None:
     _call(place, "down")
     left: Mapping[int, str] = {process.pid: process.name() for process in lanes.left(folder)}
     lanes.sweep(folder)
+    disk.unmount(folder / "state")
     shutil.rmtree(folder)
     if left:
         named = ", ".join(f"{pid} {name}" for pid, name in left.items())

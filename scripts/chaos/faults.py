@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from scripts.chaos import disk
 from scripts.chaos.place import Place
 from scripts.chaos.schedule import Kind
 from scripts.core.errors import OperatorError
@@ -208,13 +209,23 @@ def kill_airflow(place: Place, _: random.Random) -> str:
 def full_disk(place: Place, chance: random.Random) -> str:
     """Nothing that this environment runs can write to a file for a while.
 
-    The limit of a file's size stands for it (EFBIG, not ENOSPC): a disk that is really full would be everybody's.
+    The limit of a file's size stands for it (EFBIG, not ENOSPC), which takes no rights.
     """
     seconds = chance.choice([5, 15])
     count = _limit_files(place.processes(), 0)
     # What starts meanwhile has the limit of who starts it.
     place.later(seconds, lambda: _free_disk(place))
     return f"{count} processes, for {seconds} s"
+
+
+@_kind(0.5)
+def filled_disk(place: Place, chance: random.Random) -> str:
+    """The disk with all that this environment keeps is full for a while (ENOSPC), where it has one of its own."""
+    state, seconds = place.settings.state_root, chance.choice([5, 15])
+    if not disk.fill(state):
+        raise Nobody
+    place.later(seconds, lambda: disk.free(state))
+    return f"for {seconds} s"
 
 
 # --- the folder that Airflow reads, and people
@@ -289,6 +300,7 @@ def kill_emulator(place: Place, _: random.Random) -> str:
     os.kill(session.pid, signal.SIGKILL)
     began = time.monotonic()
     place.forget()
+    disk.free(place.settings.state_root)
     while (left := place.processes()) and time.monotonic() - began < WATCHDOG_SECONDS:
         time.sleep(0.5)
     if left:

@@ -61,7 +61,9 @@ class OverTime:
         self._looked = now
         # ECS tasks stay on the instances that they are on, also where fewer would do.
         used = sum(bool(host.tasks) for host in cloud.hosts.values())
-        if cloud.goal <= max(used, sum(int(run.params["max_instances"]) for run in running)):
+        wanted = max(used, sum(int(run.params["max_instances"]) for run in running))
+        # Without its scale-out a run has no teardown: its instances stay until another job's.
+        if cloud.goal <= wanted or any(run.never_set_up for run in self._runs):
             self._surplus_at = None
         elif cloud.lost != self._lost:
             self._lost, self._surplus_at = cloud.lost, now
