@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO
+from typing import IO, Protocol
 
 # Marks everything that descends from an emulator, also what left its session.
 MARK = "EMULATOR_FAMILY"
@@ -27,10 +27,22 @@ MARK = "EMULATOR_FAMILY"
 _NICE_TRIES = 50
 
 
+class Process(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+
+
 class Child:
     """A running child and all that it started."""
 
-    def __init__(self, process: subprocess.Popen[bytes], supervisor: Supervisor) -> None:
+    def __init__(self, process: Process, supervisor: Supervisor) -> None:
         self._process = process
         self._supervisor = supervisor
 
@@ -141,6 +153,10 @@ class Supervisor:
             )
         if niceness:
             _be_nice(process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness))
+        return self.take(process)
+
+    def take(self, process: Process) -> Child:
+        """Remember a process that leads a session of its own as a child."""
         child = Child(process, self)
         with self._lock:
             self._children[child.pid] = child

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.mwaa.database import Database
+from emulator.mwaa.forks import Template
 from emulator.processes import Child, Supervisor
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,7 @@ DEATHS_SECONDS = 60.0
 PAUSES = (5.0, 60.0)
 """Seconds before what dies too often is started again: at first, and at most; each time twice as long."""
 _DATABASE = "postgres"
-# Of Airflow's command for the scheduler: what its forks, the Airflow tasks, need is imported before.
-_SCHEDULER = Path(__file__).with_name("scheduler.py")
+_TEMPLATE = "template"
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,14 @@ class Component:
         argv: the program and its arguments
         env: its whole environment
         stop: the signal that ends it in good order
+        fork: it is a fork of the template; `argv` are words of Airflow's command, `env` is the template's
     """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     stop: signal.Signals = signal.SIGTERM
+    fork: bool = False
 
 
 def database_component(database: Database) -> Component:
@@ -46,22 +48,28 @@ def database_component(database: Database) -> Component:
     return Component(_DATABASE, tuple(database.argv), database.environment, signal.SIGINT)
 
 
+def template_component(airflow: str, env: Mapping[str, str]) -> Component:
+    """What imports Airflow, for seconds; its components are forks of it."""
+    # Without this folder on `sys.path`, where names are that Airflow's code has, too.
+    program = (str(Path(airflow).with_name("python")), "-P", str(Path(__file__).with_name("template.py")))
+    return Component(_TEMPLATE, program, env)
+
+
 def airflow_components(airflow: str, env: Mapping[str, str]) -> tuple[Component, ...]:
-    """Airflow's components, the API server first, since the others and everybody else wait for it.
+    """Airflow's components after their template, the API server first, since the others and everybody wait for it.
 
     All see MWAA's `sys.path`: the plugins folder, which Airflow adds, and no DAG folder. The DAG processor and the
     task runner add that themselves; the triggerer does not.
     """
-    # Without this folder on `sys.path`, where names are that Airflow's code has, too.
-    scheduler = (str(Path(airflow).with_name("python")), "-P", str(_SCHEDULER))
     # The API server reads the logs from the same disk, so nobody has to serve them.
     commands = (
-        ("api-server", (airflow, "api-server")),
-        ("scheduler", (*scheduler, "scheduler", "--skip-serve-logs")),
-        ("dag-processor", (airflow, "dag-processor")),
-        ("triggerer", (airflow, "triggerer", "--skip-serve-logs")),
+        ("api-server",),
+        ("scheduler", "--skip-serve-logs"),
+        ("dag-processor",),
+        ("triggerer", "--skip-serve-logs"),
     )
-    return tuple(Component(name, argv, {**env, "MWAA_AIRFLOW_COMPONENT": name}) for name, argv in commands)
+    forks = (Component(words[0], words, env, fork=True) for words in commands)
+    return (template_component(airflow, env), *forks)
 
 
 @dataclass
@@ -82,9 +90,10 @@ class Components:
         self._logs = logs
         self._cwd = cwd
         self._running: list[_Running] = []
+        self._template: Template | None = None
 
     def start(self, components: tuple[Component, ...]) -> None:
-        """Start them at once.
+        """Start them at once; forks, once a look (`watch`) sees that all is imported which they share.
 
         Raises:
             OSError: one cannot be started
@@ -93,7 +102,11 @@ class Components:
             self._running.append(_Running(component, self._spawn(component)))
 
     def watch(self) -> str | None:
-        """Start again what died since the last look; say what is wrong while something dies too often."""
+        """Start again what died since the last look; say what is wrong while something dies too often.
+
+        Raises:
+            OSError: something cannot be started; the next look tries it again
+        """
         for running in self._running:
             child, now = running.child, time.monotonic()
             if child is None:
@@ -112,6 +125,7 @@ class Components:
         running.deaths.append(now)
         while running.deaths[0] < now - DEATHS_SECONDS:
             running.deaths.popleft()
+        running.child = None
         self._note(name, f"{name} ended with {_describe(code)}, {len(running.deaths)} times within a minute")
         if not running.wrong and len(running.deaths) < DEATHS:
             running.child = self._spawn(running.component)
@@ -119,18 +133,20 @@ class Components:
         last = _last_line(self._log(name))
         running.wrong = f"{name} ended {DEATHS} times within a minute, last with {_describe(code)}: {last}"
         first, longest = PAUSES
-        running.child, running.pause = None, min(longest, 2 * running.pause or first)
+        running.pause = min(longest, 2 * running.pause or first)
         running.again = now + running.pause
 
     def pids(self) -> dict[str, int]:
-        """The process id of each component that runs."""
-        return {running.component.name: running.child.pid for running in self._running if running.child is not None}
+        """The process id of each component that runs, and of the database's server."""
+        children = {running.component.name: running.child for running in self._running}
+        return {name: child.pid for name, child in children.items() if child is not None and name != _TEMPLATE}
 
     def stop(self, grace: float) -> None:
         """Stop all, the database last, each with at most `grace` seconds before it is killed."""
-        database = [running for running in self._running if running.component.name == _DATABASE]
-        others = [running for running in self._running if running.component.name != _DATABASE]
-        for group in (others, database):
+        last = (_TEMPLATE, _DATABASE)
+        groups = [[running for running in self._running if running.component.name not in last]]
+        groups += [[running for running in self._running if running.component.name == name] for name in last]
+        for group in groups:
             children = [(running.child, running.component.stop) for running in group if running.child is not None]
             for child, stop in children:
                 child.signal(stop)
@@ -138,9 +154,16 @@ class Components:
             for child, _ in children:
                 child.stop(max(0.0, deadline - time.monotonic()))
         self._running.clear()
+        self._template = None
 
-    def _spawn(self, component: Component) -> Child:
-        return self._processes.start(component.argv, env=component.env, cwd=self._cwd, log=self._log(component.name))
+    def _spawn(self, component: Component) -> Child | None:
+        log = self._log(component.name)
+        if component.fork:
+            return None if self._template is None else self._template.fork(component.name, component.argv, log)
+        if component.name == _TEMPLATE:
+            self._template = Template(self._processes, component.argv, env=component.env, cwd=self._cwd, log=log)
+            return self._template.child
+        return self._processes.start(component.argv, env=component.env, cwd=self._cwd, log=log)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"

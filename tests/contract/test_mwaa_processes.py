@@ -1,21 +1,27 @@
 """The emulated MWAA's handling of processes, without Airflow."""
 
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 import time
+from dataclasses import replace
 from threading import Event
 
+import psutil
 import pytest
 
 from emulator import folders
 from emulator.mwaa import components as mwaa_components
 from emulator.mwaa import startup
 from emulator.mwaa.commands import Runner
-from emulator.mwaa.components import DEATHS, Component, Components
+from emulator.mwaa.components import DEATHS, Component, Components, template_component
 from emulator.mwaa.database import Database, free_port
 from emulator.mwaa.errors import CancelledError, LaunchError
 from emulator.processes import Supervisor
+from tests.emulated import ROOT
+from tests.processes import runs
 from tests.waiting import wait_for
 
 ENVIRONMENT = {"PATH": os.defpath}
@@ -81,24 +87,143 @@ def test_what_died_too_often_is_started_again_once_its_cause_is_gone(processes, 
     running.stop(grace=1)
 
 
-def test_a_scheduler_that_fails_ends_though_its_executors_processes_wait_for_work(processes, tmp_path):
-    """As one whose log's disk is full: it must end to be started again. Airflow is stood in for, processes are not."""
-    stand_in = tmp_path / "lib" / "airflow" / "providers" / "standard" / "decorators"
-    stand_in.mkdir(parents=True)
-    (stand_in / "python.py").touch()
-    (tmp_path / "lib" / "boto3.py").touch()
-    (tmp_path / "lib" / "airflow" / "__main__.py").write_text(
-        "import multiprocessing\n"
-        "def main():\n"
-        "    fork = multiprocessing.get_context('fork')\n"
-        "    fork.Process(target=fork.SimpleQueue().get).start()\n"
-        "    raise OSError(27, 'File too large')\n"
-    )
+@pytest.fixture
+def airflow(tmp_path):
+    """What makes an Airflow that does what it is told; it stands in for Airflow, the processes are what they are."""
+
+    def make(main):
+        package = tmp_path / "lib" / "airflow"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"open({str(tmp_path / 'imports')!r}, 'a').write('once ')\n")
+        (package / "settings.py").write_text(
+            "configure_vars = prepare_syspath_for_config_and_plugins = lambda: None\n"
+            "initialize = lambda: print('initialized', flush=True)\n"
+        )
+        (package / "__main__.py").write_text("import os, sys, time\ndef main():\n" + textwrap.indent(main, "    "))
+        # As beside Airflow's own command.
+        (tmp_path / "python").symlink_to(sys.executable)
+        return template_component(str(tmp_path / "airflow"), ENVIRONMENT | {"PYTHONPATH": str(tmp_path / "lib")})
+
+    return make
+
+
+def forks(*names):
+    return tuple(Component(name, (name, "--words"), {}, fork=True) for name in names)
+
+
+def test_components_are_forks_of_one_process_that_has_imported_airflow(processes, tmp_path, airflow):
     running = components(processes, tmp_path)
-    argv = (sys.executable, "-P", mwaa_components._SCHEDULER, "scheduler")
-    running.start((Component("scheduler", tuple(map(str, argv)), ENVIRONMENT | {"PYTHONPATH": str(tmp_path / "lib")}),))
-    first = running.pids()["scheduler"]
-    watch_until(lambda _: running.pids().get("scheduler") != first, running)
+    says = "print(sys.argv, os.environ['MWAA_AIRFLOW_COMPONENT'], os.getsid(0) == os.getpid(), flush=True)\n"
+    running.start((airflow(says + "time.sleep(60)\n"), *forks("one", "two")))
+    watch_until(lambda _: running.pids().keys() == {"one", "two"}, running)
+    for name in ("one", "two"):
+        log = tmp_path / f"{name}.log"
+        wait_for(lambda log=log: len(log.read_text().splitlines()) == 2)
+        assert log.read_text() == f"initialized\n['airflow', '{name}', '--words'] {name} True\n"
+    assert (tmp_path / "imports").read_text() == "once "
+    first = running.pids()
+    os.kill(first["one"], signal.SIGKILL)
+    watch_until(lambda _: running.pids().get("one") not in {None, first["one"]}, running)
+    assert running.pids()["two"] == first["two"]
+    assert "one ended with signal SIGKILL" in (tmp_path / "one.log").read_text()
+    assert (tmp_path / "imports").read_text() == "once "
+    last = running.pids()
+    running.stop(grace=1)
+    assert not any(runs(pid) for pid in last.values())
+
+
+def test_a_fork_that_dies_too_often_is_told_with_its_last_words(processes, tmp_path, airflow):
+    running = components(processes, tmp_path)
+    running.start((airflow("sys.exit('no such option')\n"), *forks("failing")))
+    wrong = watch_until(lambda wrong: wrong is not None, running)
+    assert wrong == f"failing ended {DEATHS} times within a minute, last with exit code 1: no such option"
+    assert running.pids() == {}
+    running.stop(grace=1)
+
+
+def test_an_airflow_that_cannot_be_imported_is_told_by_its_components(processes, tmp_path, airflow):
+    running = components(processes, tmp_path)
+    template = airflow("time.sleep(60)\n")
+    (tmp_path / "lib" / "airflow" / "settings.py").write_text("raise ValueError('bad value')\n")
+    (tmp_path / "lib" / "airflow" / "__init__.py").write_text("from airflow import settings\n")
+    running.start((template, *forks("failing")))
+    wrong = watch_until(lambda wrong: wrong is not None, running)
+    assert wrong.endswith("exit code 1: ValueError: bad value")
+    running.stop(grace=1)
+
+
+def test_a_template_that_dies_takes_its_forks_along_and_all_start_again(processes, tmp_path, airflow):
+    running = components(processes, tmp_path)
+    running.start((airflow("time.sleep(60)\n"), *forks("one", "two")))
+    watch_until(lambda _: len(running.pids()) == 2, running)
+    first = running.pids()
+    (template,) = {psutil.Process(pid).ppid() for pid in first.values()}
+    os.kill(template, signal.SIGKILL)
+    wait_for(lambda: not any(runs(pid) for pid in first.values()))
+    watch_until(lambda _: len(set(running.pids().values()) - set(first.values())) == 2, running)
+    assert "template ended with signal SIGKILL" in (tmp_path / "template.log").read_text()
+    running.stop(grace=1)
+
+
+def test_a_template_that_dies_too_often_is_told(processes, tmp_path, airflow):
+    running = components(processes, tmp_path)
+    template = airflow("time.sleep(60)\n")
+    (tmp_path / "lib" / "airflow" / "__init__.py").write_text("import os\nos.write(2, b'no room\\n')\nos._exit(7)\n")
+    running.start((template, *forks("one")))
+    wrong = watch_until(lambda wrong: wrong is not None, running)
+    assert wrong == f"template ended {DEATHS} times within a minute, last with exit code 7: no room"
+    running.stop(grace=1)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_code_of_users_that_airflow_loads_when_it_is_imported_is_loaded_by_each_component(
+    processes, tmp_path, airflow, eager
+):
+    running = components(processes, tmp_path)
+    template = airflow("time.sleep(60)\n")
+    with (tmp_path / "lib" / "airflow" / "__main__.py").open("a") as main:
+        main.write(f"open({str(tmp_path / 'mains')!r}, 'a').write('+')")
+    if eager:
+        template = replace(template, env={**template.env, "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "False"})
+    else:
+        (tmp_path / "lib" / "airflow_local_settings.py").touch()
+    running.start((template, *forks("one", "two")))
+    watch_until(lambda _: len(running.pids()) == 2, running)
+    wait_for(lambda: (tmp_path / "mains").exists() and (tmp_path / "mains").read_text() == "++")
+    running.stop(grace=1)
+
+
+def test_no_fork_outlives_an_emulator_that_is_killed(tmp_path, airflow):
+    template = airflow("time.sleep(60)\n")
+    script = (
+        "import sys, time; from pathlib import Path; from emulator.mwaa.components import Component, Components\n"
+        "from emulator.processes import Supervisor; folder = Path(sys.argv[1])\n"
+        "running = Components(Supervisor(), folder, folder)\n"
+        f"running.start((Component('template', {template.argv!r}, {template.env!r}),\n"
+        "               Component('one', ('one',), {}, fork=True)))\n"
+        "while not running.pids():\n"
+        "    running.watch(), time.sleep(0.01)\n"
+        "print(running.pids()['one'], flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path], cwd=ROOT, stdout=subprocess.PIPE) as emulator:
+        assert emulator.stdout is not None
+        fork = psutil.Process(int(emulator.stdout.readline()))
+        family = (fork, fork.parent())
+        emulator.kill()
+    wait_for(lambda: not any(runs(process) for process in family))
+
+
+def test_a_scheduler_that_fails_ends_though_its_executors_processes_wait_for_work(processes, tmp_path, airflow):
+    """As one whose log's disk is full: it must end to be started again."""
+    running = components(processes, tmp_path)
+    main = (
+        "import multiprocessing\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "fork.Process(target=fork.SimpleQueue().get).start()\n"
+        "raise OSError(27, 'File too large')\n"
+    )
+    running.start((airflow(main), *forks("scheduler")))
+    watch_until(lambda wrong: wrong is not None, running)
     assert "File too large" in (tmp_path / "scheduler.log").read_text()
     running.stop(grace=1)
 
