@@ -6,7 +6,7 @@ a third of what the others would take to start. Imports every other room.
 
 from invoke.collection import Collection
 
-from scripts.cli import dags, development, environments, files, images, jobs, trials, workloads
+from scripts.cli import dags, development, environments, files, history, images, jobs, trials, workloads
 from scripts.cli.command import renamed
 from scripts.core.console import prepare_streams
 
@@ -54,6 +54,8 @@ def collection() -> Collection:
         environments.verify_aws,
         files.download,
         files.upload,
+        history.jobs_,
+        history.why_,
         jobs.cancel,
         jobs.logs,
         jobs.replay_,

@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from scripts.core.console import Steps, console, emit, say, show
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.core.settings import Settings
 from scripts.environments import status
-from scripts.jobs import control, item_log, runs
+from scripts.jobs import control, item_log, runs, situation, why
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import keys, spec
 
@@ -39,11 +40,13 @@ def status_(_: Context, env: str = "", json: bool = False, run_id: str = "", dag
     settings = Settings.load(env)
     if run_id:
         workspace, outputs, dag = run_of(settings, run_id, dag)
-        snapshot = runs.look(workspace, outputs, dag, run_id)
+        options = options_of(settings, run_id, dag)
+        there = situation.read(workspace, outputs, dag, run_id, options=options)
+        reason = why.tell(there)
         if json:
-            emit(status.job(dag, snapshot))
+            emit({**status.job(dag, there.snapshot), "why": reason.as_json()})
             return
-        for part in render.job(snapshot, _options(settings, run_id, dag)):
+        for part in render.job(there.snapshot, options, reason):
             show(part, soft_wrap=isinstance(part, Text))
         return
     found = status.read(settings)
@@ -106,7 +109,7 @@ def _go_on(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, wai
     Raises:
         JobFailed: it ended otherwise than well.
     """
-    options = _options(workspace.settings, run_id, dag)
+    options = options_of(workspace.settings, run_id, dag)
     if not wait:
         if json:
             emit({"run_id": run_id, "state": "queued"})
@@ -193,7 +196,7 @@ def cancel(_: Context, run_id: str, env: str = "", dag: str = "", json: bool = F
     """
     settings = Settings.load(env)
     workspace, outputs, dag = run_of(settings, run_id, dag)
-    options = _options(settings, run_id, dag)
+    options = options_of(settings, run_id, dag)
     steps = Steps()
     marked = False
 
@@ -332,14 +335,16 @@ def run_of(settings: Settings, run_id: str, given: str) -> tuple[Workspace, Outp
 
 def _follow(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> runs.Snapshot:
     try:
-        with render.JobProgress() as progress:
+        options = options_of(workspace.settings, run_id, dag)
+        teller = situation.Teller(partial(situation.of_snapshot, workspace, outputs, options=options))
+        with render.JobProgress(teller) as progress:
             return runs.follow(workspace, outputs, dag, run_id, progress)
     except KeyboardInterrupt:
-        again = f"invoke run --follow {run_id}{_options(workspace.settings, run_id, dag)}"
+        again = f"invoke run --follow {run_id}{options_of(workspace.settings, run_id, dag)}"
         raise Exit(f"The job goes on. Follow it again: {again}", INTERRUPTED) from None
 
 
-def _options(settings: Settings, run_id: str, dag: str) -> str:
+def options_of(settings: Settings, run_id: str, dag: str) -> str:
     """Give what must stand behind a run id, so that a command that is shown means this environment and DAG."""
     named = "" if run_id.startswith(f"{dag}-") else f" --dag {dag}"
     return named + env_option(settings)

@@ -1,7 +1,7 @@
 """What people see of jobs and results: data in, rich's renderables out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +17,7 @@ from scripts.core.console import QUIET, console, plain_table, say
 from scripts.core.errors import one_line, printable
 from scripts.jobs.control import Cancelled
 from scripts.jobs.item_log import Attempt, ItemLog, Line
+from scripts.jobs.reason import Reason
 from scripts.jobs.runs import Snapshot
 from winbatch.ledger import GroupCount, Ledger
 from winbatch.spec import Spec
@@ -80,14 +81,20 @@ def curve_of(files: Sequence[Path]) -> Table | None:
     return None
 
 
-def job_line(snapshot: Snapshot) -> str:
-    """A job in one line: stage, items, shards, ECS tasks, instances, rate, time left."""
+def job_line(snapshot: Snapshot, reason: Reason | None = None) -> str:
+    """A job in one line: stage, items, shards, ECS tasks, instances, rate, time left; why nothing moves.
+
+    Args:
+        snapshot: the job.
+        reason: of that.
+    """
     current = snapshot.current
+    why = [one_line(reason.sentence)] if reason else []
     if current is None:
-        return f"{snapshot.state}, not planned yet"
+        return ", ".join([f"{snapshot.state}, not planned yet", *why])
     stage, ledger = current
     if ledger is None:
-        return f"{stage.stage}: not begun, {stage.items} items in {stage.shards} shards"
+        return ", ".join([f"{stage.stage}: not begun, {stage.items} items in {stage.shards} shards", *why])
     parts = [
         f"{stage.stage} {_state(snapshot, ledger)}: {ledger.items_done}/{ledger.items} items",
         f"{ledger.shards_done}/{ledger.shards} shards",
@@ -97,7 +104,7 @@ def job_line(snapshot: Snapshot) -> str:
     if ledger.items_failed:
         parts.insert(1, f"{ledger.items_failed} failed")
     said = [f"AWS says: {one_line(ledger.said)[:SAID]}"] if ledger.said and not ledger.finished else []
-    return ", ".join([*parts, *pace(snapshot.rate, snapshot.remaining_seconds), *said])
+    return ", ".join([*parts, *pace(snapshot.rate, snapshot.remaining_seconds), *why, *said])
 
 
 def pace(rate: float | None, left: float | None) -> list[str]:
@@ -118,14 +125,17 @@ def _state(snapshot: Snapshot, ledger: Ledger) -> str:
     return "to go on" if snapshot.waits(ledger) and ledger.state != "succeeded" else ledger.state
 
 
-def job(snapshot: Snapshot, options: str) -> list[RenderableType]:
+def job(snapshot: Snapshot, options: str, reason: Reason | None = None) -> list[RenderableType]:
     """A job in full, as its ledgers have it: a row a stage, what it used, a row a group, a row a failed item.
 
     Args:
         snapshot: the job.
         options: that a command about this job needs behind its run id.
+        reason: why it is where it is.
     """
     parts: list[RenderableType] = [Text(f"{snapshot.run_id}: {snapshot.state}, {clock(snapshot.seconds)}")]
+    if reason is not None:
+        parts.append(Text(one_line(reason.sentence)))
     if not snapshot.stages:
         return [*parts, Text(snapshot.other or "not planned yet")]
     parts.append(_stages(snapshot))
@@ -299,9 +309,14 @@ class ItemLogPrinter:
 
 
 class JobProgress:
-    """Shows a job while it is followed: a bar on a terminal, a line now and then elsewhere."""
+    """Shows a job while it is followed: a bar on a terminal, a line now and then elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        why: says why nothing moves; None where something does.
+    """
+
+    def __init__(self, why: Callable[[Snapshot], Reason | None] = lambda _: None) -> None:
+        self._why = why
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -323,7 +338,7 @@ class JobProgress:
             self._bar.stop()
 
     def __call__(self, snapshot: Snapshot) -> None:
-        line = job_line(snapshot)
+        line = job_line(snapshot, self._why(snapshot))
         if console.is_terminal:
             self._draw(snapshot, line)
         elif snapshot.seconds - self._shown >= (QUIET if line != self._last else 6 * QUIET):

@@ -13,7 +13,8 @@ from typing import Any
 from scripts.core.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.core.errors import AirflowError, JobFailed, SettingsError, one_line, printable
 from scripts.terraform.workspace import Outputs, Workspace
-from winbatch import cancelling, causes, deployment, filenames, job, keys, spec, stored
+from winbatch import attempts, cancelling, causes, deployment, filenames, job, keys, spec, stored
+from winbatch.attempts import POLICY, Kind, Rule
 from winbatch.aws import AwsPorts
 from winbatch.causes import Cause
 from winbatch.job import Job
@@ -50,6 +51,7 @@ class Snapshot:
         stages: the job's stages in order, each with its ledger once it has begun; none before the job is planned.
         marked: a mark in S3 says that this start of the run is cancelled.
         other: why what lies in S3 under this run's id is none of its; empty where it is.
+        job: what was planned; None before that.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class Snapshot:
     stages: Sequence[tuple[Stage, Ledger | None]]
     marked: bool = False
     other: str = ""
+    job: Job | None = None
 
     @property
     def ended(self) -> bool:
@@ -91,6 +94,14 @@ class Snapshot:
         """The stage ended before the run was queued (again), so that it says nothing of the run as it is now."""
         queued = self.run.get("queued_at")
         return ledger.finished and bool(queued) and ledger.updated_at < datetime.fromisoformat(str(queued))
+
+    @property
+    def rules(self) -> Mapping[Kind, Rule]:
+        """Its retry policy, as it was planned."""
+        if self.job is None:
+            return POLICY
+        most = int(self.job.params.get("max_attempts", POLICY["program"].attempts))
+        return attempts.policy(self.job.retry, max_attempts=most)
 
     @property
     def items(self) -> int:
@@ -336,7 +347,7 @@ def snapshot_of(workspace: Workspace, outputs: Outputs, dag: str, run: Mapping[s
             f" {found.begun}, which was another one"
         )
         return Snapshot(run_id, run, [], marked, other)
-    return Snapshot(run_id, run, _stages(workspace, outputs, found) if found else [], marked)
+    return Snapshot(run_id, run, _stages(workspace, outputs, found) if found else [], marked, job=found)
 
 
 def start_of(run: Mapping[str, Any]) -> Start:

@@ -66,6 +66,8 @@ RIGHT = {
     "dag": ["ber", "chain"],
     "run_id": ["ber-20261122-190000"],
     "follow": ["ber-20261122-190000"],
+    "diff": ["ber-20261122-190000,ber-20261123-190000"],
+    "limit": ["5"],
     "resume": ["ber-20261122-190000"],
     "param": ["num_items=16", "ebn0_db=0,4"],
     "item": ["0"],
