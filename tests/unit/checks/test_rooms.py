@@ -100,5 +100,7 @@ def test_no_name_means_two_things():
 
 
 def test_a_name_that_means_nothing_is_told_what_there_is():
-    with pytest.raises(SettingsError, match=r"--only engin: there are .*lint.*pipeline.*engine"):
+    with pytest.raises(
+        SettingsError, match=r"--only engin \(did you mean `engine`\?\): there are .*lint.*pipeline.*engine"
+    ):
         rooms.select(["engin"])

@@ -65,7 +65,7 @@ def test_a_job_file_that_is_wrong_is_named_before_anything_is_asked(tmp_path):
             with pytest.raises(SpecError) as asked:
                 spec.load("demo", tmp_path / "jobs")
             assert str(asked.value) == str(caught.value)
-            assert str(caught.value).startswith("jobs/demo.yaml:2: 'dag' is given twice")
+            assert "\njobs/demo.yaml:2: 'dag' is given twice" in str(caught.value)
         else:
             assert str(caught.value).startswith("jobs/demo.yml is no job")
 
