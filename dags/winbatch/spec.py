@@ -131,14 +131,17 @@ def load_all(jobs: Path = JOBS) -> list[Spec]:
     Raises:
         SpecError: with all that is wrong of them, and what lies beside them and is none.
     """
-    problems, found = strays(jobs), []
+    found = []
+    errors = [SpecError(problem) for problem in strays(jobs)]
     for name in names(jobs):
         try:
             found.append(load(name, jobs))
         except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(*problems, place=jobs.name)
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SpecError(*(problem for error in errors for problem in error.problems), place=jobs.name)
     return found
 
 

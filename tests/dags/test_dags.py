@@ -98,7 +98,7 @@ for word in sys.argv[1:]:
 """
 
 
-WRONG = {"x.yaml": "dag: x\ntitle: größe\n".encode("cp1252"), "._x.yaml": b"Mac OS X\0"}
+WRONG = {"x.yaml": b"dag: x\ntitle:\ntitel: X\n", "._x.yaml": b"Mac OS X\0"}
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +152,8 @@ def test_a_job_file_that_is_wrong_is_named_in_the_words_of_the_command_line(repo
     with pytest.raises(SpecError) as caught:
         spec.load("x", home / "wrong" / "jobs")
     (trace,) = found["errors"].values()
-    assert trace.strip().splitlines()[-1] == f"winbatch.errors.SpecError: {caught.value}"
-    assert str(caught.value).startswith("jobs/x.yaml:2: not YAML in UTF-8: the byte 0xF6, which is 'ö'")
+    assert trace.strip().endswith(f"\nwinbatch.errors.SpecError: {caught.value}")
+    assert str(caught.value).startswith("jobs/x.yaml: 5 mistakes\njobs/x.yaml:1: 'workload' is a required property")
 
 
 def test_an_airflow_task_parses_its_own_dag_alone(reports):

@@ -66,8 +66,11 @@ def refused(invoke):
     [
         (["up", "--env", "nowhere"], "unknown environment 'nowhere'; there are dev, local, prod"),
         (["run", "--dag", "nothing"], "unknown DAG 'nothing'"),
+        (["run", "--dag", "ber_octave"], "unknown DAG 'ber_octave' (did you mean `ber-octave`?); there are ber"),
+        (["up", "--env", "pord"], "unknown environment 'pord' (did you mean `prod`?); there are dev, local, prod"),
+        (["check", "--only", "lnit"], "--only lnit (did you mean `lint`?): there are"),
         (["images.build", "--workload", "nothing"], "unknown workload 'nothing'; there are ber"),
-        (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes'"),
+        (["run", "--param", "num_itmes=3"], "unknown parameter 'num_itmes' (did you mean `num_items`?); there are"),
         (
             ["run", "--param", "num_items=6.022e23"],
             "parameter num_items: '6.022e23' is beyond 64 bits; a whole number from",

@@ -3,7 +3,7 @@ import errno
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from scripts.core.errors import JobFailed, line
+from scripts.core.errors import JobFailed, line, lines
 from winbatch.errors import SpecError
 
 
@@ -37,3 +37,9 @@ def test_an_error_is_one_line_that_says_what_and_what_to_do(error, environment, 
 def test_a_defect_of_ours_has_no_line():
     assert line(KeyError("x"), environment="local") is None
     assert line(FileNotFoundError(errno.ENOENT, "no", "x"), environment="local") is None
+
+
+def test_all_that_is_wrong_with_a_job_file_is_a_line_each():
+    many = SpecError("jobs/x.yaml:1: one", "jobs/x.yaml:2: two", place="jobs/x.yaml")
+    assert lines(many, "said") == ("jobs/x.yaml: 2 mistakes", "jobs/x.yaml:1: one", "jobs/x.yaml:2: two")
+    assert lines(SpecError("one"), "said") == lines(KeyError("x"), "said") == ["said"]
