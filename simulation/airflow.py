@@ -330,7 +330,7 @@ class DagRun:
                 yield from orchestration.scale_out(self.spec, run, ports, self.target)
             case "plan":
                 groups = orchestration.plan(self.spec, run, ports, self.target)
-                if task.process is process:
+                if self._runs(task, process):
                     self._map(groups)
             case "scale_in":
                 yield from orchestration.scale_in(run, ports, self.target)

@@ -99,7 +99,7 @@ class World:
         self.written_over = ledgers.NothingWrittenOver(self.problems)
         # Calls of a tick that was held up come beside those of the next one, as another engine's do.
         engines = 1 + bool(self.faults.zombie) + bool(self.faults.held_up)
-        self.starts = aws.Starts(self.cloud, self.problems, self._most, engines)
+        self.starts = aws.Starts(self.cloud, self.problems, self._most, engines, self.faults.skew)
         self.ended = ledgers.StaysEnded(self.bucket, self.problems, self._round_of)
         self.runs: list[DagRun] = []
         for number, job in enumerate(self.scenario.jobs):

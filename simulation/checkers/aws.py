@@ -10,7 +10,9 @@ from winbatch import engine
 class Starts:
     """A stage keeps to its part of ECS: RunTask calls in any time, and ECS tasks at once."""
 
-    def __init__(self, cloud: Cloud, problems: list[str], most: Callable[[str], int], engines: int) -> None:
+    def __init__(
+        self, cloud: Cloud, problems: list[str], most: Callable[[str], int], engines: int, skew: float
+    ) -> None:
         """Watch a cluster.
 
         Args:
@@ -18,8 +20,9 @@ class Starts:
             problems: what did not hold is added to them.
             most: ECS tasks that the stage with this key may have.
             engines: that may act for one stage at the same moment.
+            skew: by how many seconds a process's clock is off, at most: the bucket is filled by clocks, once.
         """
-        self._problems, self._most, self._engines = problems, most, engines
+        self._problems, self._most, self._engines, self._apart = problems, most, engines, 2 * skew
         self._calls: dict[str, list[float]] = defaultdict(list)
         cloud.watchers.append(self._ran)
 
@@ -27,7 +30,9 @@ class Starts:
         calls = self._calls[stage]
         calls.append(now)
         for number, began in enumerate(calls):
-            allowed = self._engines * engine.workers.RUN_BURST + engine.workers.RUN_RATE * (now - began) + 1e-6
+            allowed = (
+                self._engines * engine.workers.RUN_BURST + engine.workers.RUN_RATE * (now - began + self._apart) + 1e-6
+            )
             if len(calls) - number > allowed:
                 self._problems.append(f"{len(calls) - number} RunTask calls of a stage in {now - began:.0f} s")
                 break

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from winbatch.causes import like
 from winbatch.ecs_tasks import Worker
+from winbatch.engine.workers import filled_at
 from winbatch.ledger import Fault, Known, Ledger, Wave
 from winbatch.results import ItemFailure
 
@@ -23,13 +24,13 @@ def answered(ledger: Ledger, wave: Wave, arns: Iterable[str], now: dt.datetime) 
     waves = tuple(unanswered for unanswered in ledger.waves if unanswered.number != wave.number)
     started = {arn: ledger.known.get(arn, Known("live", now)) for arn in arns}
     # The bucket refills from the last call on, which may have been a while after the tick looked.
-    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started}, tokens_at=now)
+    return dataclasses.replace(ledger, waves=waves, known={**ledger.known, **started}, tokens_at=filled_at(ledger, now))
 
 
 def paused(ledger: Ledger, reason: str, now: dt.datetime) -> Ledger:
     """Note that ECS did not take a RunTask call and asks for a pause. The call stays unanswered and is sent again."""
     fault = Fault("throttled", reason, now)
-    return dataclasses.replace(ledger, tokens=0.0, tokens_at=now, faults=(*ledger.faults, fault))
+    return dataclasses.replace(ledger, tokens=0.0, tokens_at=filled_at(ledger, now), faults=(*ledger.faults, fault))
 
 
 def refused(ledger: Ledger, wave: Wave, fault: Fault) -> Ledger:

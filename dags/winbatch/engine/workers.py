@@ -24,6 +24,8 @@ MAX_PENDING = 400
 STOP_AGAIN = dt.timedelta(minutes=5)
 # RunTask found no place where there seemed to be one: so long until the next try.
 CROWDED_PAUSE = dt.timedelta(seconds=5)
+# By how much the clocks of two processes may differ; what is further in the future is a clock that is wrong.
+CLOCKS = dt.timedelta(minutes=1)
 
 
 def started_by(stage: Stage) -> str:
@@ -74,6 +76,12 @@ def not_before(limits: Limits, ledger: Ledger) -> dt.datetime | None:
     return max(due, default=None)
 
 
+def filled_at(ledger: Ledger, now: dt.datetime) -> dt.datetime:
+    """Say until when RunTask's bucket has been filled: processes whose clocks differ fill it once for each second."""
+    before = ledger.tokens_at
+    return max(now, before) if before and before - now < CLOCKS else now
+
+
 def runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledger, tuple[Run, ...]]:
     """Make RunTask calls for so many ECS tasks, under the token bucket; what was never answered comes first."""
     # Jobs side by side divide the bucket among them.
@@ -96,6 +104,6 @@ def runs(limits: Limits, ledger: Ledger, seen: Seen, missing: int) -> tuple[Ledg
         number += 1
     now = waves[:allowed]
     ledger = dataclasses.replace(
-        ledger, next_wave=number, waves=tuple(waves), tokens=tokens - len(now), tokens_at=seen.now
+        ledger, next_wave=number, waves=tuple(waves), tokens=tokens - len(now), tokens_at=filled_at(ledger, seen.now)
     )
     return ledger, tuple(Run(wave, client_token(ledger, wave)) for wave in now)
