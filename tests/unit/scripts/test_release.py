@@ -67,7 +67,7 @@ def test_a_job_file_that_is_wrong_is_named_before_anything_is_asked(tmp_path):
             assert str(asked.value) == str(caught.value)
             assert "\njobs/demo.yaml:2: 'dag' is given twice" in str(caught.value)
         else:
-            assert str(caught.value).startswith("jobs/demo.yml is no job")
+            assert "\njobs/demo.yml is no job" in str(caught.value)
 
 
 def test_an_id_is_made_of_names_contents_and_what_it_is_pinned_to():
