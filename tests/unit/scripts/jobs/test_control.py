@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.cli import render
-from scripts.cli.jobs import _options, _refuse_together
+from scripts.cli.jobs import _refuse_together, options_of
 from scripts.core.airflow import PATH_LENGTH
 from scripts.core.errors import SettingsError
 from scripts.core.settings import Settings
@@ -216,8 +216,8 @@ def test_options_that_exclude_each_other(given_options, line):
 
 def test_commands_that_are_shown_mean_the_same_environment_and_dag():
     local, dev = Settings.load("local"), Settings.load("dev")
-    assert _options(local, "ber-20261122-190000", "ber") == ""
-    assert _options(dev, "manual__2026", "ber") == " --dag ber --env dev"
+    assert options_of(local, "ber-20261122-190000", "ber") == ""
+    assert options_of(dev, "manual__2026", "ber") == " --dag ber --env dev"
 
 
 @pytest.mark.parametrize("verb", ["cancel", "run"])
