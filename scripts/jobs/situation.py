@@ -3,6 +3,7 @@
 A few requests, whatever the size of the job: of a listing no more is read than `LISTED` records.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import attempts, engine, shares, stored
 from winbatch.attempts import History, Kind, Record, Rule
-from winbatch.errors import JobError
+from winbatch.errors import JobError, WinbatchError
 from winbatch.ledger import Ledger
 from winbatch.shares import Board
 from winbatch.stage import ClaimMark, Stage
@@ -96,13 +97,21 @@ def around(
     found = Situation(snapshot=snapshot, now=now, options=options, instances=instances)
     if found.stage is None:
         return found
-    board = bucket.get(shares.KEY)
     stage, ledger = found.stage
     return replace(
         found,
-        board=Board.from_json(board.body, where=shares.KEY) if board else found.board,
+        board=_board(bucket),
         shards=_shards(bucket, stage, ledger, snapshot.rules),
     )
+
+
+def _board(bucket: Bucket) -> Board:
+    """The board; an empty one where none can be read, for it only explains."""
+    there = bucket.get(shares.KEY)
+    try:
+        return Board.from_json(there.body, where=shares.KEY) if there else Board()
+    except JobError:
+        return Board()
 
 
 class Teller:
@@ -122,7 +131,10 @@ class Teller:
         """Give the reason; None while the job goes on."""
         now = datetime.now(UTC)
         if self._at is None or now - self._at >= self._every:
-            self._at, self._said = now, why.tell(self._read(snapshot))
+            self._at, self._said = now, None
+            # It only explains: who follows a job goes on following it.
+            with contextlib.suppress(WinbatchError):
+                self._said = why.tell(self._read(snapshot))
         return self._said if self._said and self._said.still else None
 
 

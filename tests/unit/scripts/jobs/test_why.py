@@ -16,6 +16,7 @@ from simulation.cloud import Hardware
 from simulation.containers import Work
 from simulation.stages import StageWorld, make_limits, make_stage, make_workload
 from winbatch import driver
+from winbatch.errors import JobError
 from winbatch.ledger import Fault, Known, Ledger
 from winbatch.ports import Throttled
 from winbatch.results import ItemFailure
@@ -408,6 +409,17 @@ def test_whoever_follows_a_job_is_told_only_when_nothing_moves_and_s3_is_asked_n
     asked_of = [starved("")]
     teller = situation.Teller(read, dt.timedelta(0))
     assert isinstance(teller(None), Reason)
+
+
+def test_what_cannot_be_read_ends_neither_the_following_nor_the_sentence():
+    def broken(_):
+        raise JobError("the board is none")
+
+    assert situation.Teller(broken)(None) is None
+    world = World()
+    world.tick_for(8)
+    world.bucket.put("jobs/shares.json", b"{")
+    assert world.told().code == "goes-on"
 
 
 # -- simulated worlds
