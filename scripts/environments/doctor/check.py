@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from scripts.core import errors
 from scripts.core.aws import Aws
 from scripts.core.settings import Settings
-from scripts.terraform import state, values
+from scripts.terraform import state
 from scripts.tools import emulator
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -83,6 +83,9 @@ class Context:
     @cached_property
     def values(self) -> dict[str, Any]:
         """What the environment's tfvars file says."""
+        # Brings a parser that the preflight does not need.
+        from scripts.terraform import values  # noqa: PLC0415
+
         return values.read(self.settings.var_file)
 
     @cached_property

@@ -117,20 +117,20 @@ class WayOut(Check):
         if egress == "endpoints":
             pages = ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=here)
             states = {one["ServiceName"]: one["State"] for page in pages for one in page["VpcEndpoints"]}
-            what, working = "VPC endpoints", "available"
+            what = "VPC endpoints"
         else:
             pages = ec2.get_paginator("describe_nat_gateways").paginate(Filter=here)
             every = [one for page in pages for one in page["NatGateways"]]
             # A gateway that was deleted is listed for an hour.
             states = {one["NatGatewayId"]: one["State"] for one in every if one["State"] != "deleted"}
-            what, working = "NAT gateways", "available"
+            what = "NAT gateways"
         if not states:
             return wrong(f"there are no {what} in {subnet['VpcId']}", context.again)
         # The endpoints' states are written in either case (botocore, VpcEndpoint.State).
-        broken = [f"{name} is {state}" for name, state in sorted(states.items()) if state.lower() != working]
+        broken = [f"{name} is {state}" for name, state in sorted(states.items()) if state.lower() != "available"]
         if broken:
             return wrong(f"{what}: {', '.join(broken)}", f"invoke drift --env {context.settings.environment}")
-        return fine(f"{len(states)} {what} are available")
+        return fine(f"{what}: all {len(states)} are available")
 
 
 class AirflowServes(Check):
@@ -161,10 +161,12 @@ class WindowsBuilds(Check):
         if server is None:
             return doubtful("nothing says which Windows the hosts' AMI holds", "tag it: windows = 2022-Core, say")
         host = str(BUILDS[server])
-        builds = {}
+        builds: dict[str, str] = {}
         for workload, config in image_configs(context).items():
             parts = str(config.get("os.version", "")).split(".")
             builds[workload] = parts[2] if len(parts) > 2 else "unknown"  # noqa: PLR2004 - major, minor, build
+        if not builds:
+            return doubtful("no image of ours is deployed yet", context.again)
         differ = [f"{workload} is of build {build}" for workload, build in builds.items() if build != host]
         if differ:
             return wrong(

@@ -33,16 +33,19 @@ class Images(Check):
 
     def run(self, context: Context) -> Finding:
         """Compare the revision in each image with that of its sources here."""
-        old, ages = [], []
+        old: list[str] = []
+        ages: list[int] = []
         for workload, config in image_configs(context).items():
             labels = (config.get("config") or {}).get("Labels") or {}
             here, there = sources.look(context.settings.root, workload).revision, labels.get(_REVISION, "")
             ages.append(_days(labels.get(_CREATED, "")))
             if not here or here != there:
                 old.append(f"{workload} is of {there[:12] or 'no commit'}, its sources are of {here[:12] or 'none'}")
+        if not ages:
+            return doubtful("none of ours is deployed yet", context.again)
         if old:
             return doubtful("; ".join(old), f"{context.again}, or check out what is meant")
-        return fine(f"{len(ages)} are what is checked out; the oldest's sources are {max(ages, default=0)} days old")
+        return fine(f"{len(ages)} are what is checked out; the oldest's sources are {max(ages)} days old")
 
 
 class LocalImages(Check):
@@ -50,8 +53,10 @@ class LocalImages(Check):
 
     def run(self, context: Context) -> Finding:
         """Compare the digests with those that the checkout gives."""
-        old = []
         deployed = _images(context)
+        if not deployed:
+            return doubtful("none of ours is deployed yet", context.again)
+        old = []
         for workload, image in deployed.items():
             digest = linux.build(context.settings, workload).digest
             if digest != image.partition("@")[2]:

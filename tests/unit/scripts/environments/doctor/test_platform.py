@@ -108,10 +108,11 @@ def test_airflow_is_available_and_answers(dev, aws, status, errors, state):
         ({"Name": "Windows_Server-2025-English-Core-ECS_Optimized-2026.11.11"}, "10.0.20348.5499", State.WRONG),
         ({"Name": "Windows_Server-2022-English-Core-ECS_Optimized-2026.11.11"}, "", State.WRONG),
         ({"Name": "ours"}, "10.0.20348.5499", State.DOUBTFUL),
+        ({"Name": "Windows_Server-2022-English-Core-ECS_Optimized-2026.11.11"}, None, State.DOUBTFUL),
     ],
 )
 def test_images_and_hosts_have_the_same_windows(dev, aws, monkeypatch, image, build, state):
-    monkeypatch.setattr(platform, "image_configs", lambda _: {"ber": {"os.version": build}})
+    monkeypatch.setattr(platform, "image_configs", lambda _: {} if build is None else {"ber": {"os.version": build}})
     versions = [{"LaunchTemplateData": {"ImageId": "resolve:ssm:/aws/x"}}]
     asked = {"LaunchTemplateName": "winbatch-dev", "Versions": ["$Latest"]}
     aws.answers("ec2", "describe_launch_template_versions", {"LaunchTemplateVersions": versions}, asked)

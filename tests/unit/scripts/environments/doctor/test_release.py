@@ -40,6 +40,12 @@ def test_images_are_of_the_revision_that_is_checked_out(dev, aws, monkeypatch):
         assert look(release.Images(), dev).state is state
 
 
+def test_without_an_image_of_ours_there_is_nothing_to_compare(dev):
+    dev.outputs["ecr_repositories"] = {}
+    for check in (release.Images(), release.LocalImages()):
+        assert look(check, dev).state is State.DOUBTFUL
+
+
 def test_a_registry_that_does_not_answer_is_wrong(dev, monkeypatch):
     def unreachable(*_):
         raise ImageError("1.dkr.ecr cannot be reached")
