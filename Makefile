@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap setup demo test check bench up plan deploy images.push dags.release dags.rollback smoke drift comment status run \
-	cancel resume results down verify-aws simulate chaos lint format clean ci images rollback
+	cancel resume results doctor down verify-aws simulate chaos lint format clean ci images rollback
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ resume: bootstrap ## Run what is missing of a job that has ended (RUN=its run id
 
 results: bootstrap ## Fetch the last job's results into build/results/<run id>
 	@$(INVOKE) results
+
+doctor: bootstrap ## Look at everything that an environment needs: what is doubtful or wrong, and what to do
+	@$(INVOKE) doctor
 
 down: bootstrap ## Take an environment down
 	@$(INVOKE) down

@@ -44,6 +44,7 @@ def collection() -> Collection:
         environments.apply,
         environments.bootstrap,
         environments.deploy,
+        environments.doctor,
         environments.down,
         environments.drift,
         environments.plan,

@@ -220,6 +220,33 @@ def down(_: Context, env: str = "", yes: bool = False, delete_data: bool = False
     lifecycle.down(Settings.load(env), confirm=not yes, delete_data=delete_data)
 
 
+@command(help={"env": ENV, "json": JSON})
+def doctor(_: Context, env: str = "", json: bool = False) -> None:
+    """Look at everything that an environment needs: what is doubtful or wrong, and what to do. It changes nothing.
+
+    The exit code is 1 when something is wrong.
+
+    Examples: invoke doctor; invoke doctor --env dev --json
+    """
+    from scripts.cli import render
+    from scripts.environments.doctor import main
+    from scripts.environments.doctor.check import Check, Finding, State
+    from scripts.environments.doctor.check import Context as Looked
+
+    settings = Settings.load(env)
+
+    def seen(check: Check, finding: Finding) -> None:
+        if not json:
+            show(render.finding(check.name, finding), soft_wrap=True)
+
+    found = main.examine(Looked(settings), main.checks(settings), seen)
+    if json:
+        emit(main.as_json(settings, found))
+    wrong = [check.name for check, finding in found if finding.state is State.WRONG]
+    if wrong:
+        raise Exit(f"wrong in environment {settings.environment}: {', '.join(wrong)}", 1)
+
+
 @command(name="smoke", help={"env": ENV, "json": JSON})
 def smoke_(_: Context, env: str = "", json: bool = False) -> None:
     """Run a small real job from end to end and judge its result.

@@ -1,4 +1,4 @@
-"""What people see of jobs and results: data in, rich's renderables out."""
+"""What people see of jobs, results and findings: data in, rich's renderables out."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ from winbatch.spec import Spec
 
 if TYPE_CHECKING:
     from scripts.dag_releases.publish import Listed  # brings what only releases need
+    from scripts.environments.doctor.check import Finding
 
 # Of groups and of failed items that are shown at most.
 ROWS = 40
@@ -40,6 +41,13 @@ def releases(found: Sequence["Listed"]) -> Table:
     for entry in found:
         table.add_row(entry.release, entry.at, entry.commit[:12], "served" if entry.served else "")
     return table
+
+
+def finding(name: str, found: "Finding") -> Text:
+    """One of the doctor's findings, in a line: how it is, with what, what is so, and what to do."""
+    style = {"fine": "green", "doubtful": "yellow", "wrong": "red"}[found.state.value]
+    line = Text.assemble((f"{found.state.value:<10}", style), f"{name}: ", one_line(found.said))
+    return line.append(f" → {one_line(found.advice)}", style="bold") if found.advice else line
 
 
 def parameters(specification: Spec) -> Table:

@@ -23,6 +23,7 @@ from scripts.core.errors import PreflightError, SettingsError
 from scripts.core.locking import only_one
 from scripts.core.settings import Settings, assignment
 from scripts.environments import preflight
+from scripts.environments.doctor.account import identify
 from scripts.terraform import imports, plan_summary, plan_tables
 from scripts.terraform.cli import Terraform
 from scripts.terraform.plan_summary import PlanSummary
@@ -110,7 +111,7 @@ def lay(
     with only_one(settings, "bootstrap") as lock:
         root = _Root(settings, keep_open=[lock])
         with steps.step("Account") as step:
-            account = preflight.identify(settings, root.aws.client("sts"))
+            account = identify(settings, root.aws.client("sts"))
             step.detail = account
         with steps.step("State bucket") as step:
             there = find_bucket(root.aws.client("s3"), settings, account)

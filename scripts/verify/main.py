@@ -22,6 +22,7 @@ from scripts.core.console import Steps, console
 from scripts.core.errors import OperatorError, PreflightError
 from scripts.core.settings import Settings
 from scripts.environments import foundation, lifecycle, preflight, teardown
+from scripts.environments.doctor.account import identify
 from scripts.environments.teardown import Target
 from scripts.terraform.workspace import Workspace
 from scripts.verify import checks, leftovers, roles, sequence
@@ -81,7 +82,7 @@ def run(of: Settings, *, confirm: bool = True, give_up: bool = False) -> Done:
     given.folder("WINBATCH_STATE", settings.state)
     settings.write()
     with Steps().step("Account") as step:
-        account = preflight.identify(settings, Aws(settings.region).client("sts"))
+        account = identify(settings, Aws(settings.region).client("sts"))
         step.detail = account
     if not give_up:
         # Who reads the record must be able to say what of.

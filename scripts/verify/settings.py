@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import hcl2
-
 from scripts.core import given
 from scripts.core.errors import SettingsError
 from scripts.core.settings import Settings
+from scripts.terraform.values import read
 
 NAME = "verify"
 # What jobs of each kind need; an image that no job runs is not built.
@@ -79,7 +78,7 @@ class VerifySettings(Settings):
         given.folder("WINBATCH_STATE", self.state)
         text = (self.terraform_root / "environments" / f"{self.of}.s3.tfbackend").read_text(encoding="utf-8")
         self.backend_file.write_text(backend(text), encoding="utf-8")
-        made = values(plain(hcl2.loads(self.var_file.read_text(encoding="utf-8"))))
+        made = values(read(self.var_file))
         if permissions_boundary:
             made["permissions_boundary"] = permissions_boundary
         self.var_files[0].write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -123,12 +122,3 @@ def values(of: Mapping[str, Any]) -> dict[str, Any]:
         },
         "workloads": {name: of["workloads"][name] for name in WORKLOADS if name in of.get("workloads", {})},
     }
-
-
-def plain(value: Any) -> Any:
-    """What the HCL parser gives, without the quotation marks and the comments that it keeps."""
-    if isinstance(value, dict):
-        return {plain(key): plain(one) for key, one in value.items() if not key.startswith("__")}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return value.removeprefix('"').removesuffix('"') if isinstance(value, str) else value

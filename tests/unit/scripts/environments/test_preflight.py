@@ -10,6 +10,7 @@ from scripts.core.errors import PreflightError
 from scripts.core.settings import Settings
 from scripts.dag_releases.requirements import check, problems, read_pins
 from scripts.environments import preflight
+from scripts.environments.doctor.account import identify
 
 STS = SimpleNamespace(
     get_caller_identity=lambda: {"Account": "111111111111", "Arn": "arn:aws:iam::111111111111:user/a"}
@@ -35,7 +36,7 @@ def test_the_wrong_account_is_refused_with_both_named(environment):
     settings = environment('aws_provider = {\n  allowed_account_ids = ["222222222222"] # ours\n}\n')
     line = r"user/a\) are for account 111111111111, and environment odd lives in 222222222222 \(odd\.tfvars\): log in"
     with pytest.raises(PreflightError, match=line):
-        preflight.identify(settings, STS)
+        identify(settings, STS)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_the_wrong_account_is_refused_with_both_named(environment):
     ['aws_provider = {\n  allowed_account_ids = [\n    "111111111111",\n  ]\n}\n', "", '# allowed_account_ids = ["2"]'],
 )
 def test_the_right_account_and_an_environment_that_names_none_go_on(environment, values):
-    assert preflight.identify(environment(values), STS) == "111111111111"
+    assert identify(environment(values), STS) == "111111111111"
 
 
 def test_doubts_name_the_account_the_commit_and_what_differs_from_it(environment):

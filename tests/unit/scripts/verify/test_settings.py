@@ -3,19 +3,19 @@
 import dataclasses
 import json
 
-import hcl2
 import pytest
 
 from scripts.checks import costs
 from scripts.core.errors import SettingsError
 from scripts.core.settings import ROOT, Settings
+from scripts.terraform.values import read
 from scripts.verify import checks, main
-from scripts.verify.settings import WORKLOADS, VerifySettings, backend, plain, values
+from scripts.verify.settings import WORKLOADS, VerifySettings, backend, values
 from winbatch import spec
 
 
 def of(name):
-    return plain(hcl2.loads((ROOT / "terraform" / "environments" / f"{name}.tfvars").read_text()))
+    return read(ROOT / "terraform" / "environments" / f"{name}.tfvars")
 
 
 @pytest.fixture
