@@ -82,6 +82,7 @@ class Settings:
 
     @property
     def terraform_root(self) -> Path:
+        """Give the folder of Terraform's root."""
         return self.root / "terraform"
 
     @property
@@ -96,6 +97,7 @@ class Settings:
 
     @property
     def var_file(self) -> Path:
+        """Give the file of Terraform's values of the environment."""
         return self.terraform_root / "environments" / f"{self.environment}.tfvars"
 
     @property
@@ -105,6 +107,7 @@ class Settings:
 
     @property
     def backend_file(self) -> Path:
+        """Give the file that says where the environment's state is."""
         return self.terraform_root / "environments" / f"{self.environment}.s3.tfbackend"
 
     @property

@@ -59,6 +59,7 @@ class Snapshot:
 
     @property
     def ended(self) -> bool:
+        """Say whether Airflow has the DAG run as ended, well or not."""
         return self.run.get("state") in ENDED
 
     @property
@@ -104,6 +105,7 @@ class Snapshot:
 
     @property
     def failed_items(self) -> int:
+        """Count the items that failed for good, in all stages."""
         return sum(ledger.items_failed for _, ledger in self.stages if ledger)
 
     @property
@@ -143,6 +145,7 @@ class Snapshot:
 
     @property
     def instance_seconds(self) -> float:
+        """Add up the seconds of instances that its stages took."""
         return sum(ledger.instance_seconds for _, ledger in self.stages if ledger)
 
     @property
