@@ -61,6 +61,7 @@ class Application:
         patching.find_at_once()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request: a page of the emulator's own, or a call of AWS's."""
         if environ["PATH_INFO"].startswith(PREFIX):
             return self._page(environ, self._routes.respond)(environ, start_response)
         if handler := self._routes.mounted(environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")):

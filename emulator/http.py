@@ -25,7 +25,8 @@ Environ = dict[str, Any]
 class StartResponse(Protocol):
     """Take the status and the headers of an answer, as WSGI has it (PEP 3333)."""
 
-    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any: ...
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
+        """Take them; `exc_info` is of an error after which the answer is another one."""
 
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
