@@ -47,10 +47,12 @@ class Asked(Protocol):
     """Whatever says in which protocol a service was asked."""
 
     @property
-    def service(self) -> str: ...
+    def service(self) -> str:
+        """Give botocore's name of the service."""
 
     @property
-    def protocol(self) -> str: ...
+    def protocol(self) -> str:
+        """Give the protocol by botocore's name of it, such as `rest-json`."""
 
 
 def refusal(asked: Asked | str, code: str, message: str, status: int = 400) -> Response:

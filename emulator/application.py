@@ -31,6 +31,7 @@ class Dispatcher(DomainDispatcherApplication):
         self._backends: dict[str | None, Any] = {}
 
     def get_backend_for_host(self, host: str | None) -> Any:
+        """Look for a host's service once; moto looks at each request."""
         if host not in self._backends:
             self._backends[host] = super().get_backend_for_host(host)
         return self._backends[host]
@@ -60,6 +61,7 @@ class Application:
         patching.find_at_once()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request: a page of the emulator's own, or a call of AWS's."""
         if environ["PATH_INFO"].startswith(PREFIX):
             return self._page(environ, self._routes.respond)(environ, start_response)
         if handler := self._routes.mounted(environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")):

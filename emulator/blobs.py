@@ -19,6 +19,7 @@ class Upload:
         self._hash = hashlib.sha256()
 
     def append(self, data: bytes) -> None:
+        """Write the next bytes."""
         with self.path.open("ab") as file:
             file.write(data)
         self._hash.update(data)
@@ -26,6 +27,7 @@ class Upload:
 
     @property
     def digest(self) -> str:
+        """Give the digest of what has come so far: `sha256:` and hexadecimal digits."""
         return f"sha256:{self._hash.hexdigest()}"
 
 
@@ -38,6 +40,7 @@ class Blobs:
         self._uploads.mkdir(parents=True, exist_ok=True)
 
     def upload(self) -> Upload:
+        """Begin an upload, in a file of its own."""
         return Upload(self._uploads / secrets.token_hex(8))
 
     def keep(self, upload: Upload) -> None:

@@ -23,6 +23,11 @@ class Budgets(OwnUrls, BudgetsBackend):
         self.tags: dict[str, dict[str, str]] = {}
 
     def subscribers(self, account_id: str, budget_name: str, notification: dict[str, Any]) -> Any:
+        """Give the subscribers of a budget's notification.
+
+        Raises:
+            NotFoundException: there is no such budget or notification
+        """
         self.describe_budget(account_id, budget_name)
         for known in self.budgets[account_id][budget_name].notifications:
             if known.details == notification:
@@ -35,10 +40,12 @@ class BudgetsApi(BudgetsResponse):
 
     @property
     def backend(self) -> Budgets:
+        """Give the account's budgets, as the class that they have here."""
         found: Budgets = super().backend  # type: ignore[assignment]
         return found
 
     def create_budget(self) -> str:
+        """Answer CreateBudget, and keep the tags, which moto forgets."""
         answer = super().create_budget()
         name = self._get_param("Budget")["BudgetName"]
         arn = f"arn:{self.partition}:budgets::{self._get_param('AccountId')}:budget/{name}"
@@ -46,18 +53,22 @@ class BudgetsApi(BudgetsResponse):
         return answer
 
     def describe_subscribers_for_notification(self) -> str:
+        """Answer DescribeSubscribersForNotification, which moto lacks."""
         names = ("AccountId", "BudgetName", "Notification")
         return json.dumps({"Subscribers": self.backend.subscribers(*(self._get_param(name) for name in names))})
 
     def list_tags_for_resource(self) -> str:
+        """Answer ListTagsForResource, which moto lacks."""
         tags = self.backend.tags.get(self._get_param("ResourceARN"), {})
         return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 
     def tag_resource(self) -> str:
+        """Answer TagResource, which moto lacks."""
         self._tag(self._get_param("ResourceARN"), self._get_param("ResourceTags"))
         return json.dumps({})
 
     def untag_resource(self) -> str:
+        """Answer UntagResource, which moto lacks."""
         for key in self._get_param("ResourceTagKeys"):
             self.backend.tags.get(self._get_param("ResourceARN"), {}).pop(key, None)
         return json.dumps({})

@@ -30,6 +30,7 @@ class Rule(SecurityGroupRule):
 
     @property
     def description(self) -> str | None:
+        """Give the description, whatever the other end is: addresses, a group or a prefix list."""
         return self.ip_range.get("Description") or self._peer.get("Description")
 
 
@@ -39,6 +40,7 @@ class Ec2Response(EC2Response):
     identity: Identity
 
     def create_flow_logs(self) -> ActionResult:
+        """Answer CreateFlowLogs, and see whether the flow logs may be delivered."""
         result = super().create_flow_logs()
         made: list[str] = result.result["FlowLogIds"]  # type: ignore[index] # moto's own dictionary
         for flow in self.ec2_backend.describe_flow_logs(made, None) if made else ():
@@ -71,9 +73,12 @@ class Ec2Response(EC2Response):
             flow.deliver_logs_status, flow.deliver_logs_error_message = "FAILED", "Access error"
 
     def create_launch_template(self) -> ActionResult:
+        """Answer CreateLaunchTemplate, and keep the template's own tags out of its data.
+
+        They are no tags for what is launched from it; moto writes them into the data.
+        """
         result = super().create_launch_template()
         created: dict[str, Any] = result.result["LaunchTemplate"]  # type: ignore[index] # moto's own dictionary
-        # The template's own tags are no tags for what is launched from it; moto writes them into its data.
         version = self.ec2_backend.get_launch_template(created["LaunchTemplateId"]).latest_version()
         specifications = version.data.get("TagSpecifications", [])
         kept = [entry for entry in specifications if entry["ResourceType"] != "launch-template"]
@@ -84,10 +89,13 @@ class Ec2Response(EC2Response):
         return result
 
     def create_vpc_endpoint(self) -> ActionResult:
+        """Answer CreateVpcEndpoint with network interfaces that are in use.
+
+        moto leaves them `available`, as if anybody might delete them. On AWS the endpoint uses them.
+        """
         result = super().create_vpc_endpoint()
         endpoint: Any = result.result["VpcEndpoint"]  # type: ignore[index] # moto's own dictionary
         for interface in map(self.ec2_backend.get_network_interface, endpoint.network_interface_ids):
-            # moto leaves them `available`, as if anybody might delete them. On AWS the endpoint uses them.
             interface.status = "in-use"
             interface.interface_type = "vpc_endpoint"
             interface.requester_managed = True
@@ -95,6 +103,7 @@ class Ec2Response(EC2Response):
         return result
 
     def create_launch_template_version(self) -> ActionResult:
+        """Answer CreateLaunchTemplateVersion, and keep its user data in base64."""
         result = super().create_launch_template_version()
         for template in self.ec2_backend.launch_templates.values():
             data = template.latest_version().data

@@ -72,6 +72,7 @@ class Tokens:
         return password
 
     def known(self, password: str) -> bool:
+        """Say whether a password is one of these, and still holds."""
         return password in self._owners and self._owners[password][1] > dt.datetime.now(dt.UTC)
 
     def owner(self, password: str) -> str | None:
@@ -98,7 +99,7 @@ class EcrBackend(OwnUrls, ECRBackend):
         }
 
     def initiate_layer_upload(self, repository_name: str, registry_id: str | None = None) -> dict[str, Any]:
-        # AWS takes gigabytes; moto keeps them in memory.
+        """Begin an upload on disk: AWS takes gigabytes, and moto keeps them in memory."""
         answer = super().initiate_layer_upload(repository_name, registry_id)
         self._uploads[answer["uploadId"]] = _DiskUpload(repository_name, self.blobs.upload())
         return answer
@@ -112,8 +113,12 @@ class EcrBackend(OwnUrls, ECRBackend):
         layer_part_blob: bytes,
         registry_id: str | None = None,
     ) -> dict[str, Any]:
+        """Take the next part of a layer.
+
+        Raises:
+            InvalidLayerPartException: it does not begin where the last one ended, or is not as long as it says
+        """
         repository, upload = self._find_upload(repository_name, upload_id, registry_id)
-        # AWS checks both ends of the part; moto the first only.
         if part_first_byte != upload.size or part_last_byte - part_first_byte + 1 != len(layer_part_blob):
             raise InvalidLayerPartException(repository.registry_id, repository_name, upload_id, upload.size - 1)
         upload.append(layer_part_blob)
@@ -131,6 +136,11 @@ class EcrBackend(OwnUrls, ECRBackend):
         layer_digests: list[str],
         registry_id: str | None = None,
     ) -> dict[str, Any]:
+        """Keep an uploaded layer.
+
+        Raises:
+            EcrError: as on AWS, where moto takes it: no byte has come, the layer is there, or its digest is another one
+        """
         repository, upload = self._find_upload(repository_name, upload_id, registry_id)
         where = f"in the repository with name '{repository_name}' in the registry with id '{repository.registry_id}'"
         # AWS refuses an upload without bytes, and a layer that is there; moto takes both.
@@ -163,6 +173,15 @@ class EcrBackend(OwnUrls, ECRBackend):
         image_manifest_mediatype: str | None = None,
         digest: str | None = None,
     ) -> Image:
+        """Keep an image under the digest of its manifest.
+
+        Raises:
+            RepositoryNotFoundException: there is no such repository
+            EcrError: what the manifest names is not there, its digest is another one, the image is there without a tag
+                already, or the tag cannot be moved
+            ImageAlreadyExistsException: this image has the tag already
+            InvalidParameterException: it is no manifest, or of a kind that ECR does not take
+        """
         if repository_name not in self.repositories:
             # moto raises a bare exception.
             raise RepositoryNotFoundException(repository_name, self.account_id)
@@ -202,13 +221,18 @@ class EcrBackend(OwnUrls, ECRBackend):
         registry_id: str | None = None,
         image_ids: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
+        """Give images; a failure repeats what was asked for, where moto writes "null" for a tag."""
         answer = super().batch_get_image(repository_name, registry_id, image_ids)
         for failure in answer["failures"]:
-            # AWS repeats what was asked for; moto writes "null" for a tag that was not.
             failure["imageId"] = {name: text for name, text in failure["imageId"].items() if text != "null"}
         return answer
 
     def download_url(self, repository_name: str, digest: str, registry_id: str | None) -> str:
+        """Give the address at which a layer is.
+
+        Raises:
+            EcrError: the repository has no such layer
+        """
         repository = self._get_repository(repository_name, registry_id)
         if digest not in repository.layers:
             raise EcrError(
@@ -271,6 +295,7 @@ class EcrResponse(ECRResponse):
     """moto's handlers, and those that it lacks."""
 
     def get_authorization_token(self) -> ActionResult:
+        """Answer GetAuthorizationToken with the caller's own password, for twelve hours."""
         answer = super().get_authorization_token()
         authorized: dict[str, Any] = answer.result  # type: ignore[assignment]
         for entry in authorized["authorizationData"]:
@@ -304,13 +329,17 @@ class EcrResponse(ECRResponse):
         return name
 
     def get_download_url_for_layer(self) -> ActionResult:  # type: ignore[override] # moto only raises
+        """Answer GetDownloadUrlForLayer, for which moto only raises."""
         backend: EcrBackend = ecr_backends[self.current_account][self.region]  # type: ignore[assignment]
         digest = self._get_param("layerDigest")
         url = backend.download_url(self._get_param("repositoryName"), digest, self._get_param("registryId"))
         return ActionResult({"downloadUrl": url, "layerDigest": digest})
 
     def upload_layer_part(self) -> ActionResult:
-        # moto parses the whole body, megabytes of base64, once for each parameter.
+        """Answer UploadLayerPart, having read the body once.
+
+        moto parses the whole body, megabytes of base64, once for each parameter.
+        """
         part = json.loads(self.body)
         result = self.ecr_backend.upload_layer_part(
             part["repositoryName"],

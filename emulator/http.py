@@ -23,7 +23,10 @@ Environ = dict[str, Any]
 
 
 class StartResponse(Protocol):
-    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any: ...
+    """Take the status and the headers of an answer, as WSGI has it (PEP 3333)."""
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
+        """Take them; `exc_info` is of an error after which the answer is another one."""
 
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -41,12 +44,14 @@ class Handler(MotoRequestHandler):
     timeout = 120  # an idle connection ends: its client opens another
 
     def handle_expect_100(self) -> bool:
+        """Let the client send its body at once; http.server leaves the 100 in its buffer."""
         self.send_response_only(100)
         self.end_headers()
         self.wfile.flush()
         return True
 
     def run_wsgi(self) -> None:
+        """Answer one request, whose body is read whole before, and keep the connection."""
         environ = self.environ = self.make_environ()
         body = self._read_body(environ)
         environ["wsgi.input"] = io.BytesIO(body)
@@ -92,6 +97,7 @@ class Handler(MotoRequestHandler):
         """A line a request would drown the log; `/_emulator/requests` counts them."""
 
     def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Log an error; that a connection was idle for too long is none."""
         if not format.startswith("Request timed out"):
             log.warning(format, *args)
 

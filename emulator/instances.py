@@ -50,12 +50,12 @@ class Ec2Backend(OwnUrls, EC2Backend):
     on_ended: Callable[[Instance], None]
 
     def terminate_instances(self, instance_ids: list[str]) -> Any:
+        """Begin to end instances; one that is ending already is answered for once more."""
         known = {instance.id: instance for instance in self.get_multi_instances_by_id(instance_ids)}
         answer = []
         for instance_id in instance_ids:
             instance = known[instance_id]
             if instance.state in _ENDING:
-                # It may be asked for again and again.
                 answer.append((instance, copy.copy(instance.instance_state)))
                 continue
             answer += super().terminate_instances([instance_id])

@@ -35,6 +35,11 @@ class Logs(OwnUrls, LogsBackend):
     identity: Identity
 
     def create_log_group(self, log_group_name: str, tags: dict[str, str], **kwargs: Any) -> LogGroup:
+        """Make a log group.
+
+        Raises:
+            KeyRefusedError: the service may not use the group's key
+        """
         if key := kwargs.get("kmsKeyId"):
             self._check_key(f"{self._arn}:log-group:{log_group_name}", key)
         return super().create_log_group(log_group_name, tags, **kwargs)
@@ -64,6 +69,7 @@ class Logs(OwnUrls, LogsBackend):
     def put_log_events(
         self, log_group_name: str, log_stream_name: str, log_events: list[dict[str, Any]]
     ) -> tuple[str, dict[str, Any]]:
+        """Keep events, and make metrics of those in the embedded metric format."""
         answer = super().put_log_events(log_group_name, log_stream_name, log_events)
         for event in log_events:
             # Whatever is before the object makes it plain text.
@@ -72,7 +78,11 @@ class Logs(OwnUrls, LogsBackend):
         return answer
 
     def start_query(self, log_group_names: list[str], start_time: int, end_time: int, query_string: str) -> str:
-        # moto skips what it does not know, so a filter would find everything.
+        """Begin a query of Logs Insights.
+
+        Raises:
+            NotImplementedError: it has a command that moto skips, so that a filter would find everything
+        """
         commands = [command.split() for command in query_string.split("|")]
         unknown = [words[0] for words in commands if words and words[0].lower() not in _QUERIED]
         if unknown:
@@ -118,7 +128,11 @@ class Alarms(OwnUrls, CloudWatchBackend):
     identity: Identity
 
     def get_metric_data(self, queries: list[dict[str, Any]], *args: Any, **given: Any) -> list[dict[str, Any]]:
-        # moto knows another query's id only, and answers any other expression with no values.
+        """Give metrics' values.
+
+        Raises:
+            NotImplementedError: an expression is more than another query's id; moto would answer it with no values
+        """
         ids = {query.get("Id") for query in queries}
         for query in queries:
             expression = query.get("Expression")
@@ -127,6 +141,7 @@ class Alarms(OwnUrls, CloudWatchBackend):
         return super().get_metric_data(queries, *args, **given)
 
     def set_alarm_state(self, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        """Set an alarm's state, and do what the alarm does when that is a change."""
         alarm: Alarm | None = self.alarms.get(alarm_name)
         before = alarm.state_value if alarm else ""
         super().set_alarm_state(alarm_name, reason, reason_data, state_value)

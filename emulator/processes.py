@@ -31,12 +31,21 @@ class Process(Protocol):
     """What is used of a `subprocess.Popen`."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """Give its process id."""
+
     @property
-    def stdout(self) -> IO[bytes] | None: ...
-    def poll(self) -> int | None: ...
-    def wait(self, timeout: float | None = None) -> int: ...
-    def terminate(self) -> None: ...
+    def stdout(self) -> IO[bytes] | None:
+        """Give its output, where it is a pipe."""
+
+    def poll(self) -> int | None:
+        """Give its exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and give its exit code."""
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
 
 
 class Child:

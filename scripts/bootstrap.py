@@ -33,6 +33,11 @@ class BootstrapError(Exception):
 
 
 def main() -> int:
+    """Make `.venv` unless it is as it should be.
+
+    Returns:
+        The exit code: 1 for what somebody must mend, 130 for an interruption.
+    """
     cache = os.path.abspath(os.environ.get("WINBATCH_CACHE") or os.path.join(ROOT, ".cache"))
     venv = os.path.join(ROOT, ".venv")
     try:

@@ -90,6 +90,7 @@ class DagRun:
 
     @property
     def ended(self) -> bool:
+        """Say whether it has come to its end, well or not."""
         return self.state in {"success", "failed"}
 
     @property
@@ -104,6 +105,7 @@ class DagRun:
 
     @property
     def name(self) -> str:
+        """Give the DAG and the run's id, for people."""
         return f"{self.spec.dag}/{self.run_id}"
 
     def begin(self) -> None:

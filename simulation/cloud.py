@@ -108,6 +108,7 @@ class Task:
 
     @property
     def live(self) -> bool:
+        """Say whether it is not stopped."""
         return self.status != "stopped"
 
 
@@ -184,13 +185,14 @@ class Cloud:
     # -- Auto Scaling
 
     def group(self) -> Group:
+        """Describe the Auto Scaling group; it has forgotten hosts that are long gone, though ECS may list them."""
         self.calls["autoscaling.DescribeAutoScalingGroups"] += 1
-        # ECS lists an instance that was drained for a while that the group has forgotten already.
         since = self.clock.seconds - self.faults.lingers / 10
         leaving = (host for host in self.hosts.values() if host.leaving and (host.left >= since or not host.draining))
         return Group(self.goal, frozenset(str(host.number) for host in leaving))
 
     def ask(self, instances: int) -> str:
+        """Set the desired capacity. Returns why instances could not be launched; empty where nothing is short."""
         self.calls["autoscaling.SetDesiredCapacity"] += 1
         if instances > self.most:
             self.broken.append(f"{instances} instances were asked for, of at most {self.most}")
@@ -200,6 +202,7 @@ class Cloud:
         return self._refusal if len(self.hosts) < instances else ""
 
     def why_short(self) -> str:
+        """Say why instances could not be launched, last; empty where that did not happen."""
         self.calls["autoscaling.DescribeScalingActivities"] += 1
         return self._refusal
 
@@ -209,6 +212,11 @@ class Cloud:
         self._converge()
 
     def terminate(self, ec2_id: str) -> bool:
+        """Terminate a host and lower the desired capacity by one.
+
+        Returns:
+            Whether nothing is left to ask for; False while Auto Scaling is at something else.
+        """
         self.calls["autoscaling.TerminateInstanceInAutoScalingGroup"] += 1
         if not self.quiet and self.clock.chance(self.faults.busy):
             return False
@@ -293,6 +301,7 @@ class Cloud:
     # -- ECS
 
     def instances(self) -> list[Instance]:
+        """List the hosts that have registered, with what is free on each."""
         ready = [host for host in self.hosts.values() if host.ready]
         self._asked("ecs.ListContainerInstances", _pages(len(ready)))
         if ready:
@@ -314,12 +323,18 @@ class Cloud:
         )
 
     def drain(self, arns: Sequence[str]) -> None:
+        """Let no more ECS tasks be placed on hosts."""
         self.calls["ecs.UpdateContainerInstancesState"] += 1
         for arn in arns:
             if host := self.hosts.get(int(arn.partition("/")[2])):
                 host.draining = True
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
+        """Start ECS tasks as far as there is room; the same token again gives the same ones. Returns their ARNs.
+
+        Raises:
+            Throttled: by the rate of calls, or by chance
+        """
         if not 1 <= count <= engine.workers.RUN_BATCH:
             self.broken.append(f"RunTask of {count} ECS tasks")
         self.run_times.append(self.clock.seconds)
@@ -364,6 +379,7 @@ class Cloud:
         return task.arn
 
     def stop(self, arn: str, reason: str) -> None:
+        """Tell an ECS task to stop, which takes it a while; nothing happens to one that was told before."""
         self._submitted("ecs.StopTask")
         task = self.tasks[arn]
         if not task.live or task.told:

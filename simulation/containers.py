@@ -44,15 +44,17 @@ class Work:
 class ClaimTaker(Protocol):
     """What a worker needs of `winbatch.working.claims.Claims`."""
 
-    def take(self) -> ClaimMark | None: ...
+    def take(self) -> ClaimMark | None:
+        """Claim a shard; None when none can be claimed any more."""
 
-    def done(self, mark: ClaimMark) -> None: ...
+    def done(self, mark: ClaimMark) -> None:
+        """Note that a shard has its result."""
 
-    def fail(
-        self, mark: ClaimMark, kind: Literal["failed", "memory"], failures: Sequence[Mapping[str, Any]]
-    ) -> None: ...
+    def fail(self, mark: ClaimMark, kind: Literal["failed", "memory"], failures: Sequence[Mapping[str, Any]]) -> None:
+        """Leave a mark that an attempt failed, with the items that did."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Claim nothing any more."""
 
 
 class Worker:

@@ -41,6 +41,7 @@ class Hour:
 
     @property
     def calls_a_tick(self) -> float:
+        """Give the calls of S3 per tick of the hour."""
         return self.calls / max(1, self.ticks)
 
     @classmethod

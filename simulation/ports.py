@@ -112,20 +112,25 @@ class Ports:
         return found
 
     def now(self) -> dt.datetime:
+        """Give the time as the process's clock has it."""
         return self._cloud.clock.now() + self._process.skew
 
     def where(self, key: str) -> str:
+        """Give the address of an object, for people."""
         return f"s3://data/{key}"
 
     def get(self, key: str) -> Object | None:
+        """Read an object, and remember which version this process saw."""
         found = self._call(lambda: self._bucket.get(key), s3=True)
         self._read[key] = found.etag if found else None
         return found
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        """Read objects, one after another; None for each that is not there."""
         return [self.get(key) for key in keys]
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        """Write, as the port says; the write may come late, or its answer may be lost."""
         read = self._read.get(key)
 
         def write() -> str:
@@ -140,40 +145,52 @@ class Ports:
         return made
 
     def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects."""
         for key in keys:
             self._call(partial(self._bucket.delete, key), s3=True)
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        """List objects below a prefix, by key."""
         return self._call(lambda: self._bucket.listing(prefix, first, last), s3=True)
 
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
+        """List the ECS tasks that are meant to run."""
         return self._call(lambda: self._cloud.live(started_by))
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
+        """Describe ECS tasks."""
         return self._call(lambda: self._cloud.workers(arns))
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
+        """Start ECS tasks; fewer when there is no room. Returns their ARNs."""
         return self._call(lambda: self._cloud.run(workload, count, started_by, token, stage))
 
     def stop(self, arn: str, reason: str) -> None:
+        """Stop an ECS task, for a reason."""
         self._call(lambda: self._cloud.stop(arn, reason))
 
     def instances(self) -> list[Instance]:
+        """List the container instances."""
         return self._call(self._cloud.instances)
 
     def group(self) -> Group:
+        """Describe the Auto Scaling group."""
         return self._call(self._cloud.group)
 
     def ask(self, instances: int) -> str:
+        """Have so many instances. Returns what AWS refuses of that."""
         return self._call(lambda: self._cloud.ask(instances))
 
     def why_short(self, since: dt.datetime) -> str:  # noqa: ARG002 - the port's signature
+        """Say why instances could not be launched, last, whenever that was."""
         return self._call(self._cloud.why_short)
 
     def drain(self, arns: Sequence[str]) -> None:
+        """Let nothing more be placed on container instances."""
         self._call(lambda: self._cloud.drain([*arns]))
 
     def terminate(self, ec2_id: str) -> bool:
+        """Terminate an instance; False while Auto Scaling is at something else."""
         return self._call(lambda: self._cloud.terminate(ec2_id))
 
     def report(self, sample: Sample) -> None:
@@ -187,15 +204,18 @@ class Marks:
         self._process, self._bucket = process, bucket
 
     def find(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
         self._process.before(s3=True, waits=False)
         found = self._bucket.get(key)
         return found.body if found else None
 
     def keys(self, prefix: str, *, after: str = "", before: str = "") -> list[str]:
+        """List keys below a prefix, of those between two."""
         self._process.before(s3=True, waits=False)
         return [entry.key for entry in self._bucket.listing(prefix, after, before)]
 
     def put_new(self, key: str, body: bytes) -> bool:
+        """Create an object; False where there is one."""
         self._process.before(s3=True)
         try:
             self._bucket.put(key, body, new=True)

@@ -89,6 +89,7 @@ class StageWorld(Ports):
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
+        """Have others from now on."""
         self.cloud.faults = self._engine.faults = faults
         # A large world has many calls, and nothing to draw for most of them.
         self._calm = not (faults.crash or faults.held_up or faults.unavailable or faults.answer_lost)
@@ -103,6 +104,7 @@ class StageWorld(Ports):
         self.clock.pass_by(seconds)
 
     def report(self, sample: Sample) -> None:
+        """Keep what CloudWatch is told."""
         self.samples.append(sample)
 
     def _container(self, task: Task, ended: Callable[[int, str], Any]) -> Container:

@@ -56,28 +56,36 @@ class AwsPorts:
         self._scaling = Scaling(self._client("autoscaling"), deployment.cluster)
 
     def now(self) -> dt.datetime:
+        """Give the time in UTC."""
         return dt.datetime.now(dt.UTC)
 
     def where(self, key: str) -> str:
+        """Give the address of an object, for people."""
         return self._data.where(key)
 
     def get(self, key: str) -> Object | None:
+        """Read an object; None where there is none. What is too large is not read, and its `body` says so."""
         return self._data.find_version(key)
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        """Write; only over `etag`, or only where nothing is (`new`), else Conflict. Returns the new ETag."""
         return self._data.put(key, body, etag=etag, new=new)
 
     def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects."""
         self._data.delete(keys)
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        """Read objects at once, in the order of the keys; None for each that is not there."""
         return self._data.find_many(keys)
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        """List objects below a prefix, by key: from `prefix + first` on, to before `prefix + last`."""
         # S3 lists keys that come after the first one; no key of ours is a bare number.
         return self._data.listing(prefix, after=first, before=last)
 
     def workers(self, arns: Sequence[str]) -> list[Worker]:
+        """Describe ECS tasks; one that ECS does not know any more is `missing`."""
         found: list[Worker] = []
         for batch in batched(arns, _DESCRIBE_TASKS):
             answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=list(batch))
@@ -90,6 +98,14 @@ class AwsPorts:
         return found
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
+        """Start ECS tasks of a workload on a stage; fewer when there is no room. Returns their ARNs.
+
+        The same token again starts nothing more.
+
+        Raises:
+            Throttled: AWS asks for a pause.
+            Refused: ECS does not start them, or cannot.
+        """
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         cluster = self._deployment.cluster
@@ -138,17 +154,18 @@ class AwsPorts:
         return started
 
     def stop(self, arn: str, reason: str) -> None:
+        """Stop an ECS task; one that ECS has forgotten is left, and a call that came too soon is made again later."""
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         try:
             self._ecs.stop_task(cluster=self._cluster, task=arn, reason=reason)
         except ClientError as error:
-            # ECS has forgotten it, so it stopped long ago; or it asks for a pause, and is told again.
             if _code(error) != "InvalidParameterException" and not throttled(str(error), _code(error)):
                 raise
             log.info("%s: %s", arn, error)
 
     def instances(self) -> list[Instance]:
+        """List the cluster's container instances whose agent is connected, with what is free on each."""
         paginator = self._ecs.get_paginator("list_container_instances")
         arns = [
             arn
@@ -167,21 +184,26 @@ class AwsPorts:
         ]
 
     def drain(self, arns: Sequence[str]) -> None:
+        """Let nothing more be placed on container instances."""
         for batch in batched(arns, _UPDATE_INSTANCES):
             self._ecs.update_container_instances_state(
                 cluster=self._cluster, containerInstances=list(batch), status="DRAINING"
             )
 
     def terminate(self, ec2_id: str) -> bool:
+        """Terminate an instance and lower the desired capacity by one; whether nothing is left to ask for."""
         return self._scaling.terminate(ec2_id)
 
     def group(self) -> Group:
+        """Read the Auto Scaling group as it is now."""
         return self._scaling.group()
 
     def ask(self, instances: int) -> str:
+        """Have the Auto Scaling group have so many instances. Returns what AWS refuses of that, in one line."""
         return self._scaling.ask(instances)
 
     def why_short(self, since: dt.datetime) -> str:
+        """Read what Auto Scaling says of instances that it could not launch since then: one line, or empty."""
         return self._scaling.why_short(since)
 
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
@@ -192,6 +214,7 @@ class AwsPorts:
         return [arn for page in pages for arn in page["taskArns"]]
 
     def report(self, sample: Sample) -> None:
+        """Tell CloudWatch, by its logs; what hinders that is logged and hinders nothing else."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         group = self._deployment.metrics_log_group

@@ -18,9 +18,11 @@ WORDS = "cancelled by invoke cancel"
 class Ports(Protocol):
     """Reads and writes objects of the data bucket; `winbatch.ports.Ports` does."""
 
-    def get(self, key: str) -> Any: ...
+    def get(self, key: str) -> Any:
+        """Give an object; None where there is none."""
 
-    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str: ...
+    def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
+        """Write an object."""
 
 
 def cancel(ports: Ports, dag: str, job: str, start: Start) -> None:

@@ -26,6 +26,15 @@ class InstanceType:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
+    """The ECS cluster, and the Auto Scaling group whose instances it runs on.
+
+    Attributes:
+        max_instances: that the group may have, of all jobs together.
+        subnets: of the ECS tasks.
+        security_groups: of the ECS tasks.
+        instance_types: that the group may launch.
+    """
+
     name: str
     capacity_provider: str
     auto_scaling_group: str

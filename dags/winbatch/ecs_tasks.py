@@ -132,6 +132,7 @@ class Worker:
 
     @property
     def live(self) -> bool:
+        """Say whether it runs, or is on its way to it."""
         return self.status in ("pending", "running")
 
     @property

@@ -46,6 +46,7 @@ class Job:
 
     @property
     def key(self) -> str:
+        """Give the key of its job.json."""
         return keys.job_key(self.dag, self.job)
 
     def is_of(self, begun: str) -> bool:
@@ -58,9 +59,11 @@ class Job:
         return sorted({keys.job_prefix(self.dag, self.job), *(s.results.rsplit("/", 2)[0] + "/" for s in self.stages)})
 
     def stage(self, name: str) -> Stage:
+        """Find a stage by its name, which must be one of the job's."""
         return next(stage for stage in self.stages if stage.stage == name)
 
     def to_json(self) -> str:
+        """Write it as job.json has it."""
         data = {
             "schema": SCHEMA,
             "dag": self.dag,

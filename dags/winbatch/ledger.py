@@ -35,6 +35,7 @@ class GroupCount:
 
     @property
     def ended(self) -> bool:
+        """Say whether each of its shards is done or has failed for good."""
         return self.done + self.failed >= self.shards
 
 
@@ -195,6 +196,7 @@ class Ledger:
 
     @classmethod
     def begin(cls, stage: Stage, now: dt.datetime) -> Self:
+        """Make the ledger of a stage that begins now."""
         return cls(
             dag=stage.dag,
             job=stage.job,
@@ -242,13 +244,16 @@ class Ledger:
 
     @property
     def shards_done(self) -> int:
+        """Say how many shards are done."""
         return self.done.bit_count()
 
     @property
     def finished(self) -> bool:
+        """Say whether the stage has ended, however."""
         return self.state != "running"
 
     def to_json(self) -> str:
+        """Give it as it stands in S3."""
         data = {
             "schema": SCHEMA,
             "dag": self.dag,

@@ -30,14 +30,17 @@ class Refused(Exception):  # noqa: N818 - an answer
 class Ports(Protocol):
     """Is what a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
 
-    def now(self) -> dt.datetime: ...
+    def now(self) -> dt.datetime:
+        """Give the time in UTC."""
 
-    def get(self, key: str) -> Object | None: ...
+    def get(self, key: str) -> Object | None:
+        """Read an object; None where there is none."""
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
         """Write; only over `etag`, or only where nothing is (`new`), else Conflict. Returns the new ETag."""
 
-    def get_many(self, keys: Sequence[str]) -> list[Object | None]: ...
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        """Read objects, in the order of the keys; None for each that is not there."""
 
     def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
         """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
@@ -45,14 +48,17 @@ class Ports(Protocol):
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
         """List ECS tasks that are meant to run, a stage's or all: ECS lists no others by who started them."""
 
-    def workers(self, arns: Sequence[str]) -> list[Worker]: ...
+    def workers(self, arns: Sequence[str]) -> list[Worker]:
+        """Describe ECS tasks; one that ECS does not know any more is `missing`."""
 
     def run(self, workload: Workload, count: int, started_by: str, token: str, stage: str) -> list[str]:
         """Start ECS tasks; fewer when there is no room. Returns their ARNs; raises Throttled or Refused."""
 
-    def stop(self, arn: str, reason: str) -> None: ...
+    def stop(self, arn: str, reason: str) -> None:
+        """Stop an ECS task; `reason` is for whoever looks at it."""
 
-    def instances(self) -> list[capacity.Instance]: ...
+    def instances(self) -> list[capacity.Instance]:
+        """List the container instances that take ECS tasks or drain, with what is free on each."""
 
     def group(self) -> capacity.Group:
         """The Auto Scaling group."""

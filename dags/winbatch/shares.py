@@ -98,6 +98,7 @@ class Board:
         return dataclasses.replace(self, demands=kept)
 
     def to_json(self) -> str:
+        """Write it as the object in S3 has it."""
         demands = {
             name: {"instances": demand.instances, "at": format_time(demand.at)} for name, demand in self.demands.items()
         }

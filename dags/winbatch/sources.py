@@ -35,11 +35,14 @@ type Params = dict[str, Any]
 class Reader(Protocol):
     """What planning needs of the data bucket; `winbatch.working.store.Store` is one."""
 
-    def find(self, key: str) -> bytes | None: ...
+    def find(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
 
-    def listing(self, prefix: str) -> Iterable[Entry]: ...
+    def listing(self, prefix: str) -> Iterable[Entry]:
+        """List the objects below a prefix, by key."""
 
-    def where(self, key: str) -> str: ...
+    def where(self, key: str) -> str:
+        """Give the address of an object, for people."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Spec:
 
     @property
     def defaults(self) -> dict[str, Any]:
+        """Give the parameters of a job for which nobody has set any."""
         return {name: schema["default"] for name, schema in self.parameters.items()}
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,7 @@ class Stage:
         return f"{self.claims}{shard:06d}/"
 
     def claim_key(self, mark: ClaimMark) -> str:
+        """Give the key of a mark: a claim, or what became of one."""
         return f"{self.claims_of(mark.shard)}{mark.attempt:02d}.{mark.kind}"
 
     def parse_claim_key(self, key: str) -> ClaimMark | None:
@@ -146,6 +147,7 @@ class Stage:
         return ClaimMark(int(shard), int(attempt), cast("ClaimKind", kind))
 
     def result_key(self, shard: int) -> str:
+        """Give the key of a shard's result."""
         return f"{self.results}{shard:06d}.json"
 
     def parse_result_key(self, key: str) -> int | None:
@@ -171,6 +173,7 @@ class Stage:
         return f"{self.outputs}{item:06d}/" if self.item_folders else self.outputs
 
     def to_json(self) -> str:
+        """Write it as stage.json has it."""
         return json.dumps(
             {"schema": SCHEMA, **dataclasses.asdict(self), "shards": self.shards}, indent=2, sort_keys=True
         )

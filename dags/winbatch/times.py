@@ -9,4 +9,9 @@ def format_time(moment: dt.datetime) -> str:
 
 
 def parse_time(text: str) -> dt.datetime:
+    """Read a time in ISO 8601.
+
+    Raises:
+        ValueError: it is none.
+    """
     return dt.datetime.fromisoformat(text)

@@ -17,6 +17,7 @@ _ENDED = frozenset({"Successful", "Failed", "Cancelled"})
 
 
 def now() -> dt.datetime:
+    """Give the time in UTC."""
     return dt.datetime.now(dt.UTC)
 
 

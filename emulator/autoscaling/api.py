@@ -24,11 +24,17 @@ class GroupsResponse(AutoScalingResponse):
         return self.autoscaling_backend  # type: ignore[return-value]
 
     def delete_auto_scaling_group(self) -> ActionResult:
+        """Answer DeleteAutoScalingGroup, with the ForceDelete that moto drops."""
         force = bool(self._get_bool_param("ForceDelete", False))
         self._backend.remove(self._get_param("AutoScalingGroupName"), force=force)
         return EmptyResult()
 
     def describe_scaling_activities(self) -> ActionResult:
+        """Answer DescribeScalingActivities with the groups' own activities.
+
+        Raises:
+            ValidationError: no answer gave this NextToken
+        """
         backend = self._backend
         deleted = self._get_bool_param("IncludeDeletedGroups", False)
         try:
@@ -44,6 +50,7 @@ class GroupsResponse(AutoScalingResponse):
         return ActionResult({"Activities": [activity.describe() for activity in activities], "NextToken": token})
 
     def terminate_instance_in_auto_scaling_group(self) -> ActionResult:
+        """Answer TerminateInstanceInAutoScalingGroup, which may name several instances, too."""
         decrement = bool(self._get_bool_param("ShouldDecrementDesiredCapacity", False))
         if several := self._get_param("InstanceIds", []):
             ended = [self._backend.terminate(instance_id, decrement=decrement) for instance_id in several]
@@ -52,6 +59,11 @@ class GroupsResponse(AutoScalingResponse):
         return ActionResult({"Activity": activity.describe()})
 
     def set_instance_health(self) -> ActionResult:
+        """Answer SetInstanceHealth, with the grace period that moto drops.
+
+        Raises:
+            ValidationError: there is no such state of health, or no such instance
+        """
         health = self._get_param("HealthStatus")
         if health not in {"Healthy", "Unhealthy"}:
             raise ValidationError("Valid instance health states are: [Healthy, Unhealthy].")
@@ -96,6 +108,7 @@ class GroupsResponse(AutoScalingResponse):
         }
 
     def put_scaling_policy(self) -> ActionResult:
+        """Answer PutScalingPolicy, and remember whether the policy is on, which moto forgets."""
         super().put_scaling_policy()
         policy: Any = self.autoscaling_backend.policies[self._get_param("PolicyName")]
         # moto forgets whether it is on, shows a configuration that nobody gave, and gives the ARN a name that no client
@@ -105,15 +118,16 @@ class GroupsResponse(AutoScalingResponse):
         return ActionResult({"PolicyARN": policy.arn})
 
     def put_lifecycle_hook(self) -> ActionResult:
+        """Answer PutLifecycleHook, and remember whom the hook tells, which moto forgets."""
         result = super().put_lifecycle_hook()
         name, group = self._get_param("LifecycleHookName"), self._get_param("AutoScalingGroupName")
         hook: LifecycleHook = self.autoscaling_backend.lifecycle_hooks[f"{group}_{name}"]
-        # moto forgets whom the hook tells.
         for parameter in ("RoleARN", "NotificationTargetARN", "NotificationMetadata"):
             setattr(hook, parameter, self._get_param(parameter))
         return result
 
     def complete_lifecycle_action(self) -> ActionResult:
+        """Answer CompleteLifecycleAction, which moto lacks."""
         self._backend.complete_lifecycle_action(
             self._get_param("AutoScalingGroupName"),
             self._get_param("LifecycleHookName"),
@@ -123,10 +137,12 @@ class GroupsResponse(AutoScalingResponse):
         return EmptyResult()
 
     def describe_warm_pool(self) -> ActionResult:
+        """Answer DescribeWarmPool with the group's real pool."""
         group = self._backend.group(self._get_param("AutoScalingGroupName"))
         return ActionResult({"WarmPoolConfiguration": group.warm_pool, "Instances": group.pool})
 
     def delete_warm_pool(self) -> ActionResult:
+        """Answer DeleteWarmPool, with the ForceDelete that moto drops."""
         force = bool(self._get_bool_param("ForceDelete", False))
         self._backend.remove_warm_pool(self._get_param("AutoScalingGroupName"), force=force)
         return EmptyResult()

@@ -51,13 +51,19 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
         return self.autoscaling_groups[name]  # type: ignore[return-value]
 
     def groups(self) -> list[Group]:
+        """Give all groups of the region."""
         return list(self.autoscaling_groups.values())  # type: ignore[arg-type]
 
     # --- groups
 
     def create_auto_scaling_group(self, name: str, *args: Any, **given: Any) -> FakeAutoScalingGroup:
+        """Make a group.
+
+        Raises:
+            AutoscalingClientError: there is one of this name; moto puts the new one in its place
+            ValidationError: the desired capacity is out of the group's bounds
+        """
         if name in self.autoscaling_groups:
-            # moto puts the new one in its place.
             raise AutoscalingClientError(
                 "AlreadyExists",
                 f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
@@ -68,9 +74,13 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
         return super().create_auto_scaling_group(name, *args, **given)
 
     def set_desired_capacity(self, group_name: str, desired_capacity: int | None) -> None:
+        """Have another desired capacity, within the group's bounds.
+
+        Raises:
+            ValidationError: it is out of these bounds, at which moto does not look
+        """
         group = self.group(group_name)
         wanted = desired_capacity or 0
-        # AWS keeps to the bounds; moto does not look.
         if wanted > (group.max_size or 0):
             raise ValidationError(
                 f"New SetDesiredCapacity value {wanted} is above max value {group.max_size} for the AutoScalingGroup."
@@ -122,6 +132,7 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
             self.autoscaling_groups.pop(group.name, None)
 
     def resume_processes(self, group_name: str, scaling_processes: list[str]) -> None:
+        """Let processes of a group go on, and do at once what they were kept from."""
         group = self.group(group_name)
         super().resume_processes(group_name, scaling_processes)
         self._replace_unhealthy(group)
@@ -158,9 +169,13 @@ class GroupsBackend(OwnUrls, AutoScalingBackend):
     def set_instance_protection(
         self, group_name: str, instance_ids: list[str], protected_from_scale_in: bool | None
     ) -> None:
+        """Protect instances from scale-in, or end that.
+
+        Raises:
+            ValidationError: an instance is not the group's, or in no state to be protected; then none of them is
+        """
         group = self.group(group_name)
         states = {state.instance_id: state for state in group.instance_states}
-        # One that cannot be protected fails the whole call.
         for instance_id in instance_ids:
             if instance_id not in states:
                 raise ValidationError(f"The instance {instance_id} is not part of Auto Scaling group {group_name}.")

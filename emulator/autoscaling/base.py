@@ -16,9 +16,11 @@ class Region(Protocol):
 
     activities: Activities
 
-    def describe_lifecycle_hooks(self, as_name: str) -> Sequence[LifecycleHook]: ...
+    def describe_lifecycle_hooks(self, as_name: str) -> Sequence[LifecycleHook]:
+        """Give the hooks of a group, by its name."""
 
-    def set_health(self, instance_id: str, health: str, *, respect_grace: bool) -> None: ...
+    def set_health(self, instance_id: str, health: str, *, respect_grace: bool) -> None:
+        """Set an instance's health as SetInstanceHealth does, which replaces an unhealthy one."""
 
 
 class BaseGroup(FakeAutoScalingGroup):

@@ -58,6 +58,7 @@ class Group(BaseGroup):
 
     @property
     def warm_pool_size(self) -> int | None:
+        """Say how many instances wait in the warm pool; None without one."""
         return len(self.pool) if self.warm_pool else None
 
     # --- what it is asked for
@@ -112,6 +113,7 @@ class Group(BaseGroup):
         return sum(self.weight(state) for state in self.instance_states if state.lifecycle_state in COMING)
 
     def suspended(self, process: str) -> bool:
+        """Say whether a process, such as `Launch`, is suspended."""
         return any(entry["ProcessName"] == process for entry in self.suspended_processes)
 
     def reconcile(self) -> None:

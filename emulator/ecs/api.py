@@ -41,6 +41,7 @@ class EcsResponse(EC2ContainerServiceResponse):
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body)
 
     def run_task(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer RunTask: what has started or waits for a place, and why the rest has not."""
         tasks, failures = self._backend.run(RunRequest.of(self.params))
         return self._answer(
             {
@@ -50,14 +51,29 @@ class EcsResponse(EC2ContainerServiceResponse):
         )
 
     def start_task(self) -> ActionResult:
+        """Refuse StartTask.
+
+        Raises:
+            NotImplementedError: always; RunTask's placement chooses the instance
+        """
         raise NotImplementedError("StartTask: choose the instance by RunTask's placement")
 
     def create_service(self) -> ActionResult:
+        """Refuse CreateService.
+
+        Raises:
+            NotImplementedError: always; nothing keeps a service's ECS tasks running here
+        """
         raise NotImplementedError(
             "CreateService: nothing keeps a service's ECS tasks running here; RunTask starts them"
         )
 
     def describe_tasks(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer DescribeTasks.
+
+        Raises:
+            InvalidParameterException: none is named, or more than 100 are
+        """
         ids = self._get_param("tasks") or []
         if not 1 <= len(ids) <= _MAX_DESCRIBED:
             raise InvalidParameterException(
@@ -73,6 +89,11 @@ class EcsResponse(EC2ContainerServiceResponse):
         )
 
     def list_tasks(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer ListTasks, page by page.
+
+        Raises:
+            InvalidParameterException: `startedBy` stands beside another filter
+        """
         others = {name for name in _TASK_FILTERS if self._get_param(name)}
         # What is said beside it without a meaning of its own, the default status, is taken.
         others -= {"desiredStatus"} if self._get_param("desiredStatus") == "RUNNING" else set()
@@ -88,10 +109,12 @@ class EcsResponse(EC2ContainerServiceResponse):
         return self._answer(self._page("taskArns", tasks, lambda task: task.sequence))
 
     def stop_task(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer StopTask, after which the containers have their time to end."""
         task = self._backend.stop(self._cluster, self._get_param("task"), self._get_param("reason"))
         return self._answer({"task": task.describe(tags=True)})
 
     def register_container_instance(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer RegisterContainerInstance with the resources that the agent says it has."""
         document = json.loads(self._get_param("instanceIdentityDocument"))
         resources = {item["name"]: item.get("integerValue", 0) for item in self._get_param("totalResources") or ()}
         kind = document.get("instanceType")
@@ -106,6 +129,11 @@ class EcsResponse(EC2ContainerServiceResponse):
         return self._answer({"containerInstance": instance.describe()})
 
     def deregister_container_instance(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer DeregisterContainerInstance.
+
+        Raises:
+            InvalidParameterException: there is no such container instance
+        """
         found, _ = self._backend.find_instances(self._cluster, [self._get_param("containerInstance")])
         if not found:
             raise InvalidParameterException("The referenced container instance was not found.")
@@ -113,11 +141,18 @@ class EcsResponse(EC2ContainerServiceResponse):
         return self._answer({"containerInstance": found[0].describe()})
 
     def list_container_instances(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer ListContainerInstances, page by page."""
         instances = self._backend.listed_instances(self._cluster, self._get_param("status"))
         order = {instance.arn: number for number, instance in enumerate(instances, 1)}
         return self._answer(self._page("containerInstanceArns", instances, lambda instance: order[instance.arn]))
 
     def describe_container_instances(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer DescribeContainerInstances.
+
+        Raises:
+            EcsClientException: none is named
+            InvalidParameterException: more than 100 are named
+        """
         ids = self._get_param("containerInstances") or []
         if not ids:
             raise EcsClientException("Container instances cannot be empty.")
@@ -132,6 +167,12 @@ class EcsResponse(EC2ContainerServiceResponse):
         )
 
     def update_container_instances_state(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """Answer UpdateContainerInstancesState.
+
+        Raises:
+            InvalidParameterException: the state is neither ACTIVE nor DRAINING, an instance is INACTIVE, or none or too
+                many are named
+        """
         status = str(self._get_param("status")).upper()
         if status not in {"ACTIVE", "DRAINING"}:
             raise InvalidParameterException("Container instance status should be one of [ACTIVE, DRAINING]")

@@ -277,6 +277,7 @@ class EcsBackend(ClusterBackend):
         return list(self.ecs_tasks.values())
 
     def iter_tagged_resources(self) -> Any:
+        """Give what has tags to moto's tagging service, the ECS tasks of here among it."""
         self.tasks = {"": {task.arn: task for task in self.ecs_tasks.values()}}  # type: ignore[misc] # alike enough
         return super().iter_tagged_resources()
 

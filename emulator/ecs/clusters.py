@@ -32,7 +32,7 @@ class ClusterBackend(OwnUrls, EC2ContainerServiceBackend):
         return [instance for instance in self.instances.values() if instance.status != "INACTIVE"]
 
     def create_cluster(self, cluster_name: str, *args: Any, **kwargs: Any) -> Cluster:
-        # AWS answers with the cluster that is there; moto replaces it.
+        """Answer with the cluster that is there, where moto replaces it."""
         existing = self.clusters.get(cluster_name)
         if existing is not None and existing.status == "ACTIVE":
             return existing
@@ -46,10 +46,15 @@ class ClusterBackend(OwnUrls, EC2ContainerServiceBackend):
         return cluster
 
     def list_clusters(self) -> list[str]:
+        """Give the ARNs of the ACTIVE clusters; moto lists the deleted ones, too."""
         return [cluster.arn for cluster in self.clusters.values() if cluster.status == "ACTIVE"]
 
     def delete_cluster(self, cluster_str: str) -> Cluster:
-        # AWS refuses while something is in it; moto does not look.
+        """Delete an empty cluster.
+
+        Raises:
+            ECSException: container instances or ECS tasks are in it; moto does not look
+        """
         cluster = self._get_cluster(cluster_str)
         if any(instance.cluster == cluster.name for instance in self.registered()):
             raise ECSException(
@@ -61,6 +66,7 @@ class ClusterBackend(OwnUrls, EC2ContainerServiceBackend):
         return super().delete_cluster(cluster_str)
 
     def describe_clusters(self, cluster_names: list[str]) -> Any:
+        """Give clusters and failures, with counts of what is really in each cluster."""
         found, failures = super().describe_clusters(cluster_names)
         for cluster in found:
             tasks = [task for task in self.ecs_tasks.values() if task.cluster == cluster.name]
@@ -72,7 +78,10 @@ class ClusterBackend(OwnUrls, EC2ContainerServiceBackend):
         return found, failures
 
     def describe_task_definition(self, task_definition_str: str) -> TaskDefinition:
-        # A family alone means its latest ACTIVE revision; moto takes the latest of all.
+        """Find a task definition; a family alone means its latest ACTIVE revision.
+
+        moto takes the latest of all.
+        """
         name = task_definition_str.rpartition("/")[2]
         if ":" not in name:
             active = [
@@ -86,5 +95,10 @@ class ClusterBackend(OwnUrls, EC2ContainerServiceBackend):
     def register_task_definition(
         self, family: str, container_definitions: list[dict[str, Any]], *args: Any, **given: Any
     ) -> TaskDefinition:
+        """Keep a new revision of a family.
+
+        Raises:
+            EcsClientException: it breaks a rule of ECS's that moto does not know
+        """
         check_registration(container_definitions, given.get("execution_role_arn"), given.get("volumes") or ())
         return super().register_task_definition(family, container_definitions, *args, **given)

@@ -63,6 +63,7 @@ class Image:
 
     @property
     def working_folder(self) -> Path:
+        """Give the folder on the host in which its program starts."""
         return inside(self.root, self.working_path)
 
     def copied(self, folder: Path) -> Image:

@@ -80,6 +80,7 @@ class Discard:
     """The output of a container without a log driver."""
 
     def follow(self, output: IO[bytes]) -> None:
+        """Read what a container prints until it closes its output, and keep nothing."""
         while output.read1(65536):  # type: ignore[attr-defined] # a pipe's reader is buffered
             pass
 
@@ -142,6 +143,7 @@ class LogDriver:
             self._streams.discard(stream)
 
     def stop(self) -> None:
+        """End the thread that sends; `close` has sent what a container left."""
         self._stop.set()
         self._thread.join()
 

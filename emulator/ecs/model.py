@@ -62,14 +62,17 @@ class Container:
 
     @property
     def name(self) -> str:
+        """Give its name in the task definition."""
         return str(self.definition["name"])
 
     @property
     def essential(self) -> bool:
+        """Say whether its end ends the ECS task."""
         return bool(self.definition.get("essential", True))
 
     @property
     def stop_timeout(self) -> float:
+        """Say how many seconds it has from the request to end until it is killed."""
         if self.windows:
             return WINDOWS_STOP_SECONDS
         return float(self.definition.get("stopTimeout") or DEFAULT_STOP_TIMEOUT)
@@ -79,11 +82,13 @@ class Container:
 
     @property
     def command(self) -> Sequence[str] | None:
+        """Give the override's command, else the task definition's; None: the image's own."""
         command: Sequence[str] | None = self._setting("command")
         return command
 
     @property
     def cpu(self) -> int:
+        """Give its CPU units, of which a vCPU has 1024; 0 where nobody says how many."""
         return int(self._setting("cpu") or 0)
 
     @property
@@ -98,6 +103,7 @@ class Container:
         return {variable["name"]: variable["value"] for variable in variables}
 
     def describe(self, task: EcsTask) -> Json:
+        """Give it as DescribeTasks shows it, without what is not set."""
         memory, reservation = self._setting("memory"), self._setting("memoryReservation")
         return drop_unset(
             {
@@ -142,6 +148,7 @@ class ContainerInstance:
 
     @property
     def id(self) -> str:
+        """Give the last part of its ARN."""
         return self.arn.rpartition("/")[2]
 
     @property
@@ -151,6 +158,7 @@ class ContainerInstance:
 
     @property
     def free(self) -> Resources:
+        """Say what of its resources no ECS task has."""
         used = [task.needs for task in self.tasks.values()]
         return Resources(
             cpu=self.size.cpu - sum(needs.cpu for needs in used),
@@ -160,6 +168,7 @@ class ContainerInstance:
         )
 
     def describe(self) -> Json:
+        """Give it as DescribeContainerInstances shows it, without what is not set."""
         free = self.free
         running = sum(task.last_status == "RUNNING" for task in self.tasks.values())
         return drop_unset(
@@ -239,10 +248,12 @@ class EcsTask:
 
     @property
     def id(self) -> str:
+        """Give the last part of its ARN."""
         return self.arn.rpartition("/")[2]
 
     @property
     def cluster(self) -> str:
+        """Give its cluster's name."""
         return self.cluster_arn.rpartition("/")[2]
 
     @property
@@ -252,13 +263,16 @@ class EcsTask:
 
     @property
     def role_arn(self) -> str | None:
+        """Give the role of its programs: the override's, else the task definition's."""
         return self.overrides.get("taskRoleArn") or getattr(self.definition, "task_role_arn", None)
 
     @property
     def execution_role_arn(self) -> str | None:
+        """Give the role by which the agent pulls images and opens logs for it."""
         return self.overrides.get("executionRoleArn") or getattr(self.definition, "execution_role_arn", None)
 
     def network_interfaces(self) -> list[Json]:
+        """Give its network interfaces that have an address, as DescribeTasks shows a container's."""
         found = []
         for attachment in self.attachments:
             details = {detail["name"]: detail["value"] for detail in attachment["details"]}
@@ -267,6 +281,7 @@ class EcsTask:
         return found
 
     def describe(self, *, tags: bool) -> Json:
+        """Give it as DescribeTasks shows it, without what is not set."""
         instance = self.instance
         return drop_unset(
             {

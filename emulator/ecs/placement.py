@@ -25,6 +25,7 @@ class Failure:
     reason: str
 
     def describe(self) -> dict[str, Any]:
+        """Give it as an entry of `failures`."""
         return {"arn": self.arn, "reason": self.reason}
 
 

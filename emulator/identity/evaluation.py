@@ -97,6 +97,7 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
+        """Say whether nothing refused."""
         return self.why is None
 
 

@@ -73,6 +73,7 @@ class Principals:
 
     @property
     def administrator(self) -> Principal:
+        """Give a user who may do everything."""
         account, partition = self.state.account, self.state.partition
         arn = f"arn:{partition}:iam::{account}:user/administrator"
         return self._made(arn, arn, "administrator", compiled(_ADMINISTRATOR, "AdministratorAccess"), kind="User")

@@ -58,6 +58,7 @@ class Action:
 
     @property
     def types(self) -> tuple[str, ...]:
+        """Give all resource types that a call may concern."""
         return self.required + self.optional
 
 

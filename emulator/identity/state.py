@@ -57,18 +57,22 @@ class State:
         return list(iam_backends[self.account][self.partition].roles.values())
 
     def role_arn(self, name: str) -> str | None:
+        """Give the ARN of a role."""
         role = self.role(name)
         return role.arn if role else None
 
     def role_boundary(self, name: str) -> str | None:
+        """Give the ARN of a role's permissions boundary."""
         role = self.role(name)
         return role.permissions_boundary_arn if role else None
 
     def instance_profile(self, name: str) -> str | None:
+        """Give the ARN of an instance profile."""
         profiles = list(iam_backends[self.account][self.partition].instance_profiles.values())
         return next((profile.arn for profile in profiles if profile.name == name), None)
 
     def policy_arn(self, name: str) -> str | None:
+        """Give the ARN of a managed policy."""
         policies = list(iam_backends[self.account][self.partition].managed_policies.values())
         return next((policy.arn for policy in policies if policy.name == name), None)
 
@@ -83,11 +87,13 @@ class State:
         return None
 
     def roles_of_profile(self, name_or_arn: str) -> tuple[str, ...]:
+        """Give the ARNs of an instance profile's roles."""
         wanted = name_or_arn.rpartition("/")[2]
         profiles = list(iam_backends[self.account][self.partition].instance_profiles.values())
         return tuple(role.arn for profile in profiles if profile.name == wanted for role in profile.roles)
 
     def has_service_role(self, service: str) -> bool:
+        """Say whether a service has its service-linked role: made by itself, or by IAM's call."""
         return service in self._made or any(f"/aws-service-role/{service}/" in role.arn for role in self.roles())
 
     def make_service_role(self, service: str) -> None:
@@ -97,10 +103,12 @@ class State:
     # --- KMS
 
     def key_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of a key, by its id, its alias or its ARN."""
         key = self._key(region, name)
         return key.arn if key else None
 
     def key_aliases(self, key_arn: str) -> tuple[str, ...]:
+        """Give the names of a key's aliases."""
         key = self._key(key_arn.split(":")[3], key_arn)
         return tuple(key.aliases) if key else ()
 
@@ -114,22 +122,26 @@ class State:
     # --- what runs
 
     def group_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of an Auto Scaling group."""
         group = autoscaling_backends[self.account][region].autoscaling_groups.get(name)
         return group.arn if group else None
 
     def group_of_instance(self, region: str, instance: str) -> str | None:
+        """Give the name of the group that an instance is in, in service or in its warm pool."""
         for group in list(autoscaling_backends[self.account][region].autoscaling_groups.values()):
             if any(state.instance_id == instance for state in (*group.instance_states, *getattr(group, "pool", ()))):
                 return str(group.name)
         return None
 
     def policy_group(self, region: str, policy: str) -> str | None:
+        """Give the name of the Auto Scaling group that a scaling policy, by name or ARN, belongs to."""
         for found in list(autoscaling_backends[self.account][region].policies.values()):
             if policy in {found.name, found.arn}:
                 return str(found.auto_scaling_group_name)
         return None
 
     def launch_template(self, region: str, name_or_id: str) -> LaunchTemplate | None:
+        """Give a launch template as its latest version is."""
         backend = ec2_backends[self.account][region]
         template_id = backend.launch_template_name_to_ids.get(name_or_id, name_or_id)
         template = backend.launch_templates.get(template_id)
@@ -142,6 +154,7 @@ class State:
         )
 
     def task_definition(self, region: str, name: str) -> TaskDefinition | None:
+        """Give a task definition; a name without a revision means the newest."""
         family, _, revision = name.rpartition("/")[2].partition(":")
         revisions = ecs_backends[self.account][region].task_definitions.get(family, {})
         number = int(revision) if revision.isdigit() else max(revisions, default=0)
@@ -152,6 +165,7 @@ class State:
         return TaskDefinition(definition.arn, tuple(role for role in roles if role))
 
     def associated(self, region: str, association: str) -> tuple[str, ...]:
+        """Give the ids of what an association joins: a route table and its subnet, or an Elastic IP address."""
         backend = ec2_backends[self.account][region]
         for table in list(backend.route_tables.values()):
             if association in table.all_associations_ids:
@@ -162,6 +176,7 @@ class State:
         return ()
 
     def secret_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of a secret."""
         secrets = secretsmanager_backends[self.account][region].secrets
         return str(secrets[name].arn) if name in secrets else None
 
@@ -172,6 +187,7 @@ class State:
         return s3_backends[self.account][self.partition].buckets.get(name)
 
     def bucket_key(self, bucket: str) -> BucketKey | None:
+        """Say by which key of KMS a bucket encrypts what comes into it; None for AWS's own key, too."""
         found = self.bucket(bucket)
         rule = (found.encryption or {}).get("Rule") if found else None
         default = (rule or {}).get("ApplyServerSideEncryptionByDefault") or {}
@@ -181,12 +197,14 @@ class State:
         return self._encrypting(found, default.get("KMSMasterKeyID"), (rule or {}).get("BucketKeyEnabled"))
 
     def object_key(self, bucket: str, key: str, version: str | None) -> BucketKey | None:
+        """Say by which key of KMS an object is encrypted; None for AWS's own key, too."""
         found, stored = self.bucket(bucket), self._object(bucket, key, version)
         if found is None or stored is None or not str(stored.encryption or "").startswith(_KMS):
             return None
         return self._encrypting(found, stored.kms_key_id, stored.bucket_key_enabled)
 
     def has_object(self, bucket: str, key: str, version: str | None) -> bool:
+        """Say whether an object is there; True, too, where there is no such bucket."""
         return self.bucket(bucket) is None or self._object(bucket, key, version) is not None
 
     def _encrypting(self, bucket: FakeBucket, key: str | None, of_bucket: object) -> BucketKey | None:

@@ -37,23 +37,28 @@ class MwaaResponse(BaseResponse):
         return backend
 
     def create_environment(self) -> ActionResult:
+        """Answer CreateEnvironment, after which the environment is made."""
         parameters = self._parameters("CreateEnvironment")
         environment = self._backend.create(parameters.pop("Name"), parameters)
         return ActionResult({"Arn": environment.identity.arn})
 
     def get_environment(self) -> ActionResult:
+        """Answer GetEnvironment."""
         return ActionResult({"Environment": self._environment("GetEnvironment").describe()})
 
     def update_environment(self) -> ActionResult:
+        """Answer UpdateEnvironment, after which the environment changes."""
         parameters = self._parameters("UpdateEnvironment")
         environment = self._backend.update(parameters.pop("Name"), parameters)
         return ActionResult({"Arn": environment.identity.arn})
 
     def delete_environment(self) -> ActionResult:
+        """Answer DeleteEnvironment."""
         self._backend.delete(self._parameters("DeleteEnvironment")["Name"])
         return ActionResult({})
 
     def list_environments(self) -> ActionResult:
+        """Answer ListEnvironments, page by page."""
         parameters = self._parameters("ListEnvironments")
         after = _decode(parameters.get("NextToken") or "")
         names, last = self._backend.names(after, parameters.get("MaxResults"))
@@ -63,11 +68,13 @@ class MwaaResponse(BaseResponse):
         return ActionResult(result)
 
     def tag_resource(self) -> ActionResult:
+        """Answer TagResource."""
         parameters = self._parameters("TagResource")
         self._backend.by_arn(parameters["ResourceArn"]).tags.update(parameters["Tags"])
         return ActionResult({})
 
     def untag_resource(self) -> ActionResult:
+        """Answer UntagResource."""
         parameters = self._parameters("UntagResource")
         tags = self._backend.by_arn(parameters["ResourceArn"]).tags
         for key in parameters["tagKeys"]:
@@ -75,19 +82,29 @@ class MwaaResponse(BaseResponse):
         return ActionResult({})
 
     def list_tags_for_resource(self) -> ActionResult:
+        """Answer ListTagsForResource."""
         parameters = self._parameters("ListTagsForResource")
         return ActionResult({"Tags": dict(self._backend.by_arn(parameters["ResourceArn"]).tags)})
 
     def create_web_login_token(self) -> ActionResult:
+        """Answer CreateWebLoginToken with a token of Airflow's."""
         environment = self._running("CreateWebLoginToken")
         identity = {"IamIdentity": f"assumed-role/{LOGIN}", "AirflowIdentity": LOGIN}
         return ActionResult({"WebToken": environment.client.token(), "WebServerHostname": environment.host, **identity})
 
     def create_cli_token(self) -> ActionResult:
+        """Answer CreateCliToken with a token of Airflow's."""
         environment = self._running("CreateCliToken")
         return ActionResult({"CliToken": environment.client.token(), "WebServerHostname": environment.host})
 
     def invoke_rest_api(self) -> ActionResult:
+        """Answer InvokeRestApi with what Airflow answers.
+
+        Raises:
+            ValidationException: the path leaves Airflow's API, or the answer or the request is too large
+            RestApiClientException: Airflow answers with a status from 400 on
+            RestApiServerException: it answers with one from 500 on, or not at all
+        """
         parameters = self._parameters("InvokeRestApi")
         environment = self._running("InvokeRestApi")
         path = "/" + parameters["Path"].removeprefix("/")
@@ -111,7 +128,7 @@ class MwaaResponse(BaseResponse):
         return ActionResult({"RestApiStatusCode": answer.status, "RestApiResponse": answer.body})
 
     def publish_metrics(self) -> ActionResult:
-        # AWS's agents called this; it answers and forgets.
+        """Answer PublishMetrics, which AWS's agents called, and forget it."""
         self._parameters("PublishMetrics")
         return ActionResult({})
 

@@ -51,6 +51,7 @@ class Caller:
     token: str | None = None
 
     def client(self, service: str) -> Any:
+        """Make boto3's client of a service, which calls as this role and retries nothing."""
         return boto3.client(
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=self.endpoint,

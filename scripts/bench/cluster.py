@@ -74,6 +74,7 @@ class Case:
 
     @property
     def all_slots(self) -> int:
+        """Give the slots of all instances together."""
         return self.instances * self.slots
 
     @property

@@ -47,10 +47,12 @@ class BenchSettings(Settings):
 
     @property
     def var_files(self) -> list[Path]:
+        """Give the files of Terraform's values, the bench's own last."""
         return [self.var_file, self.own_values]
 
     @property
     def dags(self) -> Path:
+        """Give the folder of the DAGs that are released into it."""
         return self.state_root / "dags"
 
 
@@ -80,14 +82,17 @@ class Environment:
 
     @property
     def airflow(self) -> airflow.Airflow:
+        """Give its Airflow's API."""
         return self.workspace.airflow(self.outputs)
 
     @property
     def cluster(self) -> Mapping[str, Any]:
+        """Give the cluster as `deployment.json` has it."""
         found: Mapping[str, Any] = self.outputs.deployment["cluster"]
         return found
 
     def client(self, service: str) -> Any:
+        """Give boto3's client of a service in it."""
         return self.workspace.aws.client(service)
 
     def requests(self) -> dict[str, int]:

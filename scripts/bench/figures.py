@@ -36,6 +36,7 @@ class Figure:
 
     @property
     def median(self) -> float:
+        """Give the value that counts."""
         return statistics.median(self.values)
 
     @property
@@ -46,6 +47,7 @@ class Figure:
         return self.median <= self.bound if self.sense == "at most" else self.median >= self.bound
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as it stands in the report, with the smallest and the largest value."""
         return {
             "median": _rounded(self.median),
             "min": _rounded(min(self.values)),

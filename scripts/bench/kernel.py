@@ -61,6 +61,7 @@ class Count:
 
     @property
     def mbit_per_s(self) -> float:
+        """Give the rate, in million bits a second of the processor."""
         return self.bits / self.seconds / 1e6
 
 

@@ -74,6 +74,7 @@ class Bench:
 
     @cached_property
     def simulations(self) -> Simulations:
+        """Give the simulated jobs, which several parts share."""
         return Simulations(self.settings, self.options.runs)
 
     def close(self) -> None:

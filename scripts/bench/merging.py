@@ -40,12 +40,14 @@ class Folder(Store):
         return Folder, (self._folder,)
 
     def find_version(self, key: str) -> Object | None:
+        """Read a file; None where there is none. It has no version: its ETag is empty."""
         try:
             return Object((self._folder / key).read_bytes(), "")
         except FileNotFoundError:
             return None
 
     def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterator[str]:
+        """List the files whose path begins so, by name, of those between two."""
         paths = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
         for key in sorted(key for key in paths if key.startswith(prefix)):
             if key > prefix + after and (not before or key < prefix + before):

@@ -107,14 +107,17 @@ class Place:
 
     @cached_property
     def workspace(self) -> Workspace:
+        """Give the environment as the commands see it."""
         return Workspace(self.settings)
 
     @cached_property
     def outputs(self) -> Outputs:
+        """Give Terraform's outputs, read once."""
         return self.workspace.outputs()
 
     @property
     def airflow(self) -> Airflow:
+        """Give its Airflow's API."""
         return self.workspace.airflow(self.outputs)
 
     @property
@@ -123,6 +126,7 @@ class Place:
         return Store(self.client("s3"), self.outputs.data_bucket)
 
     def client(self, service: str) -> Any:
+        """Give boto3's client of a service in it."""
         return self.workspace.aws.client(service)
 
     def forget(self) -> None:

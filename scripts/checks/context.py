@@ -34,6 +34,7 @@ class Context:
 
     @property
     def caches(self) -> Path:
+        """Give the folder where checks keep what can be made again."""
         return self.settings.cache / "checks"
 
     @property

@@ -51,6 +51,7 @@ class Line:
 
     @property
     def sure(self) -> bool:
+        """Say whether each of its prices is sure."""
         return all(PRICES[name].sure for _, name in self.parts)
 
 

@@ -20,6 +20,7 @@ class Recorder:
         self._file = file
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Append a line: the test, its phase, its outcome, its seconds, and figures that it noted."""
         entry: dict[str, Any] = {
             "test": report.nodeid,
             "phase": report.when,

@@ -60,7 +60,7 @@ def collection() -> Collection:
         jobs.cancel,
         jobs.logs,
         jobs.replay_,
-        jobs.results,
+        jobs.results_,
         jobs.resume_,
         jobs.run,
         jobs.status_,

@@ -31,6 +31,7 @@ class Whole(int):
     """A number of the command line: invoke makes one of the word that it finds, by the type of an option's default."""
 
     def __new__(cls, word: str | int) -> Self:
+        """Read a word, or end the command with one line that says what is expected."""
         try:
             number = int(word)
         except ValueError:

@@ -8,7 +8,7 @@ from scripts.core.console import console
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
 from scripts.environments import lifecycle, setup, status
-from scripts.jobs import runs
+from scripts.jobs import results, runs
 from winbatch import spec
 
 DAG = "ber"
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
         for line in snapshot.problems:
             console.print(line, markup=False, soft_wrap=True)
         raise JobFailed(f"job {run_id} {snapshot.state}; the environment is still up: invoke status, invoke down")
-    files = runs.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
+    files = results.fetch(up.workspace, up.outputs, snapshot, settings.root / "build" / "demo")
     _close(up, snapshot, files)
 
 

@@ -19,7 +19,7 @@ from scripts.core.console import Steps, console, emit, say, show
 from scripts.core.errors import JobFailed, SettingsError
 from scripts.core.settings import Settings
 from scripts.environments import status
-from scripts.jobs import control, item_log, runs, situation, why
+from scripts.jobs import control, item_log, results, runs, situation, why
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import keys, spec
 
@@ -118,7 +118,7 @@ def _go_on(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, wai
         return
     snapshot = _follow(workspace, outputs, dag, run_id)
     if json:
-        emit(runs.summary(outputs, snapshot))
+        emit(results.summary(outputs, snapshot))
     _show_problems(snapshot)
     if snapshot.state != "succeeded":
         for name in workspace.airflow(outputs).failed_tasks(dag, run_id):
@@ -148,22 +148,23 @@ def resume_(_: Context, run_id: str, env: str = "", dag: str = "", wait: bool = 
     if ended is not None:
         console.print(f"{run_id} succeeded, and nothing of it is missing: nothing to do", markup=False)
         if json:
-            emit(runs.summary(outputs, ended))
+            emit(results.summary(outputs, ended))
         return
     console.print(f"Resumed {run_id}", markup=False)
     _go_on(workspace, outputs, dag, run_id, wait=wait, json=json)
 
 
 @command(
+    name="results",
     help={
         "env": ENV,
         "json": JSON,
         "run-id": "which job; default: the last one",
         "dag": "the job's DAG; default: what its run id begins with, without one any",
         "out": "folder for the files; default: build/results/<run id>",
-    }
+    },
 )
-def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str = "", json: bool = False) -> None:
+def results_(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str = "", json: bool = False) -> None:
     """Fetch a job's results: report, tables, figure.
 
     Example: invoke results --run-id ber-20261122-190000 --out build/mine
@@ -175,7 +176,7 @@ def results(_: Context, env: str = "", run_id: str = "", dag: str = "", out: str
     folder = Path(out) if out else settings.root / "build" / "results" / keys.job_id(run_id)
     snapshot = runs.look(workspace, outputs, dag, run_id)
     with given.path("--out", folder):
-        files = runs.fetch(workspace, outputs, snapshot, folder)
+        files = results.fetch(workspace, outputs, snapshot, folder)
     if json:
         emit({"dag": dag, "run_id": run_id, "files": [str(file) for file in files]})
         return

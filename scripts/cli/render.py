@@ -302,6 +302,7 @@ class ItemLogPrinter:
         self._lines: dict[int, int] = {}
 
     def __call__(self, found: ItemLog) -> None:
+        """Show what has come since the last call."""
         if not self._heads:
             console.print(f"item {found.item} of stage {found.stage.stage}, shard {found.shard}", markup=False)
         for attempt in found.attempts:
@@ -346,6 +347,7 @@ class JobProgress:
             self._bar.stop()
 
     def __call__(self, snapshot: Snapshot) -> None:
+        """Show where the job is: at a terminal always, elsewhere a line now and then."""
         line = job_line(snapshot, self._why(snapshot))
         if console.is_terminal:
             self._draw(snapshot, line)

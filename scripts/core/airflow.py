@@ -131,6 +131,7 @@ class Airflow:
         raise AssertionError("the last try returns or raises")
 
     def unpause(self, dag: str) -> None:
+        """Let a DAG's runs begin; asks again while Airflow cannot answer."""
         query = {"update_mask": "is_paused"}
         self._insist(lambda: self.call("PATCH", f"/dags/{dag}", body={"is_paused": False}, query=query))
 

@@ -83,6 +83,7 @@ class Settings:
 
     @property
     def terraform_root(self) -> Path:
+        """Give the folder of Terraform's root."""
         return self.root / "terraform"
 
     @property
@@ -97,6 +98,7 @@ class Settings:
 
     @property
     def var_file(self) -> Path:
+        """Give the file of Terraform's values of the environment."""
         return self.terraform_root / "environments" / f"{self.environment}.tfvars"
 
     @property
@@ -106,6 +108,7 @@ class Settings:
 
     @property
     def backend_file(self) -> Path:
+        """Give the file that says where the environment's state is."""
         return self.terraform_root / "environments" / f"{self.environment}.s3.tfbackend"
 
     @property

@@ -72,6 +72,7 @@ class Release:
 
     @property
     def id(self) -> str:
+        """Give twelve hexadecimal digits that say what is in its files; the same files have the same."""
         digest = hashlib.sha256()
         for path, content in sorted(self.files.items()):
             digest.update(f"{path} {len(content)}\n".encode() + content)
@@ -98,6 +99,7 @@ class Release:
 
     @property
     def manifest(self) -> dict[str, Any]:
+        """Give what `release.json` says of it."""
         return {
             "schema": 1,
             "release": self.id,
@@ -164,6 +166,7 @@ class Done:
 
     @property
     def sentence(self) -> str:
+        """Say in one line what was changed."""
         if not self.changes:
             return f"{self.release} is served already"
         words = [f"{self.uploaded} files uploaded"]

@@ -58,6 +58,7 @@ class Foundation:
     pipeline: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it."""
         return {
             "account": self.account,
             "backend": dict(self.backend),

@@ -10,7 +10,7 @@ from typing import Any
 from scripts.core.console import Steps
 from scripts.core.errors import JobFailed
 from scripts.core.settings import Settings
-from scripts.jobs import runs
+from scripts.jobs import results, runs
 from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from winbatch import spec
@@ -83,7 +83,7 @@ def _run(workspace: Workspace, outputs: Outputs, progress: Callable[[str], None]
             " invoke dags.rollback"
         )
     with tempfile.TemporaryDirectory() as folder:
-        files = runs.fetch(workspace, outputs, snapshot, Path(folder))
+        files = results.fetch(workspace, outputs, snapshot, Path(folder))
         judge(run_id, *(file.read_bytes() for file in files if file.name == "results.json"))
     return snapshot
 

@@ -54,6 +54,7 @@ class Image:
 
     @property
     def digest(self) -> str:
+        """Give the digest of its manifest, by which it is named."""
         return _digest(self.manifest)
 
     @property
@@ -68,6 +69,7 @@ class Image:
 
     @property
     def blobs(self) -> Mapping[str, bytes]:
+        """Give configuration and layer by their digests."""
         return {_digest(self.config): self.config, _digest(self.layer): self.layer}
 
 

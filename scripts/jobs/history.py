@@ -86,6 +86,7 @@ class Past:
         )
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `invoke jobs --json` prints it."""
         return asdict(self)
 
 

@@ -50,6 +50,7 @@ class Line:
     text: str
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it."""
         return {"at": self.at.isoformat() if self.at else None, "level": self.level, "text": self.text}
 
 
@@ -65,9 +66,11 @@ class Attempt(Told):
 
     @property
     def task_id(self) -> str:
+        """Give the last part of the ECS task's ARN."""
         return self.task.rsplit("/", 1)[-1]
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it, with its lines."""
         return {
             "attempt": self.number,
             "task": self.task,
@@ -89,10 +92,12 @@ class ItemLog:
 
     @property
     def shard(self) -> int:
+        """Give the number of the shard that the item is in."""
         return self.stage.shard_of(self.item)
 
     @property
     def done(self) -> bool:
+        """Say whether an attempt has succeeded."""
         return any(attempt.outcome == "done" for attempt in self.attempts)
 
     def as_json(self, run_id: str) -> dict[str, Any]:

@@ -128,6 +128,7 @@ class Reason:
         return self.code not in FINE
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `invoke why --json` prints it."""
         return {**asdict(self), "evidence": list(self.evidence)}
 
 

@@ -30,13 +30,17 @@ _DAY = timedelta(days=1)
 class Bucket(Protocol):
     """The data bucket, as the engine's ports have it."""
 
-    def get(self, key: str) -> Object | None: ...
+    def get(self, key: str) -> Object | None:
+        """Read an object; None where there is none."""
 
-    def get_many(self, keys: Sequence[str]) -> list[Object | None]: ...
+    def get_many(self, keys: Sequence[str]) -> list[Object | None]:
+        """Read objects, in the order of the keys; None for each that is not there."""
 
-    def listing(self, prefix: str) -> Iterator[Entry]: ...
+    def listing(self, prefix: str) -> Iterator[Entry]:
+        """List objects below a prefix, by key."""
 
-    def where(self, key: str) -> str: ...
+    def where(self, key: str) -> str:
+        """Give the address of an object, for people."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Part:
             yield f"  decided by another winbatch than this checkout's: {story.names('release', self.foreign)}"
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it, with the first difference in words."""
         return {
             "stage": self.stage.stage,
             "ticks": self.made,

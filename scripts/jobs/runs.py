@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from scripts.core.airflow import AIRFLOW_PATIENCE, PATH_LENGTH, SERVER_ERROR, Airflow
 from scripts.core.errors import AirflowError, JobFailed, SettingsError, one_line, printable
 from scripts.terraform.workspace import Outputs, Workspace
-from winbatch import attempts, cancelling, causes, deployment, filenames, job, keys, spec, stored
+from winbatch import attempts, cancelling, causes, deployment, job, keys, spec, stored
 from winbatch.attempts import POLICY, Kind, Rule
 from winbatch.aws import AwsPorts
 from winbatch.causes import Cause
@@ -63,6 +62,7 @@ class Snapshot:
 
     @property
     def ended(self) -> bool:
+        """Say whether Airflow has the DAG run as ended, well or not."""
         return self.run.get("state") in ENDED
 
     @property
@@ -116,6 +116,7 @@ class Snapshot:
 
     @property
     def failed_items(self) -> int:
+        """Count the items that failed for good, in all stages."""
         return sum(ledger.items_failed for _, ledger in self.stages if ledger)
 
     @property
@@ -155,6 +156,7 @@ class Snapshot:
 
     @property
     def instance_seconds(self) -> float:
+        """Add up the seconds of instances that its stages took."""
         return sum(ledger.instance_seconds for _, ledger in self.stages if ledger)
 
     @property
@@ -455,54 +457,3 @@ def _looks(workspace: Workspace, outputs: Outputs, dag: str, run_id: str) -> Ite
         while time.monotonic() - asked < RUN_SECONDS:
             time.sleep(LEDGER_SECONDS)
             yield snapshot_of(workspace, outputs, dag, snapshot.run)
-
-
-def results_prefix(snapshot: Snapshot) -> str:
-    """Where the last stage leaves its files, without bucket.
-
-    Raises:
-        JobFailed: the job was never planned.
-    """
-    if not snapshot.stages:
-        raise JobFailed(f"{snapshot.run_id} has no results: it was never planned")
-    return snapshot.stages[-1][0].outputs
-
-
-def summary(outputs: Outputs, snapshot: Snapshot) -> dict[str, Any]:
-    """A job that has ended, as `invoke run --json` prints it."""
-    return {
-        "run_id": snapshot.run_id,
-        "state": snapshot.state,
-        "seconds": round(snapshot.seconds, 1),
-        "items": snapshot.items,
-        "items_done": snapshot.items_done,
-        "failed_items": snapshot.failed_items,
-        "results": f"s3://{outputs.data_bucket}/{results_prefix(snapshot)}" if snapshot.stages else None,
-    }
-
-
-def fetch(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, out: Path) -> list[Path]:
-    """Download a job's files into a folder.
-
-    Raises:
-        JobFailed: there are none; or one cannot be a file of that name, and the others are there.
-    """
-    s3 = workspace.aws.client("s3")
-    prefix = results_prefix(snapshot)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=outputs.data_bucket, Prefix=prefix, Delimiter="/")
-    names = sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", []))
-    if not names:
-        raise JobFailed(f"{snapshot.run_id} ({snapshot.state}) has no results at s3://{outputs.data_bucket}/{prefix}")
-    out.mkdir(parents=True, exist_ok=True)
-    refused = filenames.problems(names)
-    fetched = []
-    for name in names:
-        if name not in refused:
-            fetched.append(out / name)
-            fetched[-1].write_bytes(s3.get_object(Bucket=outputs.data_bucket, Key=prefix + name)["Body"].read())
-    for name, said in refused.items():
-        raise JobFailed(
-            f"{len(fetched)} files are in {out}, but s3://{outputs.data_bucket}/{prefix}{name} is not: {said};"
-            " fetch it by `aws s3 cp` under another name"
-        )
-    return fetched

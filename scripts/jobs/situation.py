@@ -35,9 +35,11 @@ _RUNS = 20
 class Bucket(Protocol):
     """The data bucket, as the engine's ports have it."""
 
-    def get(self, key: str) -> Object | None: ...
+    def get(self, key: str) -> Object | None:
+        """Give an object; None where there is none."""
 
-    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]: ...
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        """List the objects below a prefix, between two keys."""
 
 
 def read(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, options: str = "") -> Situation:

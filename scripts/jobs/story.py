@@ -53,6 +53,7 @@ class Sentence:
         return f"{moment(self.at)}  {one_line(self.text)}"
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it; its time is UTC."""
         return {"at": self.at.astimezone(UTC).isoformat(), "tick": self.tick, "text": self.text}
 
 

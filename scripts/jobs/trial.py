@@ -80,6 +80,7 @@ class Tried:
 
     @property
     def succeeded(self) -> bool:
+        """Say whether the item has values."""
         return "values" in self.record
 
     @property

@@ -68,6 +68,7 @@ class Change:
         return ""
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it."""
         return {
             "module": self.module,
             "address": self.address,
@@ -114,10 +115,12 @@ class PlanSummary:
 
     @property
     def interruptions(self) -> list[Change]:
+        """Give the changes that interrupt what runs."""
         return [change for change in self.resources if change.interrupts]
 
     @property
     def sentence(self) -> str:
+        """Say in one line how much changes."""
         if not self.changes:
             return "No changes"
         words = [f"{count} to {action}" for action, count in self.actions.items()]
@@ -126,6 +129,7 @@ class PlanSummary:
         return ", ".join(words)
 
     def as_json(self) -> dict[str, Any]:
+        """Give it as `--json` shows it."""
         return {
             "changes": self.changes,
             "actions": self.actions,

@@ -39,6 +39,7 @@ class Watched:
             lock_note(self._workspace.settings).unlink(missing_ok=True)
 
     def __call__(self, event: Event) -> None:
+        """Take an event of Terraform's and show how far it is."""
         kind = event.get("type")
         hook = event.get("hook", {})
         if hook and not self._noted:

@@ -52,6 +52,7 @@ class Bound:
 
     @property
     def state(self) -> StateId:
+        """Give the version of the state that it was made against."""
         return StateId(self.lineage, self.serial)
 
 
@@ -75,6 +76,7 @@ class SavedPlan:
 
     @property
     def digest(self) -> str:
+        """Give the SHA-256 of Terraform's plan, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 

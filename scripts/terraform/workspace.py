@@ -149,6 +149,7 @@ class Workspace:
         return Outputs.read(self.values(), self.settings.environment)
 
     def airflow(self, outputs: Outputs) -> Airflow:
+        """Give the environment's Airflow's API."""
         return Airflow(self.aws.client("mwaa"), outputs.mwaa_environment)
 
     def _init_key(self) -> str:

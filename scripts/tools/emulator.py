@@ -47,6 +47,7 @@ class Session:
 
     @property
     def endpoint_url(self) -> str:
+        """Give the address at which it answers as AWS."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -67,6 +68,7 @@ def folder(settings: Settings) -> Path:
 
 
 def log_file(settings: Settings) -> Path:
+    """Give the file of what an environment's emulator says."""
     return settings.state / "emulator.log"
 
 

@@ -15,7 +15,7 @@ from scripts.checks import report
 from scripts.core.console import Step
 from scripts.core.errors import JobFailed, OperatorError
 from scripts.environments import smoke
-from scripts.jobs import control, runs
+from scripts.jobs import control, results, runs
 from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
 from scripts.verify.sequence import Outcome
@@ -174,7 +174,7 @@ def _rows(
     if snapshot.state != "succeeded":
         raise JobFailed(f"{run_id} {snapshot.state}: {'; '.join(snapshot.problems) or 'its Airflow tasks say why'}")
     with tempfile.TemporaryDirectory() as folder:
-        for file in runs.fetch(workspace, outputs, snapshot, Path(folder)):
+        for file in results.fetch(workspace, outputs, snapshot, Path(folder)):
             if file.name == "results.csv":
                 return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
     raise JobFailed(f"{run_id} succeeded and left no results.csv")

@@ -59,14 +59,17 @@ class VerifySettings(Settings):
 
     @property
     def var_files(self) -> list[Path]:
+        """Give the file of the values that were made of the other environment's."""
         return [self.state / "verify.tfvars.json"]
 
     @property
     def backend_file(self) -> Path:
+        """Give the file that says where its own state is."""
         return self.state / "verify.s3.tfbackend"
 
     @property
     def workloads(self) -> list[str]:
+        """Give the workloads that it has, of those in the checkout."""
         return list(WORKLOADS)
 
     def write(self, *, permissions_boundary: str | None = None) -> None:

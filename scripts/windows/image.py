@@ -54,6 +54,7 @@ class Built:
     stand_ins: str = ""
 
     def blob(self, digest: str) -> Path:
+        """Give the file of a blob in the layout, by its digest."""
         return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     @property

@@ -40,6 +40,7 @@ class Document:
 
     @property
     def digest(self) -> str:
+        """Give the digest of its bytes."""
         return digest_of(self.body)
 
 

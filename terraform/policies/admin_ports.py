@@ -13,6 +13,8 @@ PORTS = (22, 3389, 5985, 5986)
 
 
 class AdminPorts(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks the rules of security groups, wherever they are written."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure no security group opens an administrator's port (22, 3389, 5985, 5986)",
@@ -26,6 +28,7 @@ class AdminPorts(BaseResourceCheck):  # type: ignore[misc]  # checkov has no typ
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail where a rule lets anybody in to an administrator's port."""
         if self.entity_type == "aws_security_group":
             rules = list(blocks(conf, "ingress"))
         elif self.entity_type == "aws_security_group_rule":

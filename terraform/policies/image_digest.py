@@ -13,6 +13,8 @@ UNRESOLVED = re.compile(r"\$\{|^(var|local|module|data|each)\.")
 
 
 class ImageDigest(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks the images of a task definition's containers."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure ECS containers name their images by digest",
@@ -22,6 +24,7 @@ class ImageDigest(BaseResourceCheck):  # type: ignore[misc]  # checkov has no ty
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail where an image has no digest; one that is not known before apply passes."""
         found = containers(conf.get("container_definitions"))
         if found is None:
             return CheckResult.UNKNOWN

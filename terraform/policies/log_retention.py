@@ -8,6 +8,8 @@ from reading import first
 
 
 class LogRetention(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks how long log groups keep what is in them."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure a log group has an end",
@@ -17,6 +19,7 @@ class LogRetention(BaseResourceCheck):  # type: ignore[misc]  # checkov has no t
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail where they keep it for ever: without a number of days, or with 0."""
         # CloudWatch takes 0 for "never".
         kept_for_ever = first(conf.get("retention_in_days")) in (None, 0, "0")
         return CheckResult.FAILED if kept_for_ever else CheckResult.PASSED

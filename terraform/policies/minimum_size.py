@@ -8,6 +8,8 @@ from reading import first
 
 
 class MinimumSize(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks the smallest size of Auto Scaling groups."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure an Auto Scaling group can be empty",
@@ -17,6 +19,7 @@ class MinimumSize(BaseResourceCheck):  # type: ignore[misc]  # checkov has no ty
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail unless it is zero."""
         return CheckResult.PASSED if str(first(conf.get("min_size"))) == "0" else CheckResult.FAILED
 
 

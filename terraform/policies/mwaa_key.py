@@ -6,6 +6,8 @@ from checkov.terraform.checks.resource.base_resource_value_check import BaseReso
 
 
 class MwaaKey(BaseResourceValueCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks that MWAA environments name a key."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure an MWAA environment is encrypted with a customer-managed key",
@@ -15,9 +17,11 @@ class MwaaKey(BaseResourceValueCheck):  # type: ignore[misc]  # checkov has no t
         )
 
     def get_inspected_key(self) -> str:
+        """Give the name of the argument that must be there."""
         return "kms_key"
 
     def get_expected_value(self) -> object:
+        """Take any value: which key it is, Terraform says."""
         return ANY_VALUE
 
 

@@ -8,6 +8,8 @@ from reading import blocks, first
 
 
 class PublicHosts(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks what gives a host a public address."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure no instance gets a public address, by itself or by its subnet",
@@ -23,6 +25,7 @@ class PublicHosts(BaseResourceCheck):  # type: ignore[misc]  # checkov has no ty
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail where a host gets a public address: by itself, its subnet, or an Elastic IP address."""
         interfaces = [conf, *blocks(conf, "network_interfaces")]
         public = any(_is_true(interface.get("associate_public_ip_address")) for interface in interfaces)
         # An address of a NAT gateway is no host's: it is allocated, and associated by nobody but the gateway.

@@ -8,6 +8,8 @@ from reading import blocks, first
 
 
 class WindowsPlatform(BaseResourceCheck):  # type: ignore[misc]  # checkov has no types
+    """Checks the runtime platform of task definitions."""
+
     def __init__(self) -> None:
         super().__init__(
             name="Ensure an ECS task definition names its Windows version and X86_64",
@@ -17,6 +19,7 @@ class WindowsPlatform(BaseResourceCheck):  # type: ignore[misc]  # checkov has n
         )
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Fail unless it is a version of Windows Server on X86_64."""
         for platform in blocks(conf, "runtime_platform"):
             family = str(first(platform.get("operating_system_family")))
             if family.startswith("WINDOWS_SERVER_") and first(platform.get("cpu_architecture")) == "X86_64":

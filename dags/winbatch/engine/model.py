@@ -43,6 +43,7 @@ class Limits:
 
     @property
     def max_workers(self) -> int:
+        """Give the most ECS tasks that the stage may have at once."""
         return self.max_instances * self.tasks_per_instance
 
 
@@ -184,6 +185,7 @@ class Shards:
 
     @property
     def unfinished(self) -> int:
+        """Count those that have not come to their end."""
         return self.free + len(self.open) + len(self.retry) + len(self.broken)
 
 

@@ -28,9 +28,11 @@ _log = logging.getLogger(__name__)
 class Marks(Protocol):
     """What claiming needs of the store."""
 
-    def find(self, key: str) -> bytes | None: ...
+    def find(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
 
-    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterable[str]: ...
+    def keys(self, prefix: str, *, after: str = "", before: str = "") -> Iterable[str]:
+        """List the keys below a prefix whose rest comes after `after`, and before `before` unless that is empty."""
 
     def put_new(self, key: str, body: bytes) -> bool:
         """Create an object; False when there is one already."""

@@ -79,6 +79,7 @@ class Failed(NamedTuple):
     log: Sequence[str]
 
     def described(self, *, with_log: bool) -> Mapping[str, Any]:
+        """Give it as a failure mark and a result tell it; `with_log` with its last lines and its trace."""
         log = [_clean(line) for line in (*self.log, *self.error.trace)] if with_log else []
         return {"item": self.item, "error": self.error.error, "exit_code": self.error.exit_code, "log": log}
 

@@ -36,9 +36,11 @@ class ItemLog:
         self._kept: collections.deque[str] = collections.deque(maxlen=_KEPT)
 
     def keep(self, line: str) -> None:
+        """Keep the beginning of a line; of all lines only the last ones stay."""
         self._kept.append(line[:_KEPT_LENGTH])
 
     def last_lines(self) -> list[str]:
+        """Give the lines that are kept, oldest first."""
         return list(self._kept)
 
 

@@ -20,11 +20,18 @@ class Item(NamedTuple):
 class Source(Protocol):
     """What reading needs of the store."""
 
-    def open(self, key: str) -> tuple[str, Iterable[bytes]]: ...
+    def open(self, key: str) -> tuple[str, Iterable[bytes]]:
+        """Give an object's ETag, and its content in chunks."""
 
-    def get_range(self, key: str, start: int, stop: int, *, etag: str) -> bytes: ...
+    def get_range(self, key: str, start: int, stop: int, *, etag: str) -> bytes:
+        """Read bytes [start, stop) of the object that has this ETag.
 
-    def where(self, key: str) -> str: ...
+        Raises:
+            JobError: it is another object by now.
+        """
+
+    def where(self, key: str) -> str:
+        """Give the address of an object, for people."""
 
 
 class Manifest:

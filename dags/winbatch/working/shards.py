@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 class Objects(Protocol):
     """What fetching needs of the store."""
 
-    def download(self, key: str, path: Path) -> None: ...
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a file, and make the folders above it."""
 
 
 def fetch(objects: Objects, stage: Stage, item: Item, folder: Path) -> None:

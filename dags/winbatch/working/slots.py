@@ -213,6 +213,7 @@ class Slots:
 
     @property
     def stopped(self) -> bool:
+        """Say whether the processes have been told to end."""
         return self._stopped
 
 

@@ -73,6 +73,7 @@ class WindowsContainer:
 
     @property
     def pid(self) -> int:
+        """Give the process id of its first process."""
         return self._child.pid
 
     def poll(self) -> int | None:

@@ -44,6 +44,7 @@ class Wine:
 
     @property
     def major(self) -> int:
+        """Give the first number of its version."""
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
     def environment(self, prefix: Path, temporary: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from emulator.identity.mapping.world import Asked
 
 
 def by_names(action: reference.Action, asked: Asked) -> dict[str, list[str]]:
+    """Give the ARNs, by resource type, that names in the parameters alone say."""
     prefix, parameters, place = asked.prefix, asked.parameters, asked.place
     where = {"partition": place.partition, "region": place.region, "account": place.account}
     found = {kind: names.arns(prefix, kind, parameters, **where) for kind in action.types}
@@ -70,6 +71,7 @@ def _of_iam(action: reference.Action, asked: Asked) -> dict[str, list[str]]:
 
 
 def of_kms(action: reference.Action, asked: Asked) -> dict[str, list[str]]:
+    """Give the ARNs of the key and of the alias that a call names, directly or by a ciphertext."""
     parameters, place, world = asked.parameters, asked.place, asked.world
     found = {}
     name = parameters.get("KeyId") or parameters.get("TargetKeyId") or parameters.get("AliasName")

@@ -14,23 +14,56 @@ Keys = dict[str, str | tuple[str, ...]]
 class World(Protocol):
     """An account as it is while a call is decided. What is not there is None, or empty."""
 
-    def role_arn(self, name: str) -> str | None: ...
-    def role_boundary(self, name: str) -> str | None: ...
-    def instance_profile(self, name: str) -> str | None: ...
-    def policy_arn(self, name: str) -> str | None: ...
-    def roles_of_profile(self, name_or_arn: str) -> tuple[str, ...]: ...
-    def key_arn(self, region: str, name: str) -> str | None: ...
-    def group_arn(self, region: str, name: str) -> str | None: ...
-    def group_of_instance(self, region: str, instance: str) -> str | None: ...
-    def policy_group(self, region: str, policy: str) -> str | None: ...
-    def launch_template(self, region: str, name_or_id: str) -> LaunchTemplate | None: ...
-    def task_definition(self, region: str, name: str) -> TaskDefinition | None: ...
-    def associated(self, region: str, association: str) -> tuple[str, ...]: ...
-    def secret_arn(self, region: str, name: str) -> str | None: ...
-    def bucket_key(self, bucket: str) -> BucketKey | None: ...
-    def object_key(self, bucket: str, key: str, version: str | None) -> BucketKey | None: ...
-    def has_object(self, bucket: str, key: str, version: str | None) -> bool: ...
-    def has_service_role(self, service: str) -> bool: ...
+    def role_arn(self, name: str) -> str | None:
+        """Give the ARN of a role."""
+
+    def role_boundary(self, name: str) -> str | None:
+        """Give the ARN of a role's permissions boundary."""
+
+    def instance_profile(self, name: str) -> str | None:
+        """Give the ARN of an instance profile."""
+
+    def policy_arn(self, name: str) -> str | None:
+        """Give the ARN of a managed policy."""
+
+    def roles_of_profile(self, name_or_arn: str) -> tuple[str, ...]:
+        """Give the ARNs of an instance profile's roles."""
+
+    def key_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of a key, by its id, its alias or its ARN."""
+
+    def group_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of an Auto Scaling group."""
+
+    def group_of_instance(self, region: str, instance: str) -> str | None:
+        """Give the name of the Auto Scaling group that an instance is in."""
+
+    def policy_group(self, region: str, policy: str) -> str | None:
+        """Give the name of the Auto Scaling group that a scaling policy, by name or ARN, belongs to."""
+
+    def launch_template(self, region: str, name_or_id: str) -> LaunchTemplate | None:
+        """Give a launch template as its latest version is."""
+
+    def task_definition(self, region: str, name: str) -> TaskDefinition | None:
+        """Give a task definition; a name without a revision means the newest."""
+
+    def associated(self, region: str, association: str) -> tuple[str, ...]:
+        """Give the ids of what an association joins: a route table and its subnet, or an Elastic IP address."""
+
+    def secret_arn(self, region: str, name: str) -> str | None:
+        """Give the ARN of a secret."""
+
+    def bucket_key(self, bucket: str) -> BucketKey | None:
+        """Say by which key of KMS a bucket encrypts what comes into it."""
+
+    def object_key(self, bucket: str, key: str, version: str | None) -> BucketKey | None:
+        """Say by which key of KMS an object is encrypted; without a version the newest."""
+
+    def has_object(self, bucket: str, key: str, version: str | None) -> bool:
+        """Say whether an object is there; without a version the newest."""
+
+    def has_service_role(self, service: str) -> bool:
+        """Say whether a service, such as `ecs.amazonaws.com`, has its service-linked role."""
 
 
 @dataclass(frozen=True)

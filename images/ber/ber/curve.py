@@ -51,8 +51,10 @@ class Curve:
 
     @property
     def bits(self) -> int:
+        """Give the bits of all points together."""
         return sum(point.bits for point in self.points)
 
     @property
     def bit_errors(self) -> int:
+        """Give the bit errors of all points together."""
         return sum(point.bit_errors for point in self.points)

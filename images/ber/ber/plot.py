@@ -52,21 +52,36 @@ class Point(Protocol):
     """What is plotted of a point; see `ber.curve.CurvePoint`."""
 
     @property
-    def ebn0_db(self) -> float: ...
+    def ebn0_db(self) -> float:
+        """Give the energy per bit over noise density, in dB."""
+
     @property
-    def bits(self) -> int: ...
+    def bits(self) -> int:
+        """Give how many bits were simulated."""
+
     @property
-    def bit_errors(self) -> int: ...
+    def bit_errors(self) -> int:
+        """Give how many of them were wrong."""
+
     @property
-    def ber(self) -> float: ...
+    def ber(self) -> float:
+        """Give the bit error rate."""
+
     @property
-    def ci95(self) -> tuple[float, float]: ...
+    def ci95(self) -> tuple[float, float]:
+        """Give the bounds of its 95 % confidence interval."""
+
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """Name the method, such as `waveform`."""
+
     @property
-    def modulation(self) -> str: ...
+    def modulation(self) -> str:
+        """Name the modulation, such as `bpsk`."""
+
     @property
-    def channel(self) -> str: ...
+    def channel(self) -> str:
+        """Name the channel, such as `awgn`."""
 
 
 def write(figure: Figure, path: Path) -> None:

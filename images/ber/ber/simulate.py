@@ -55,6 +55,7 @@ class Point:
 
     @property
     def bits(self) -> int:
+        """Give the bits of all its frames: the most that are simulated."""
         return self.frame_size * self.num_frames
 
     @property

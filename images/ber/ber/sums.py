@@ -32,6 +32,7 @@ class Sums:
     kernels: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add(self, key: Key, counts: Counts) -> None:
+        """Add counts to those of a point."""
         there = self.points.get(key)
         if there is not None:
             a, b, c, d, e = there

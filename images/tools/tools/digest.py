@@ -29,6 +29,7 @@ def digest(path: Path) -> dict[str, int | float | str]:
 
 
 def main() -> None:
+    """Run the program, on the words of the command line."""
     parser = argparse.ArgumentParser(prog="tools.digest", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("out", type=Path)

@@ -24,6 +24,7 @@ def prices(
 
 
 def main() -> None:
+    """Run the program, on the words of the command line."""
     parser = argparse.ArgumentParser(prog="tools.paths", description=__doc__)
     parser.add_argument("out", type=Path)
     for name in ("seed", "item", "count"):

@@ -20,6 +20,7 @@ def price(paths: Sequence[float], *, strike: float, rate: float, years: float) -
 
 
 def main() -> None:
+    """Run the program, on the words of the command line."""
     parser = argparse.ArgumentParser(prog="tools.price", description=__doc__)
     parser.add_argument("paths", type=Path)
     parser.add_argument("out", type=Path)

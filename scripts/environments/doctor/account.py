@@ -17,6 +17,8 @@ SKEW = 300.0
 
 
 class Clock(Check):
+    """Compares the machine's clock with AWS's."""
+
     name = "clock"
     # Whatever else is asked would be refused for it.
     stops_at = (State.WRONG,)
@@ -40,6 +42,8 @@ class Clock(Check):
 
 
 class Account(Check):
+    """Looks whose credentials there are, and whether the environment lives in that account."""
+
     name = "credentials and account"
     stops_at = (State.WRONG,)
 
@@ -53,6 +57,8 @@ class Account(Check):
 
 
 class Region(Check):
+    """Looks whether the account may use the region."""
+
     name = "region"
 
     def run(self, context: Context) -> Finding:

@@ -11,6 +11,8 @@ from scripts.tools import debian, emulator, providers, terraform_command, uv
 
 
 class Uv(Check):
+    """Looks for uv."""
+
     name = "uv"
 
     def run(self, context: Context) -> Finding:
@@ -19,6 +21,8 @@ class Uv(Check):
 
 
 class Terraform(Check):
+    """Looks for Terraform in a version that is allowed."""
+
     name = "Terraform"
 
     def run(self, context: Context) -> Finding:
@@ -28,6 +32,8 @@ class Terraform(Check):
 
 
 class Provider(Check):
+    """Looks for Terraform's aws provider."""
+
     name = "Terraform's aws provider"
 
     def run(self, context: Context) -> Finding:
@@ -36,6 +42,8 @@ class Provider(Check):
 
 
 class Requirements(Check):
+    """Looks whether Airflow's requirements go with what MWAA fixes."""
+
     name = "Airflow's requirements"
 
     def run(self, context: Context) -> Finding:
@@ -45,6 +53,8 @@ class Requirements(Check):
 
 
 class StateFolder(Check):
+    """Looks whether the state folder can be written."""
+
     name = "state folder"
 
     def run(self, context: Context) -> Finding:
@@ -54,6 +64,8 @@ class StateFolder(Check):
 
 
 class Folders(Check):
+    """Looks whether the other folders can be written."""
+
     name = "folders"
 
     def run(self, context: Context) -> Finding:
@@ -63,6 +75,8 @@ class Folders(Check):
 
 
 class Disk(Check):
+    """Looks how much of the disk is free."""
+
     name = "disk"
 
     def run(self, context: Context) -> Finding:
@@ -72,6 +86,8 @@ class Disk(Check):
 
 
 class Port(Check):
+    """Looks whether the emulator's port is free."""
+
     name = "port"
 
     def run(self, context: Context) -> Finding:
@@ -84,6 +100,8 @@ class Port(Check):
 
 
 class Wine(Check):
+    """Looks for Wine, where Windows images are to run here."""
+
     name = "Wine"
 
     def run(self, context: Context) -> Finding:
@@ -95,6 +113,8 @@ class Wine(Check):
 
 
 class Octave(Check):
+    """Looks for Octave, where a workload needs it."""
+
     name = "Octave"
 
     def run(self, _: Context) -> Finding:
@@ -104,6 +124,8 @@ class Octave(Check):
 
 
 class Emulator(Check):
+    """Looks whether the emulator answers."""
+
     name = "emulator"
     stops_at = (State.DOUBTFUL, State.WRONG)
 

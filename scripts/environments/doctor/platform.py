@@ -16,6 +16,8 @@ _PARAMETER = "resolve:ssm:"
 
 
 class Up(Check):
+    """Looks whether the environment has been applied."""
+
     name = "environment"
     # There is nothing behind it to look at.
     stops_at = (State.DOUBTFUL, State.WRONG)
@@ -64,26 +66,36 @@ class Key(Check):
 
 
 class StateKey(Key):
+    """Looks at the key by which Terraform's state is encrypted."""
+
     name = "KMS key of Terraform's state"
 
     def alias(self, context: Context) -> str:
+        """Name the key."""
         return context.settings.state_key_alias
 
     def made_by(self, context: Context) -> str:
+        """Say what makes it."""
         return f"invoke bootstrap --env {context.settings.environment}"
 
 
 class EnvironmentKey(Key):
+    """Looks at the key by which the environment encrypts."""
+
     name = "KMS key of the environment"
 
     def alias(self, context: Context) -> str:
+        """Name the key."""
         return f"alias/winbatch-{context.settings.environment}"
 
     def made_by(self, context: Context) -> str:
+        """Say what makes it."""
         return context.again
 
 
 class Subnets(Check):
+    """Compares the addresses that are free with the instances that there may be."""
+
     name = "subnets' addresses"
 
     def run(self, context: Context) -> Finding:
@@ -104,6 +116,8 @@ class Subnets(Check):
 
 
 class WayOut(Check):
+    """Looks how the subnets reach AWS."""
+
     name = "way out of the subnets"
 
     def run(self, context: Context) -> Finding:
@@ -134,6 +148,8 @@ class WayOut(Check):
 
 
 class AirflowServes(Check):
+    """Looks whether Airflow is there and answers."""
+
     name = "Airflow"
 
     def run(self, context: Context) -> Finding:
@@ -153,6 +169,8 @@ class AirflowServes(Check):
 
 
 class WindowsBuilds(Check):
+    """Compares the images' build of Windows with that of the hosts."""
+
     name = "Windows of images and hosts"
 
     def run(self, context: Context) -> Finding:

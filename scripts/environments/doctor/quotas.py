@@ -134,24 +134,32 @@ class Vcpus(Check):
 
 
 class OnDemand(Vcpus):
+    """Compares the quota of On-Demand vCPUs with what the environment may need."""
+
     name = "quota of On-Demand vCPUs"
     quota = ON_DEMAND
     words = "On-Demand"
 
     def instances(self, need: Need) -> int:
+        """Say how many instances are of this market."""
         return need.on_demand
 
 
 class Spot(Vcpus):
+    """Compares the quota of Spot vCPUs with what the environment may need."""
+
     name = "quota of Spot vCPUs"
     quota = SPOT
     words = "as Spot"
 
     def instances(self, need: Need) -> int:
+        """Say how many instances are of this market."""
         return need.spot
 
 
 class Interfaces(Check):
+    """Compares the quota of network interfaces with what the environment may need."""
+
     name = "quota of network interfaces"
 
     def run(self, context: Context) -> Finding:
@@ -161,6 +169,8 @@ class Interfaces(Check):
 
 
 class Airflows(Check):
+    """Compares the quota of MWAA environments with those that there are."""
+
     name = "quota of MWAA environments"
 
     def run(self, context: Context) -> Finding:
@@ -178,6 +188,8 @@ class Airflows(Check):
 
 
 class Addresses(Check):
+    """Compares the quota of Elastic IPs with what the environment may need."""
+
     name = "quota of Elastic IPs"
 
     def run(self, context: Context) -> Finding:

@@ -19,6 +19,8 @@ _CREATED = "org.opencontainers.image.created"
 
 
 class Checkout(Check):
+    """Looks whether all that is checked out is committed."""
+
     name = "checkout"
 
     def run(self, context: Context) -> Finding:
@@ -29,6 +31,8 @@ class Checkout(Check):
 
 
 class Images(Check):
+    """Compares the images that are deployed with the checkout."""
+
     name = "images"
 
     def run(self, context: Context) -> Finding:
@@ -49,6 +53,8 @@ class Images(Check):
 
 
 class LocalImages(Check):
+    """Compares the images that are deployed here with the checkout."""
+
     name = "images"
 
     def run(self, context: Context) -> Finding:
@@ -67,6 +73,8 @@ class LocalImages(Check):
 
 
 class Dags(Check):
+    """Compares the release that Airflow serves with the checkout."""
+
     name = "DAGs"
 
     def run(self, context: Context) -> Finding:

@@ -53,6 +53,7 @@ def with_resource(document: str) -> str:
 
 
 def main() -> None:
+    """Read policies from the standard input, and write what is found in them to the standard output."""
     found = []
     for policy in json.load(sys.stdin):
         document = policy["document"] if policy["kind"] != "trust" else with_resource(policy["document"])

@@ -14,7 +14,8 @@ import pytest
 from scripts.core.errors import JobFailed
 from scripts.core.settings import ROOT, Settings
 from scripts.images import scaffold
-from scripts.jobs.runs import Snapshot, fetch
+from scripts.jobs.results import fetch
+from scripts.jobs.runs import Snapshot
 from scripts.tools import debian
 from scripts.windows import staging
 from winbatch import job as jobs
