@@ -118,7 +118,7 @@ def test_components_are_forks_of_one_process_that_has_imported_airflow(processes
     watch_until(lambda _: running.pids().keys() == {"one", "two"}, running)
     for name in ("one", "two"):
         log = tmp_path / f"{name}.log"
-        wait_for(lambda log=log: len(log.read_text().splitlines()) == 2)
+        wait_for(lambda log=log: log.exists() and len(log.read_text().splitlines()) == 2)
         assert log.read_text() == f"initialized\n['airflow', '{name}', '--words'] {name} True\n"
     assert (tmp_path / "imports").read_text() == "once "
     first = running.pids()
