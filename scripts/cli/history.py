@@ -8,7 +8,7 @@ from rich.table import Table
 from scripts.cli import render
 from scripts.cli.command import ENV, JSON, Whole, command
 from scripts.cli.jobs import options_of, run_of
-from scripts.core.console import console, emit, plain_table, say, show
+from scripts.core.console import console, emit, plain_table, say, show, shown_width
 from scripts.core.errors import SettingsError, one_line
 from scripts.core.settings import Settings
 from scripts.jobs import runs
@@ -19,6 +19,9 @@ from winbatch import spec
 _VALUE, _WHO = 80, 20
 _NONE = "-"
 _MOST = 500
+# Of a table: what stands between two columns, and which are numbers.
+_BETWEEN = 3
+_NUMBERS = frozenset({"items", "failed", "took", "US dollars"})
 LAST = Whole(LIMIT)
 
 
@@ -93,7 +96,7 @@ def jobs_(_: Context, env: str = "", dag: str = "", limit: int = LAST, diff: str
     if not listed:
         show("No job has run yet: invoke run")
         return
-    show(_table(listed))
+    show(_table(listed, shown_width()))
     for past in listed:
         if past.problem:
             console.print(f"{past.run_id}: {one_line(past.problem)}", markup=False, soft_wrap=True)
@@ -109,23 +112,35 @@ def _pair(diff: str) -> Sequence[str]:
     return pair
 
 
-def _table(listed: Sequence[Past]) -> Table:
-    table = plain_table("when (UTC)", "run id", "DAG", "state")
-    for name in ("items", "failed", "took", "US dollars"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("by")
-    for past in listed:
-        table.add_row(
-            past.at[:19].replace("T", " "),
-            past.run_id,
-            past.dag,
-            past.state,
-            f"{past.items_done}/{past.items}",
-            str(past.failed_items),
-            render.clock(past.seconds),
-            _NONE if past.cost is None else f"{past.cost:.2f}",
-            past.by[:_WHO],
-        )
+def _table(listed: Sequence[Past], width: int) -> Table:
+    """Make the table: the run ids are whole, for they are what a person copies; columns that do not fit are left out.
+
+    Args:
+        listed: the jobs.
+        width: columns of the terminal.
+    """
+    cells: dict[str, list[str]] = {
+        "run id": [past.run_id for past in listed],
+        "state": [past.state for past in listed],
+        "items": [f"{past.items_done}/{past.items}" for past in listed],
+        "failed": [str(past.failed_items) for past in listed],
+        "took": [render.clock(past.seconds) for past in listed],
+        "US dollars": [_NONE if past.cost is None else f"{past.cost:.2f}" for past in listed],
+        "when (UTC)": [past.at[:19].replace("T", " ") for past in listed],
+        "by": [past.by[:_WHO] for past in listed],
+        "DAG": [past.dag for past in listed],
+    }
+    table, used = plain_table(), 0
+    for name, column in cells.items():
+        used += max(map(len, [name, *column])) + _BETWEEN
+        if name == "run id":
+            table.add_column(name, overflow="fold")
+        elif used <= width:
+            table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
+        else:
+            break
+    for row in zip(*list(cells.values())[: len(table.columns)], strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -104,9 +104,18 @@ def show(*parts: Any, soft_wrap: bool = False) -> None:
     Raises:
         OutputClosed: nobody reads it.
     """
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-    Console(highlight=False, width=width).print(*parts, sep="\n", markup=False, soft_wrap=soft_wrap)
+    _output().print(*parts, sep="\n", markup=False, soft_wrap=soft_wrap)
     _see_that_it_is_read()
+
+
+def shown_width() -> int:
+    """Say how many columns standard output has."""
+    return _output().width
+
+
+def _output() -> Console:
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(highlight=False, width=width)
 
 
 def plain_table(*columns: str) -> Table:

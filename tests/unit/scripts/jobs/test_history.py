@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
+from rich.console import Console
 
 from scripts.cli import history as verbs
 from scripts.core.airflow import Airflow
@@ -181,9 +182,25 @@ def test_who_started_it_is_a_person_else_the_way(said, who):
     assert history.starter(said) == who
 
 
+@pytest.mark.parametrize("run_id", ["ber-20261122-190000", "manual__2026-11-22T19:00:00.000000+00:00", "r" * 200])
+@pytest.mark.parametrize(("width", "columns"), [(40, 1), (60, 4), (80, 6), (120, 8), (200, 9)])
+def test_a_run_id_is_whole_at_any_width_and_no_column_is_cut(run_id, width, columns):
+    past = Past("2026-11-22T19:00:00+00:00", run_id, "ber", "succeeded", by="admin", items_done=200, items=200)
+    table = verbs._table([past], width)
+    console = Console(width=width, file=io.StringIO())
+    console.print(table)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert run_id in "".join(text.split())
+    assert max(map(len, text.splitlines())) <= width
+    if len(run_id) < 20:
+        assert len(table.columns) >= columns
+        assert next(iter(table.columns)).header == "run id"
+
+
 def test_long_values_and_names_fit_into_the_table():
     past = Past("2026-11-22T19:00:00+00:00", "d-1", "d", "failed", by="x" * 300, params={"p": [1] * 400}, items=3)
-    assert verbs._table([past]).row_count == 1
+    assert verbs._table([past], 80).row_count == 1
     text = verbs._value([1] * 400)
     assert len(text) < 90
     assert verbs._value(None) == verbs._value("") == "-"
