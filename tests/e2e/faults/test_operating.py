@@ -129,7 +129,7 @@ def test_an_items_log_shows_its_attempts_and_lines(operator, cancelled, resumed)
     ("arguments", "line"),
     [
         (("--item", str(ITEMS)), f"has items 0 to {ITEMS - 1}"),
-        (("--item", "0", "--stage", "naps"), "no stage 'naps'; there are nap, table"),
+        (("--item", "0", "--stage", "naps"), "no stage 'naps' (did you mean `nap`?); there are nap, table"),
         (("--item", "one"), "an item is named by its number"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from simulation import mutating, running, shrinking
 from simulation.faults import Faults
 from simulation.scenario import Scenario
-from winbatch import driver
+from winbatch import places
 
 KEPT = running.kept()
 
@@ -60,7 +60,7 @@ def test_time_ends_it():
 
 @pytest.mark.slow
 def test_a_failing_world_is_made_smaller(monkeypatch):
-    monkeypatch.setattr(driver, "withdraw", lambda *_: None)
+    monkeypatch.setattr(places, "withdraw", lambda *_: None)
     failing = next(
         each
         for each in running.run(first=0, seeds=20, kept_first=False)
