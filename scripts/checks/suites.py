@@ -14,7 +14,7 @@ FAST = "fast"
 NOTHING = 5
 
 # Groups of slow tests: each runs in one process, one test after another, and shares what it sets up. The longest come
-# first, so that none is left alone at the end. The matrix of the pull requests' workflow names each.
+# first, and then such that those which follow one another in a lane end together: none is left alone at the end. The matrix of the pull requests' workflow names each.
 SLOW: dict[str, tuple[str, ...]] = {
     "jobs": (
         "tests/e2e/test_platform.py",
@@ -26,9 +26,9 @@ SLOW: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": ("tests/e2e/pipeline",),
     "contract": ("tests/contract", "tests/dags", "tests/unit/ber"),
+    "windows": ("tests/windows",),
     "stage": ("tests/unit/scripts/windows",),
     "root": ("tests/terraform/test_whole_root.py", "tests/terraform/test_policies.py"),
-    "windows": ("tests/windows",),
     "bootstrap": (
         "tests/terraform/test_bootstrap.py",
         "tests/terraform/test_authorization.py",
