@@ -14,7 +14,8 @@ FAST = "fast"
 NOTHING = 5
 
 # Groups of slow tests: each runs in one process, one test after another, and shares what it sets up. The longest come
-# first, and then such that those which follow one another in a lane end together: none is left alone at the end. The matrix of the pull requests' workflow names each.
+# first, then such that what follows one another in a lane ends together, so that none is left alone at the end. The
+# matrix of the pull requests' workflow names each.
 SLOW: dict[str, tuple[str, ...]] = {
     "jobs": (
         "tests/e2e/test_platform.py",
