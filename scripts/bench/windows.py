@@ -21,7 +21,6 @@ from scripts.images.interpreters import interpreter_folder
 from scripts.windows import image
 from winbatch import keys
 from winbatch.stage import Stage
-from winbatch.working import settling
 
 START_BOUND, STOP_BOUND, TESTS_BOUND, BUILD_BOUND = 2.0, 3.0, 180.0, 60.0  # s
 NUMBA_BOUND = 1.15
@@ -33,6 +32,8 @@ STOPPED = 143
 _NAME = "windows"
 _FAMILY = "WINDOWS_SERVER_2022_CORE"
 _PATIENCE = 300.0
+# Seconds: what ended on Windows in the second before a stop may have answered it, and is not kept (working/settling.py).
+_KEPT = 2.0
 _PYTHON = r"C:\python\python.exe"
 _SAY_TIME = "import time; print(time.time())"
 # The kernel's name, errors, and the processor's seconds, once it is compiled.
@@ -232,8 +233,7 @@ class Host:
         }
         task = self._run({"environment": [{"name": name, "value": value} for name, value in variables.items()]})
         self._wait(task, lambda: sum('"values"' in line for line in self._lines(task)) == SLOTS)
-        # What ended in the moment before a stop may have answered it, and is not kept.
-        time.sleep(2 * settling.SECONDS)
+        time.sleep(_KEPT)
         self._ecs.stop_task(cluster=_NAME, task=task)
         stopping = time.time()
         self._wait(task, lambda: self._look(task)["lastStatus"] == "STOPPED")
