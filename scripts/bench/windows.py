@@ -32,7 +32,7 @@ STOPPED = 143
 _NAME = "windows"
 _FAMILY = "WINDOWS_SERVER_2022_CORE"
 _PATIENCE = 300.0
-# Seconds: what ended on Windows in the second before a stop may have answered it, and is not kept (working/settling.py).
+# Seconds: what ended on Windows in the second before a stop may have answered it, and is not kept (`settling`).
 _KEPT = 2.0
 _PYTHON = r"C:\python\python.exe"
 _SAY_TIME = "import time; print(time.time())"
