@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 # An Airflow task that only follows a stage takes it over when whoever leads it is this late.
 OVERDUE = dt.timedelta(seconds=20)
-# By how much the clocks of ECS and of the engine may differ.
-CLOCKS = dt.timedelta(minutes=1)
 # Objects that are read side by side (`winbatch.working.store`).
 _AT_ONCE = 16
 
@@ -161,7 +159,7 @@ def tick(
 
 
 def _anew(ledger: Ledger, who: str, attempt: int, start: Start | None) -> bool:
-    """Whether somebody has started the DAG run anew since this stage ended."""
+    """Say whether somebody has started the DAG run anew since this stage ended."""
     if start and ledger.start:
         return start.is_after(ledger.start)
     # It ended under an earlier release, which counted attempts.
@@ -247,7 +245,7 @@ def _look(
 
 
 def _came_after(worker: Worker, ledger: Ledger) -> bool:
-    return worker.since is None or worker.since >= ledger.started_at - CLOCKS
+    return worker.since is None or worker.since >= ledger.started_at - engine.workers.CLOCKS
 
 
 def _borders(shards: range) -> tuple[str, str]:

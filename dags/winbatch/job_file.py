@@ -140,7 +140,7 @@ def _error(faults: Sequence["Fault"], where: str) -> SpecError:
 
 
 class Fault(Exception):  # noqa: N818 - none that is raised leaves this module
-    """What is wrong with a line.
+    """Tells what is wrong with a line.
 
     Attributes:
         line: from 1.

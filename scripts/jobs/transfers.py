@@ -5,6 +5,7 @@ object the time must be the file's, which a fetched file gets. What was cut off 
 or an object is there as a whole or not at all (s3transfer fetches beside the file, and S3 shows an upload at its end).
 """
 
+import functools
 import os
 import threading
 import zlib
@@ -75,19 +76,24 @@ def upload(s3: Any, bucket: str, folder: Path, prefix: str, progress: Progress) 
     _refuse(filenames.problems(files), f"nothing was sent: of {folder}")
     there = {item.key.removeprefix(prefix): item for item in _objects(s3, bucket, prefix)}
 
+    # Once for each file: it may be large.
+    crc = functools.cache(lambda name: _crc(files[name]))
+
     def differs(name: str) -> bool:
         item = there.get(name)
         if item is None or item.size != files[name].stat().st_size:
             return True
-        return _told(s3, bucket, item.key) != _crc(files[name])
+        return _told(s3, bucket, item.key) != crc(name)
 
     todo = _chosen(files, differs, progress)
     moving = _Moving({name: files[name].stat().st_size for name in todo}, progress)
     with _manager(s3) as manager:
-        moving.wait(
-            manager.upload(str(files[name]), bucket, prefix + name, {"Metadata": {_CRC: _crc(files[name])}}, [moving])
+        begun = [
+            manager.upload(str(files[name]), bucket, prefix + name, {"Metadata": {_CRC: crc(name)}}, [moving])
             for name in todo
-        )
+        ]
+        for future in begun:
+            future.result()
     return Done(len(todo), len(files) - len(todo), moving.size)
 
 
@@ -122,14 +128,15 @@ def download(s3: Any, bucket: str, prefix: str, folder: Path, progress: Progress
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     moving = _Moving({name: found[name].size for name in todo}, progress)
     with _manager(s3) as manager:
-        moving.wait(manager.download(bucket, prefix + name, str(folder / name), None, [moving]) for name in todo)
-    for name in todo:
-        os.utime(folder / name, (found[name].time, found[name].time))
+        begun = {name: manager.download(bucket, prefix + name, str(folder / name), None, [moving]) for name in todo}
+        for name, future in begun.items():
+            future.result()
+            os.utime(folder / name, (found[name].time, found[name].time))
     return Done(len(todo), len(found) - len(todo), moving.size)
 
 
 class _Moving(BaseSubscriber):
-    """Counts bytes that go over the line, and waits for the end of all.
+    """Counts bytes that go over the line, and files that have ended.
 
     Args:
         sizes: of the files to move, bytes.
@@ -155,15 +162,6 @@ class _Moving(BaseSubscriber):
             self._progress(
                 f"{self._ended:,} of {self._files:,} files, {self._bytes / 1e6:,.1f} of {self.size / 1e6:,.1f} MB"
             )
-
-    def wait(self, begun: Iterable[TransferFuture]) -> None:
-        """Wait until all are done, whichever fails.
-
-        Raises:
-            ClientError: as S3 says of the first that failed.
-        """
-        for future in list(begun):
-            future.result()
 
 
 def _manager(s3: Any) -> TransferManager:

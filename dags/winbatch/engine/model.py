@@ -1,4 +1,4 @@
-"""What the engine sees, what bounds it, and what it wants done."""
+"""Holds what the engine sees, what bounds it, and what it wants done."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ from winbatch.stage import ClaimKind, ClaimMark
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What bounds a stage.
+    """Bounds a stage.
 
     Attributes:
         slots: shards that one ECS task works on at once.
@@ -191,7 +191,7 @@ class Shards:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """What the stage should have: ECS tasks of its own, and instances on the cluster for everybody."""
+    """Names what the stage should have: ECS tasks of its own, and instances on the cluster for everybody."""
 
     workers: int
     instances: int
@@ -201,7 +201,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a tick does.
+    """Holds what a tick does.
 
     Attributes:
         ledger: to be saved, after the actions.

@@ -24,7 +24,7 @@ MAX_PENDING = 400
 STOP_AGAIN = dt.timedelta(minutes=5)
 # RunTask found no place where there seemed to be one: so long until the next try.
 CROWDED_PAUSE = dt.timedelta(seconds=5)
-# By how much the clocks of two processes may differ; what is further in the future is a clock that is wrong.
+# By how much the clocks of two processes, or of one and ECS, may differ; more is a clock that is wrong.
 CLOCKS = dt.timedelta(minutes=1)
 
 

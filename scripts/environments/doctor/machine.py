@@ -64,7 +64,7 @@ class StateFolder(Check):
 
 
 class Folders(Check):
-    """Looks whether the other folders can be written."""
+    """Looks at the folders in which Airflow is to start."""
 
     name = "folders"
 
