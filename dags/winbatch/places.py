@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from winbatch import engine, shares
 from winbatch.keys import ledger_key_of
 from winbatch.ledger import Ledger
-from winbatch.ports import Ports
+from winbatch.ports import Ports, Reader
 from winbatch.shares import Board
 from winbatch.stage import Stage
 from winbatch.storage import Conflict
@@ -61,7 +61,7 @@ def withdraw(ports: Ports, dag: str, job: str) -> None:
     _change(ports, lambda board: board.without(dag, job))
 
 
-def read(ports: Ports) -> tuple[Board, str | None]:
+def read(ports: Reader) -> tuple[Board, str | None]:
     """Read the board, and what must still be its ETag when it is written.
 
     Raises:

@@ -27,23 +27,27 @@ class Refused(Exception):  # noqa: N818 - an answer
         self.advice = advice
 
 
-class Ports(Protocol):
+class Reader(Protocol):
+    """Is what reading the data bucket needs."""
+
+    def get(self, key: str) -> Object | None:
+        """Read an object; None where there is none."""
+
+    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
+        """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
+
+
+class Ports(Reader, Protocol):
     """Is what a tick needs of the world. Keys are in the data bucket; calls are on the deployment's cluster."""
 
     def now(self) -> dt.datetime:
         """Give the time in UTC."""
-
-    def get(self, key: str) -> Object | None:
-        """Read an object; None where there is none."""
 
     def put(self, key: str, body: bytes, *, etag: str | None = None, new: bool = False) -> str:
         """Write; only over `etag`, or only where nothing is (`new`), else Conflict. Returns the new ETag."""
 
     def get_many(self, keys: Sequence[str]) -> list[Object | None]:
         """Read objects, in the order of the keys; None for each that is not there."""
-
-    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
-        """Objects below a prefix, by key: from `prefix + first` on, without those from `prefix + last` on if given."""
 
     def live_task_arns(self, started_by: str | None = None) -> list[str]:
         """List ECS tasks that are meant to run, a stage's or all: ECS lists no others by who started them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from scripts.core.airflow import SERVER_ERROR, Airflow
 from scripts.core.errors import AirflowError
@@ -16,13 +16,13 @@ from scripts.jobs import runs, why
 from scripts.jobs.reason import Reason, Shard, Situation
 from scripts.jobs.runs import Snapshot
 from scripts.terraform.workspace import Outputs, Workspace
-from winbatch import attempts, engine, shares, stored
+from winbatch import attempts, engine, places, stored
 from winbatch.attempts import History, Kind, Record, Rule
 from winbatch.errors import JobError, WinbatchError
 from winbatch.ledger import Ledger
+from winbatch.ports import Reader
 from winbatch.shares import Board
 from winbatch.stage import ClaimMark, Stage
-from winbatch.storage import Entry, Object
 
 # Records of claims that are read at most; five pages of a listing.
 LISTED = 5000
@@ -30,16 +30,6 @@ LISTED = 5000
 NAMED = 3
 # Runs of a DAG that are looked through for those before it.
 _RUNS = 20
-
-
-class Bucket(Protocol):
-    """The data bucket, as the engine's ports have it."""
-
-    def get(self, key: str) -> Object | None:
-        """Give an object; None where there is none."""
-
-    def listing(self, prefix: str, first: str = "", last: str = "") -> Iterator[Entry]:
-        """List the objects below a prefix, between two keys."""
 
 
 def read(workspace: Workspace, outputs: Outputs, dag: str, run_id: str, *, options: str = "") -> Situation:
@@ -85,7 +75,7 @@ def of_snapshot(workspace: Workspace, outputs: Outputs, snapshot: Snapshot, *, o
 
 
 def around(
-    bucket: Bucket, snapshot: Snapshot, now: datetime, *, instances: int | None = None, options: str = ""
+    bucket: Reader, snapshot: Snapshot, now: datetime, *, instances: int | None = None, options: str = ""
 ) -> Situation:
     """Read the board, and the shards of the stage at work.
 
@@ -107,13 +97,11 @@ def around(
     )
 
 
-def _board(bucket: Bucket) -> Board:
+def _board(bucket: Reader) -> Board:
     """The board; an empty one where none can be read, for it only explains."""
-    there = bucket.get(shares.KEY)
-    try:
-        return Board.from_json(there.body, where=shares.KEY) if there else Board()
-    except JobError:
-        return Board()
+    with contextlib.suppress(JobError):
+        return places.read(bucket)[0]
+    return Board()
 
 
 class Teller:
@@ -160,7 +148,7 @@ def _is_away(error: AirflowError) -> bool:
     return error.status is None or error.status >= SERVER_ERROR
 
 
-def _run_in_s3(bucket: Bucket, dag: str, run_id: str) -> Mapping[str, Any] | None:
+def _run_in_s3(bucket: Reader, dag: str, run_id: str) -> Mapping[str, Any] | None:
     """What Airflow would say of a run, as far as its job in S3 tells; None where there is none."""
 
     def find(key: str) -> bytes | None:
@@ -173,7 +161,7 @@ def _run_in_s3(bucket: Bucket, dag: str, run_id: str) -> Mapping[str, Any] | Non
     return {"dag_run_id": run_id, "dag_id": dag, "run_after": planned.begun, "state": "running"}
 
 
-def _shards(bucket: Bucket, stage: Stage, ledger: Ledger, rules: Mapping[Kind, Rule]) -> Sequence[Shard]:
+def _shards(bucket: Reader, stage: Stage, ledger: Ledger, rules: Mapping[Kind, Rule]) -> Sequence[Shard]:
     """The shards that are held or wait, the oldest first, as far as they are among the records that are read."""
     histories = attempts.histories(islice(_marks(bucket, stage, ledger), LISTED))
     found = [
@@ -185,7 +173,7 @@ def _shards(bucket: Bucket, stage: Stage, ledger: Ledger, rules: Mapping[Kind, R
     return [replace(shard, task=tasks.get(shard.number, "")) for shard in found]
 
 
-def _marks(bucket: Bucket, stage: Stage, ledger: Ledger) -> Iterator[tuple[ClaimMark, datetime]]:
+def _marks(bucket: Reader, stage: Stage, ledger: Ledger) -> Iterator[tuple[ClaimMark, datetime]]:
     for shards in engine.unsettled(stage, ledger.done):
         for entry in bucket.listing(stage.claims, f"{shards.start:06d}", f"{shards.stop:06d}"):
             mark = stage.parse_claim_key(entry.key)
@@ -209,7 +197,7 @@ def _shard(history: History, rules: Mapping[Kind, Rule], *, rounds: int) -> Shar
     )
 
 
-def _holder(bucket: Bucket, stage: Stage, shard: Shard) -> str:
+def _holder(bucket: Reader, stage: Stage, shard: Shard) -> str:
     key = stage.claim_key(ClaimMark(shard.number, shard.attempt, "claim"))
     there = bucket.get(key)
     try:
