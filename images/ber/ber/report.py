@@ -38,6 +38,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; t
   white-space: pre-line; }
 th { color: var(--soft); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; }
+td.n ~ td { white-space: nowrap; }
 @media print { body { margin: 0; max-width: none; } }
 """
 
